@@ -1,0 +1,1 @@
+"""Recognisers, and the machinery that turns them into an objective."""

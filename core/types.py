@@ -1,0 +1,97 @@
+"""The vocabulary that every part of veil speaks.
+
+Images are RGB float tensors (B, 3, H, W) in [0, 1], except `Photo.pixels`, which are the bytes of the file.
+Points and boxes are in pixels of the image they belong to, x to the right and y down, (0, 0) being the
+centre of the first pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+T = TypeVar("T")
+Pixels: TypeAlias = NDArray[np.uint8]
+Array: TypeAlias = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Photo:
+    """An upright photograph and what must survive saving it."""
+
+    pixels: Pixels  # (H, W, 3) RGB
+    name: str
+    format: str = "PNG"  # Pillow's name of the file's format
+    alpha: Pixels | None = None  # (H, W)
+    grey: bool = False
+    icc: bytes | None = None
+    metadata: dict[str, bytes] = field(
+        default_factory=dict[str, bytes]
+    )  # kept aside; written only on request
+    warnings: tuple[str, ...] = ()  # what opening it had to leave out
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+    def with_pixels(self, pixels: Pixels) -> Photo:
+        """The same photograph with other pixels of the same shape."""
+        assert pixels.shape == self.pixels.shape
+        return replace(self, pixels=pixels)
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face in a photo: box (4,) as x0, y0, x1, y1; points (5, 2); score in [0, 1].
+
+    The points are the eyes, the tip of the nose and the corners of the mouth, each pair from the
+    left of the picture to the right.
+    """
+
+    box: Array
+    points: Array
+    score: float = 1.0
+
+    @property
+    def side(self) -> float:
+        """The shorter side of the box, in pixels."""
+        return float(min(self.box[2] - self.box[0], self.box[3] - self.box[1]))
+
+    def moved(self, scale: float, dx: float, dy: float) -> Face:
+        """The same face where each point p of the image has gone to scale * p + (dx, dy)."""
+        shift = np.array([dx, dy])
+        return Face(
+            (self.box.reshape(2, 2) * scale + shift).reshape(4), self.points * scale + shift, self.score
+        )
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A face, upright and scaled: pixels (1, 3, S, S); to_photo (2, 3) maps its pixels to the photo's."""
+
+    pixels: Tensor
+    face: Face
+    to_photo: Array
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of long work: `done` of `total` steps of `stage`; preview (H, W, 3) where there is one."""
+
+    stage: str
+    done: int
+    total: int
+    loss: float | None = None
+    preview: Pixels | None = None
+
+
+Work: TypeAlias = Generator[Step, None, T]
+Objective: TypeAlias = "Callable[[Tensor], Tensor]"  # (B, 3, H, W) -> (B,), lower is better protected

@@ -1,0 +1,1 @@
+"""The judge: it scores any two photographs and never imports the engine."""
