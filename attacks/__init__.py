@@ -1,1 +1,81 @@
-"""Recognisers, and the machinery that turns them into an objective."""
+"""Recognisers, and the machinery that turns them into an objective.
+
+A recogniser turns a face into a unit vector; two faces are taken for one person where the cosine of their
+vectors exceeds the recogniser's threshold (`weights/cards.toml`). Listing names imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Protocol
+
+from ..core.registry import Registry
+from ..weights.registry import card
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..core.types import Array, Face
+
+
+class Recognizer(Protocol):
+    """A network that tells people apart. Images are RGB in [0, 1]; what else it wants it does inside."""
+
+    @property
+    def name(self) -> str:
+        """Its name in `RECOGNIZERS` and on its card."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """The side S of its crop, in pixels."""
+        ...
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether gradients flow through `embed`; only then can an attack use it."""
+        ...
+
+    def crop(self, face: Face) -> Array:
+        """The transform (2, 3) from the pixels of its crop of `face` to the photo's pixels."""
+        ...
+
+    def align(self, image: Tensor, face: Face) -> Tensor:
+        """Cut its crops (B, 3, S, S) of `face` out of images (B, 3, H, W), differentiably."""
+        ...
+
+    def embed(self, crops: Tensor) -> Tensor:
+        """The unit vectors (B, D) of aligned crops (B, 3, S, S)."""
+        ...
+
+
+RECOGNIZERS: Registry[Callable[[], Recognizer]] = Registry(
+    "recogniser",
+    {
+        "dlib": "veil.attacks.recognizers.dlib_resnet:load",
+        "mobilefacenet": "veil.attacks.recognizers.mobilefacenet:load",
+        "faceres": "veil.attacks.recognizers.faceres:load",
+        "faceres-deep": "veil.attacks.recognizers.faceres:load_deep",
+        "mobileface": "veil.attacks.recognizers.mobileface:load",
+    },
+)
+
+
+@cache
+def recognizer(name: str) -> Recognizer:
+    """Load a recogniser, once: frozen, in evaluation mode, on the CPU.
+
+    Raises:
+        UnknownName: no recogniser has this name.
+        WeightsMissing, WeightsCorrupt: its file is not here, or not what its card says.
+    """
+    return RECOGNIZERS[name]()
+
+
+def independent(a: str, b: str) -> bool:
+    """Whether a photo that defeats recogniser `a` says nothing of itself about `b`.
+
+    Recognisers that share a trunk fall together, so neither may be held out against the other.
+    """
+    return card(a).trunk != card(b).trunk
