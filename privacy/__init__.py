@@ -1,1 +1,53 @@
-"""The diffusion protection engine."""
+"""The diffusion protection engine: `protect` is all of it that others need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from ..core.registry import Registry
+from ..core.types import Face, Photo, Work
+
+if TYPE_CHECKING:
+    from .settings import Settings
+
+
+@dataclass(frozen=True)
+class Protected:
+    """A protected photo.
+
+    faces: the faces that were protected, as they lie in the photo.
+    similarity: for each of them, the cosine to the person's own clean embedding that is left, by surrogate.
+    """
+
+    photo: Photo
+    faces: tuple[Face, ...]
+    similarity: tuple[dict[str, float], ...]
+    settings: Settings
+
+
+class Method(Protocol):
+    """Protects the given faces of a photo; `target` is whom to impersonate, where that is the goal."""
+
+    def __call__(
+        self, photo: Photo, faces: Sequence[Face], settings: Settings, target: tuple[Photo, Face] | None
+    ) -> Work[Protected]: ...
+
+
+METHODS: Registry[Method] = Registry("method", {"veil": "veil.privacy.engine:protect"})
+
+
+def protect(
+    photo: Photo, faces: Sequence[Face], settings: Settings, target: tuple[Photo, Face] | None = None
+) -> Work[Protected]:
+    """Protect `faces` of `photo`: a generator that yields a `Step` for every step and returns `Protected`.
+
+    Closing the generator cancels it and leaves every network as it was.
+
+    Raises:
+        UnknownName: the settings name a method, prior or recogniser that does not exist.
+        BadSettings: the settings contradict each other (impersonation without a target).
+        WeightsMissing, WeightsCorrupt: a model's file is not here, or not what it should be.
+    """
+    return METHODS[settings.method](photo, faces, settings, target)

@@ -1,0 +1,121 @@
+"""The packaged portrait prior: a small autoencoder and denoiser for aligned faces of 128 pixels.
+
+Trained by weights/recipes/train_portrait.py; a latent diffusion model (Rombach et al., arXiv 2112.10752) cut
+down to what two CPU cores can bear. Most of the autoencoder is a linear lapped transform that starts as a
+principal component analysis of 4x4 patches; small residual networks at 32x32 bend it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ...attacks.faces import ARCFACE
+
+SIZE = 128  # pixels: side of a crop
+CHANNELS = 8  # of a latent
+FACTOR = 4  # pixels of a crop for one of a latent
+TOKENS = 16  # of the condition, and of the unconditional embedding
+TOKEN_WIDTH = 64
+# Where the five points lie: the ArcFace crop, wider and a little lower, so that chin and hairline are inside.
+TEMPLATE = (ARCFACE - 0.5) * 0.78 + 0.5 + np.array([0, 6 / 160])
+
+
+class ResidualBlock(nn.Module):
+    """x + f(x) at constant width; f starts as zero."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1, padding_mode="replicate")
+        self.second = nn.Conv2d(width, width, 3, padding=1, padding_mode="replicate")
+        nn.init.zeros_(self.second.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(functional.silu(self.first(functional.silu(x))))
+
+
+class Lapped(nn.Module):
+    """Overlapping 8x8 patches, one every 4 pixels: (B, W, 32, 32) -> (B, 3, 128, 128).
+
+    Neighbouring patches overlap by half, so that a change of the latent leaves no 4x4 grid.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.synthesis = nn.ConvTranspose2d(width, 3, 2 * FACTOR, FACTOR, FACTOR // 2, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = self.synthesis(functional.pad(x, (1, 1, 1, 1), mode="replicate"))
+        return wide[..., FACTOR:-FACTOR, FACTOR:-FACTOR]
+
+
+class PortraitAutoencoder(nn.Module):
+    """Aligned faces (B, 3, 128, 128) in [0, 1] <-> latents (B, 8, 32, 32) of unit variance a channel."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, width: int = 64, encoder_blocks: int = 2, decoder_blocks: int = 5) -> None:
+        super().__init__()
+        patch = dict(kernel_size=2 * FACTOR, stride=FACTOR, padding=FACTOR // 2, padding_mode="replicate")
+        self.analysis = nn.Conv2d(3, CHANNELS, **patch, bias=False)
+        self.encoder = nn.Sequential(
+            nn.Conv2d(3, width, **patch),
+            *(ResidualBlock(width) for _ in range(encoder_blocks)),
+            nn.SiLU(),
+            nn.Conv2d(width, CHANNELS, 3, padding=1, padding_mode="replicate"),
+        )
+        self.synthesis = Lapped(CHANNELS)
+        self.decoder = nn.Sequential(
+            nn.Conv2d(CHANNELS, width, 3, padding=1, padding_mode="replicate"),
+            *(ResidualBlock(width) for _ in range(decoder_blocks)),
+            nn.SiLU(),
+            Lapped(width),
+        )
+        self.register_buffer("mean", torch.zeros(1, CHANNELS, 1, 1))
+        self.register_buffer("scale", torch.ones(1, CHANNELS, 1, 1))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """(B, 3, 128, 128) in [0, 1] -> (B, 8, 32, 32)."""
+        x = 2 * x - 1
+        return (self.analysis(x) + self.encoder(x) - self.mean) / self.scale
+
+    def decode(self, z: Tensor) -> Tensor:
+        """(B, 8, 32, 32) -> (B, 3, 128, 128), about [0, 1] but not clamped."""
+        z = z * self.scale + self.mean
+        return (self.synthesis(z) + self.decoder(z) + 1) / 2
+
+
+class PortraitDenoiser(nn.Module):
+    """Predicts the noise in a latent (B, 8, 32, 32), given 16 condition tokens (B, 16, 64).
+
+    In training the tokens are half of the time a linear map of the clean latent pooled to 4x4, and half of
+    the time learned null tokens: so the unconditional embedding has real leverage on what is predicted.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unet = UNet2DConditionModel(
+            sample_size=SIZE // FACTOR,
+            in_channels=CHANNELS,
+            out_channels=CHANNELS,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+            block_out_channels=(64, 128, 128),
+            layers_per_block=1,
+            cross_attention_dim=TOKEN_WIDTH,
+        )
+        self.condition = nn.Linear(CHANNELS, TOKEN_WIDTH)
+        self.place = nn.Parameter(0.02 * torch.randn(1, TOKENS, TOKEN_WIDTH))
+        self.null = nn.Parameter(0.02 * torch.randn(1, TOKENS, TOKEN_WIDTH))
+
+    def tokens(self, z: Tensor) -> Tensor:
+        """The condition of clean latents (B, 8, 32, 32): (B, 16, 64)."""
+        pooled = functional.adaptive_avg_pool2d(z, 4).flatten(2).transpose(1, 2)
+        return self.condition(pooled) + self.place
+
+    def forward(self, z: Tensor, timestep: Tensor, tokens: Tensor) -> Tensor:
+        return self.unet(z, timestep, tokens).sample

@@ -1,0 +1,72 @@
+"""What a protection does: `Settings`, and the presets that people choose by name.
+
+Every value is written into the report, so that a result can be made again.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..core.errors import BadSettings
+
+Goal = Literal["dodge", "impersonate"]
+
+
+class Settings(BaseModel):
+    """Everything that decides how a face is protected; the defaults are the preset `balanced`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: str = "veil"
+    prior: str = "portrait"
+    surrogates: tuple[str, ...] = Field(("dlib", "faceres", "mobileface"), min_length=1)
+    goal: Goal = "dodge"
+    seed: int = Field(0, ge=0)
+
+    # the diffusion: how deep the latent lies that is optimised (DDIM steps of a schedule of so many)
+    schedule: int = Field(20, ge=2, le=1000)
+    depth: int = Field(3, ge=0)
+    embedding_steps: int = Field(20, ge=0)
+    embedding_rate: float = Field(0.01, gt=0)
+
+    # the adversarial latent
+    steps: int = Field(40, ge=1)
+    rate: float = Field(0.02, gt=0)
+    views: int = Field(3, ge=1)
+    own_identity: float = Field(1.0, ge=0)
+    structure: float = Field(3000.0, ge=0)
+
+    # limits on what the eye can see
+    change: float = Field(1500.0, ge=0)
+    chroma: float = Field(0.0, ge=0)
+    compose: bool = True
+
+
+STRENGTHS: dict[str, dict[str, Any]] = {
+    "subtle": {"change": 6000.0},
+    "balanced": {},
+    "strong": {"change": 800.0},
+}
+DESCRIPTIONS = {
+    "subtle": "Hard to see side by side; fools some recognisers.",
+    "balanced": "Looks like light make-up or other light; fools most recognisers.",
+    "strong": "Visible when you compare; the most protection.",
+}
+
+
+def settings(strength: str = "balanced", **changes: Any) -> Settings:
+    """The settings of a strength, with `changes`.
+
+    Raises:
+        BadSettings: unknown strength, or a value that is not allowed; the message names it.
+    """
+    if strength not in STRENGTHS:
+        raise BadSettings(f"There is no strength called {strength!r}.", f"There are: {', '.join(STRENGTHS)}.")
+    try:
+        return Settings(**{**STRENGTHS[strength], **changes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise BadSettings(f"The setting {name!r} does not fit: {first['msg']}.") from error
