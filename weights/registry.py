@@ -21,11 +21,12 @@ CARDS = Path(__file__).with_name("cards.toml")
 
 @dataclass(frozen=True)
 class Source:
-    """The published file that a model was converted from."""
+    """The published files that a model was converted from, or the recipe that trained it."""
 
-    package: str  # "registry:name", such as "pypi:face-recognition-models"
-    version: str
-    files: Mapping[str, str]  # path inside the package -> sha256
+    package: str  # "registry:name", such as "pypi:face-recognition-models", or the path of a recipe
+    version: str = ""
+    archive: str = ""  # the file that the registry hands out
+    files: Mapping[str, str] = field(default_factory=dict[str, str])  # path inside the archive -> sha256
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Card:
     packaged: bool = True
     shares: str = ""  # the model whose trunk it shares
     notes: str = ""
-    thresholds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType[str, float]({}))
+    thresholds: Mapping[str, float] = field(default_factory=dict[str, float])
 
     @property
     def trunk(self) -> str:

@@ -1,0 +1,60 @@
+"""What the packaged recognisers share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ...core.types import Array, Face
+from ...weights import store
+from ..faces import warp
+
+
+class SameConv(nn.Conv2d):
+    """A convolution with TensorFlow's "SAME" padding, which puts the odd pixel to the right and below."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        sides: list[int] = []
+        for size, kernel, stride in zip(input.shape[:1:-1], self.kernel_size, self.stride, strict=True):
+            total = max(kernel - (size % stride or stride), 0)
+            sides += [total // 2, total - total // 2]
+        return super().forward(functional.pad(input, sides))
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """A packaged network behind the `Recognizer` protocol: reads its weights, cuts, normalises, embeds.
+
+    The network sees (pixels - mean) / scale, pixels being RGB or BGR in 0..255; `mean` is in its order.
+    """
+
+    name: str
+    size: int
+    network: nn.Module
+    place: Callable[[Face, int], Array]
+    mean: tuple[float, float, float]
+    scale: float = 1.0
+    reverse: bool = False  # BGR
+    differentiable: bool = True
+
+    def __post_init__(self) -> None:
+        self.network.load_state_dict(store.load(self.name))
+        self.network.eval().requires_grad_(False)
+
+    def crop(self, face: Face) -> Array:
+        """The transform (2, 3) from the pixels of its crop of `face` to the photo's pixels."""
+        return self.place(face, self.size)
+
+    def align(self, image: Tensor, face: Face) -> Tensor:
+        """Cut its crops (B, 3, S, S) of `face` out of images (B, 3, H, W) in [0, 1], differentiably."""
+        return warp(image, self.crop(face), self.size)
+
+    def embed(self, crops: Tensor) -> Tensor:
+        """The unit vectors (B, D) of aligned crops (B, 3, S, S) in [0, 1], on the device of the crops."""
+        pixels = 255 * (crops.flip(1) if self.reverse else crops)
+        mean = torch.tensor(self.mean, dtype=crops.dtype, device=crops.device)[:, None, None]
+        return functional.normalize(self.network.to(crops.device)((pixels - mean) / self.scale))

@@ -1,0 +1,61 @@
+"""HSE-FaceRec's MobileNetV1 trunk, with the weights of two models (Savchenko 2019, arXiv:1807.07718).
+
+Both models grew out of one trunk: what defeats one defeats the other, as their cards state.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ..faces import square
+from .base import Packaged, SameConv
+
+
+def _layer(inside: int, outside: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    return nn.Sequential(SameConv(inside, outside, kernel, stride, groups=groups), nn.ReLU6())
+
+
+class MobileNet(nn.Sequential):
+    """(B, 3, 224, 224) -> (B, 1024), the mean over the last layer (Howard et al. 2017, arXiv:1704.04861)."""
+
+    # the outputs of the pointwise layers, and the strides of the depthwise layers before them
+    LEVELS = (
+        (64, 1),
+        (128, 2),
+        (128, 1),
+        (256, 2),
+        (256, 1),
+        (512, 2),
+        *((512, 1),) * 5,
+        (1024, 2),
+        (1024, 1),
+    )
+
+    def __init__(self) -> None:
+        layers = [_layer(3, 32, 3, 2)]
+        inside = 32
+        for outside, stride in self.LEVELS:
+            layers += [_layer(inside, inside, 3, stride, groups=inside), _layer(inside, outside, 1)]
+            inside = outside
+        super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def _load(name: str) -> Packaged:
+    return Packaged(
+        name,
+        224,
+        MobileNet(),
+        lambda face, size: square(face, 0.0, size),
+        mean=(103.939, 116.779, 123.68),
+        reverse=True,
+    )
+
+
+def load() -> Packaged:
+    """The smaller-file sibling: faceres."""
+    return _load("faceres")
+
+
+def load_deep() -> Packaged:
+    """The sibling trained longer: faceres-deep."""
+    return _load("faceres-deep")

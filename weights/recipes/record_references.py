@@ -1,0 +1,107 @@
+"""Record what the original runtimes make of fixed pictures; tests/test_recognizers.py compares ours with it.
+
+    pip install dlib-bin==20.0.1.post1 ai-edge-litert==2.3.0 numpy scikit-image   (in an environment of its own)
+    npm install @tensorflow/tfjs@4.22.0                                           (in some FOLDER)
+    python weights/recipes/record_references.py --sources SOURCES --node FOLDER --out tests/data/recognizers.npz
+
+`SOURCES` holds the archives of convert_recognizers.py, unpacked. Only the test needs what this writes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from skimage.data import astronaut
+
+SIZES = {"dlib": 150, "mobilefacenet": 112, "faceres": 224, "faceres-deep": 224, "mobileface": 112}
+
+TFJS = """
+const tf = require('@tensorflow/tfjs'), fs = require('fs');
+const bytes = file => { const b = fs.readFileSync(file); return b.buffer.slice(b.byteOffset, b.byteOffset + b.length); };
+(async () => {
+  const [stem, pictures, size, input, output] = process.argv.slice(1);
+  const graph = JSON.parse(fs.readFileSync(stem + '.json'));
+  const model = await tf.loadGraphModel(tf.io.fromMemory({
+    modelTopology: graph.modelTopology, weightSpecs: graph.weightsManifest[0].weights, weightData: bytes(stem + '.bin'),
+  }));
+  const batch = tf.tensor(new Float32Array(bytes(pictures))).reshape([-1, +size, +size, 3]);
+  const rows = batch.split(batch.shape[0]).map(one => Array.from(model.execute({[input]: one}, output).dataSync()));
+  console.log(JSON.stringify(rows));
+})();
+"""
+
+
+def pictures(size: int) -> np.ndarray:
+    """The fixed inputs (3, S, S, 3) uint8 RGB: two parts of a photograph and noise."""
+    photo, middle = astronaut(), (110, 222)
+    top, left = (m - size // 2 if m > size // 2 else 0 for m in middle)
+    noise = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
+    return np.stack(
+        [photo[top : top + size, left : left + size], photo[-size:, -size:], noise]
+    )
+
+
+def dlib(file: Path) -> np.ndarray:
+    """dlib's descriptors of its fixed inputs."""
+    import dlib
+
+    network = dlib.face_recognition_model_v1(str(file))
+    return np.array([network.compute_face_descriptor(picture) for picture in pictures(SIZES["dlib"])])
+
+
+def tflite(file: Path) -> np.ndarray:
+    """The embeddings of MobileFaceNet, whose graph takes two pictures at a time."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    network = Interpreter(str(file))
+    network.allocate_tensors()
+    rows: list[np.ndarray] = []
+    for picture in pictures(SIZES["mobilefacenet"]):
+        pair = np.stack([picture, picture]).astype("f4")
+        network.set_tensor(network.get_input_details()[0]["index"], (pair - 127.5) / 128)
+        network.invoke()
+        rows.append(network.get_tensor(network.get_output_details()[0]["index"])[0].copy())
+    return np.array(rows)
+
+
+def tfjs(folder: Path, node: Path, name: str, ends: tuple[str, str]) -> np.ndarray:
+    """What TensorFlow.js computes between two nodes of a graph."""
+    batch = pictures(SIZES[name]).astype("<f4")
+    if name.startswith("faceres"):
+        batch = batch[..., ::-1] - np.array([103.939, 116.779, 123.68], "f4")
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(batch.astype("<f4").tobytes())
+        file.flush()
+        command = ["node", "-e", TFJS, str(folder / name), file.name, str(SIZES[name]), *ends]
+        answer = subprocess.run(command, cwd=node, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return np.array(json.loads(answer[answer.index("[[") :]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    for option in ("--sources", "--node", "--out"):
+        parser.add_argument(option, type=Path, required=True)
+    options = parser.parse_args()
+
+    def find(name: str) -> Path:
+        return next(options.sources.resolve().rglob(name))
+
+    graphs = find("faceres.json").parent
+    pool, data = ("input_1", "global_pooling/Mean"), ("data", "batchnorm0/add_1")
+    rows = {
+        "dlib": dlib(find("dlib_face_recognition_resnet_model_v1.dat")),
+        "mobilefacenet": tflite(find("MobileFaceNet.tflite")),
+        "faceres": tfjs(graphs, options.node, "faceres", pool),
+        "faceres-deep": tfjs(graphs, options.node, "faceres-deep", pool),
+        "mobileface": tfjs(graphs, options.node, "mobileface", data),
+    }
+    np.savez(options.out, **{name: row.astype("f4") for name, row in rows.items()})
+
+
+if __name__ == "__main__":
+    main()
