@@ -6,7 +6,7 @@
 checksum on the model's card, and so is each file that is written. The same input gives the same bytes.
 
 Every source is read as a stream of tensors in the order in which the network computes, which is also the order
-of our modules' own tensors; so nothing is mapped by hand, and a wrong shape stops the conversion.
+of our modules' own tensors; so nothing is mapped by hand, and a wrong size stops the conversion.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from safetensors.torch import save_file
+from safetensors.numpy import save
 from torch import nn
 from veil.attacks.recognizers.dlib_resnet import DlibResNet
 from veil.attacks.recognizers.faceres import MobileNet
@@ -36,6 +35,7 @@ from veil.attacks.recognizers.mobilefacenet import MobileFaceNet
 from veil.weights.registry import Source, card
 from veil.weights.store import PACKAGED
 
+LARGE = 2**15  # tensors of fewer values stay in full precision: rounding depthwise kernels shows, and saves little
 Files = dict[str, bytes]  # by the end of their names, such as ".json"
 
 
@@ -201,17 +201,17 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], Callable[[Files], Iterable[np
 }
 
 
-def convert(name: str, sources: Path, out: Path) -> Path:
-    """Write one model's file into `out`."""
+def convert(name: str, sources: Path, out: Path) -> bytes:
+    """Write one model's file into `out`; what was written."""
     network, tensors = NETWORKS[name]
-    halves = {
-        key: torch.from_numpy(np.ascontiguousarray(tensor, "f2")).reshape(place.shape)
-        for (key, place), tensor in zip(
-            network().state_dict().items(), tensors(read(card(name).source, sources)), strict=True
-        )
-    }
-    save_file(halves, file := out / card(name).file)
-    return file
+    written: dict[str, np.ndarray] = {}
+    stream = tensors(read(card(name).source, sources))
+    for (key, place), tensor in zip(network().state_dict().items(), stream, strict=True):
+        kind = "<f2" if tensor.size >= LARGE else "<f4"
+        written[key] = np.array(tensor, kind, order="C").reshape(place.shape)
+    data = save(written)
+    (out / card(name).file).write_bytes(data)
+    return data
 
 
 def main() -> None:
@@ -220,7 +220,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=PACKAGED)
     options = parser.parse_args()
     for name in NETWORKS:
-        data = convert(name, options.sources, options.out).read_bytes()
+        data = convert(name, options.sources, options.out)
         checksum = sha256(data).hexdigest()
         verdict = "as on its card" if checksum == card(name).sha256 else "NOT as on its card"
         print(f"{name}: {len(data)} bytes, sha256 {checksum}, {verdict}")
