@@ -57,7 +57,8 @@ class Card:
 
 
 def _card(name: str, entry: dict[str, Any]) -> Card:
-    return Card(name=name, **(entry | {"source": Source(**entry["source"])}))
+    source = Source(**entry.pop("source"))
+    return Card(name=name, source=source, **entry)
 
 
 @cache

@@ -5,8 +5,8 @@
 `--sources` keeps the downloaded archives, and is looked into first. Each source file is checked against the
 checksum on the model's card, and so is each file that is written. The same input gives the same bytes.
 
-Every source is read as a stream of tensors in the order in which the network computes, which is also the order
-of our modules' own tensors; so nothing is mapped by hand, and a wrong size stops the conversion.
+Every source is read as a stream of tensors in the order in which the network computes, which is also the
+order of our modules' own tensors; so nothing is mapped by hand, and a wrong size stops the conversion.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ from veil.attacks.recognizers.mobilefacenet import MobileFaceNet
 from veil.weights.registry import Source, card
 from veil.weights.store import PACKAGED
 
-LARGE = 2**15  # tensors of fewer values stay in full precision: rounding depthwise kernels shows, and saves little
+# Tensors of fewer values stay in full precision: to round a depthwise kernel shows, and saves little.
+LARGE = 2**15
 Files = dict[str, bytes]  # by the end of their names, such as ".json"
 
 
@@ -73,7 +74,7 @@ def read(source: Source, folder: Path) -> Files:
 
 
 def dlib_tensors(data: bytes) -> Iterator[np.ndarray]:
-    """The flat parameters of a dlib network: a convolution's filters and biases in one, as are an affine pair.
+    """The flat parameters of a dlib network; filters and biases come in one, and so does an affine pair.
 
     dlib writes a layer's name, then its tensor: a version, four sizes, the values. Integers are a byte that
     counts bytes, then those bytes.
@@ -137,7 +138,7 @@ def tflite_tensors(data: bytes) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def tfjs_tensors(model: bytes, data: bytes) -> Iterator[tuple[str, np.ndarray]]:
-    """The constant float tensors of a TensorFlow.js graph, as its nodes use them; lone numbers are left out."""
+    """The constant float tensors of a TensorFlow.js graph, as its nodes use them; not the lone numbers."""
     graph: Any = json.loads(model)
     constants: dict[str, np.ndarray] = {}
     start = 0

@@ -1,10 +1,11 @@
 """Record what the original runtimes make of fixed pictures; tests/test_recognizers.py compares ours with it.
 
-    pip install dlib-bin==20.0.1.post1 ai-edge-litert==2.3.0 numpy scikit-image   (in an environment of its own)
-    npm install @tensorflow/tfjs@4.22.0                                           (in some FOLDER)
-    python weights/recipes/record_references.py --sources SOURCES --node FOLDER --out tests/data/recognizers.npz
+    pip install dlib-bin==20.0.1.post1 ai-edge-litert==2.3.0 numpy scikit-image
+    npm install @tensorflow/tfjs@4.22.0
+    python weights/recipes/record_references.py --sources SOURCES --node NODE --out tests/data/recognizers.npz
 
-`SOURCES` holds the archives of convert_recognizers.py, unpacked. Only the test needs what this writes.
+Use an environment of its own: nothing else needs these packages. `SOURCES` holds the archives that
+convert_recognizers.py fetches, unpacked; `NODE` is the folder in which npm was run.
 """
 
 from __future__ import annotations
@@ -22,16 +23,18 @@ SIZES = {"dlib": 150, "mobilefacenet": 112, "faceres": 224, "faceres-deep": 224,
 
 TFJS = """
 const tf = require('@tensorflow/tfjs'), fs = require('fs');
-const bytes = file => { const b = fs.readFileSync(file); return b.buffer.slice(b.byteOffset, b.byteOffset + b.length); };
+const bytes = file => new Uint8Array(fs.readFileSync(file)).buffer;
 (async () => {
   const [stem, pictures, size, input, output] = process.argv.slice(1);
   const graph = JSON.parse(fs.readFileSync(stem + '.json'));
   const model = await tf.loadGraphModel(tf.io.fromMemory({
-    modelTopology: graph.modelTopology, weightSpecs: graph.weightsManifest[0].weights, weightData: bytes(stem + '.bin'),
+    modelTopology: graph.modelTopology,
+    weightSpecs: graph.weightsManifest[0].weights,
+    weightData: bytes(stem + '.bin'),
   }));
   const batch = tf.tensor(new Float32Array(bytes(pictures))).reshape([-1, +size, +size, 3]);
-  const rows = batch.split(batch.shape[0]).map(one => Array.from(model.execute({[input]: one}, output).dataSync()));
-  console.log(JSON.stringify(rows));
+  const embed = picture => Array.from(model.execute({[input]: picture}, output).dataSync());
+  console.log(JSON.stringify(batch.split(batch.shape[0]).map(embed)));
 })();
 """
 
@@ -41,9 +44,7 @@ def pictures(size: int) -> np.ndarray:
     photo, middle = astronaut(), (110, 222)
     top, left = (m - size // 2 if m > size // 2 else 0 for m in middle)
     noise = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
-    return np.stack(
-        [photo[top : top + size, left : left + size], photo[-size:, -size:], noise]
-    )
+    return np.stack([photo[top : top + size, left : left + size], photo[-size:, -size:], noise])
 
 
 def dlib(file: Path) -> np.ndarray:
