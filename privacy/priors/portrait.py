@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import DDIMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ...attacks.faces import ARCFACE
+from ...weights import store
+from . import Prior
 
 SIZE = 128  # pixels: side of a crop
 CHANNELS = 8  # of a latent
@@ -24,13 +26,30 @@ TOKEN_WIDTH = 64
 TEMPLATE = (ARCFACE - 0.5) * 0.78 + 0.5 + np.array([0, 6 / 160])
 
 
+def scheduler() -> DDIMScheduler:
+    """The noise schedule: Stable Diffusion's."""
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+    )
+
+
+def convolution(inputs: int, outputs: int) -> nn.Conv2d:
+    """3x3, of constant size."""
+    return nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="replicate")
+
+
 class ResidualBlock(nn.Module):
     """x + f(x) at constant width; f starts as zero."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1, padding_mode="replicate")
-        self.second = nn.Conv2d(width, width, 3, padding=1, padding_mode="replicate")
+        self.first = convolution(width, width)
+        self.second = convolution(width, width)
         nn.init.zeros_(self.second.weight)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -38,18 +57,18 @@ class ResidualBlock(nn.Module):
 
 
 class Lapped(nn.Module):
-    """Overlapping 8x8 patches, one every 4 pixels: (B, W, 32, 32) -> (B, 3, 128, 128).
+    """Overlapping patches of 12x12 pixels, one every 4: (B, W, 32, 32) -> (B, 3, 128, 128).
 
-    Neighbouring patches overlap by half, so that a change of the latent leaves no 4x4 grid.
+    Neighbouring patches overlap, so that a change of the latent need not leave a 4x4 grid. (A sub-pixel
+    convolution, Shi et al. 2016: on a CPU several times quicker than the transposed one that it equals.)
     """
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.synthesis = nn.ConvTranspose2d(width, 3, 2 * FACTOR, FACTOR, FACTOR // 2, bias=False)
+        self.patches = convolution(width, 3 * FACTOR**2)
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = self.synthesis(functional.pad(x, (1, 1, 1, 1), mode="replicate"))
-        return wide[..., FACTOR:-FACTOR, FACTOR:-FACTOR]
+        return functional.pixel_shuffle(self.patches(x), FACTOR)
 
 
 class PortraitAutoencoder(nn.Module):
@@ -58,19 +77,19 @@ class PortraitAutoencoder(nn.Module):
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, width: int = 64, encoder_blocks: int = 2, decoder_blocks: int = 5) -> None:
+    def __init__(self, width: int = 64, encoder_blocks: int = 2, decoder_blocks: int = 3) -> None:
         super().__init__()
-        patch = dict(kernel_size=2 * FACTOR, stride=FACTOR, padding=FACTOR // 2, padding_mode="replicate")
-        self.analysis = nn.Conv2d(3, CHANNELS, **patch, bias=False)
+        self.analysis = nn.Sequential(nn.PixelUnshuffle(FACTOR), convolution(3 * FACTOR**2, CHANNELS))
         self.encoder = nn.Sequential(
-            nn.Conv2d(3, width, **patch),
+            nn.PixelUnshuffle(FACTOR),
+            convolution(3 * FACTOR**2, width),
             *(ResidualBlock(width) for _ in range(encoder_blocks)),
             nn.SiLU(),
-            nn.Conv2d(width, CHANNELS, 3, padding=1, padding_mode="replicate"),
+            convolution(width, CHANNELS),
         )
         self.synthesis = Lapped(CHANNELS)
         self.decoder = nn.Sequential(
-            nn.Conv2d(CHANNELS, width, 3, padding=1, padding_mode="replicate"),
+            convolution(CHANNELS, width),
             *(ResidualBlock(width) for _ in range(decoder_blocks)),
             nn.SiLU(),
             Lapped(width),
@@ -119,3 +138,23 @@ class PortraitDenoiser(nn.Module):
 
     def forward(self, z: Tensor, timestep: Tensor, tokens: Tensor) -> Tensor:
         return self.unet(z, timestep, tokens).sample
+
+
+def load() -> Prior:
+    """The packaged prior."""
+    tensors = store.load("portrait")
+    autoencoder, denoiser = PortraitAutoencoder(), PortraitDenoiser()
+    for part, network in ("autoencoder.", autoencoder), ("denoiser.", denoiser):
+        state = {name.removeprefix(part): t for name, t in tensors.items() if name.startswith(part)}
+        network.load_state_dict(state)
+        network.eval().requires_grad_(False)
+    return Prior(
+        "portrait",
+        SIZE,
+        TEMPLATE,
+        autoencoder.encode,
+        autoencoder.decode,
+        denoiser.unet,
+        scheduler(),
+        denoiser.null.detach(),
+    )

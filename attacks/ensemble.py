@@ -1,0 +1,69 @@
+"""Many recognisers as one objective."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor
+
+from ..core.types import Face
+from ..weights.registry import card
+from . import Recognizer
+from .losses import dodge, impersonate
+from .views import draw
+
+
+class Ensemble:
+    """An objective over images (1, 3, H, W) of one face, the lower the better it is protected.
+
+    Each recogniser counts in units of its own scale, 1 - its threshold at FAR 10 %, since the cosines of some
+    are spread wide and those of others lie close together. A target makes it impersonation; `own_identity`
+    weighs the similarity to the person's own clean embedding, which otherwise remains however well the target
+    is met. Without a target that similarity is the whole objective.
+    """
+
+    def __init__(
+        self,
+        recognizers: Sequence[Recognizer],
+        image: Tensor,
+        face: Face,
+        *,
+        target: tuple[Tensor, Face] | None = None,
+        own_identity: float = 1.0,
+        views: int = 1,
+        seed: int = 0,
+    ) -> None:
+        self.face, self.views, self.own_identity = face, views, own_identity
+        self.generator, self.step = Generator().manual_seed(seed), 0
+        self.parts = [
+            (one, _embedding(one, image, face), _embedding(one, *target) if target else None)
+            for one in recognizers
+        ]
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """The mean loss (1,) over the views of this step, summed over recognisers."""
+        shown = list(draw(image, self.face, self.views, self.step, self.generator))
+        self.step += 1
+        total = image.new_zeros(1)
+        for recognizer, own, target in self.parts:
+            faces = recognizer.embed(torch.cat([recognizer.align(view, face) for view, face in shown]))
+            loss = dodge(faces @ own)
+            if target is not None:
+                loss = impersonate(faces @ target) + self.own_identity * loss.clamp(min=0)
+            total = total + loss.mean() / (1 - card(recognizer.name).thresholds["far10"])
+        return total
+
+    @torch.no_grad()
+    def similarity(self, image: Tensor) -> dict[str, float]:
+        """The cosine to the person's own clean embedding, by recogniser, of the image as it is."""
+        return {
+            recognizer.name: float(recognizer.embed(recognizer.align(image, self.face))[0] @ own)
+            for recognizer, own, _ in self.parts
+        }
+
+
+@torch.no_grad()
+def _embedding(recognizer: Recognizer, image: Tensor, face: Face) -> Tensor:
+    """The embedding (D,) of a face as it is."""
+    return recognizer.embed(recognizer.align(image, face))[0]

@@ -1,0 +1,80 @@
+"""Views of a face as the world may see it: a differentiable expectation over what happens to photos.
+
+An attack that holds over random views carries over better to recognisers it never met (expectation over
+transformation, Athalye et al., arXiv 1707.07397; input diversity, Xie et al., arXiv 1803.06978).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import cycle, islice
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional
+
+from ..core.types import Face
+
+View = Callable[[Tensor, Generator], Tensor]  # images (B, 3, H, W) -> the same shape
+
+JITTER = 0.02  # of the eye distance: how far a detector's points stray
+
+
+def _between(low: float, high: float, generator: Generator) -> float:
+    return low + (high - low) * float(torch.rand((), generator=generator))
+
+
+def resized(image: Tensor, generator: Generator) -> Tensor:
+    """Reduced to 40-80 % and enlarged again."""
+    scale = _between(0.4, 0.8, generator)
+    small = functional.interpolate(
+        image, scale_factor=scale, mode="bilinear", antialias=True, align_corners=False
+    )
+    return functional.interpolate(small, size=image.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def noisy(image: Tensor, generator: Generator) -> Tensor:
+    """With Gaussian noise of 0.02."""
+    noise = torch.randn(image.shape, generator=generator)
+    return (image + 0.02 * noise.to(image)).clamp(0, 1)
+
+
+def blurred(image: Tensor, generator: Generator) -> Tensor:
+    """Blurred by a Gaussian of 0.5 to 1.5 pixels."""
+    from kornia.filters import gaussian_blur2d
+
+    sigma = _between(0.5, 1.5, generator)
+    return gaussian_blur2d(image, (7, 7), (sigma, sigma))
+
+
+def compressed(image: Tensor, generator: Generator) -> Tensor:
+    """As a JPEG of quality 50 to 90, by kornia's differentiable codec."""
+    from kornia.enhance import jpeg_codec_differentiable
+
+    quality = torch.tensor(_between(50, 90, generator)).to(image)
+    high, wide = image.shape[-2:]
+    padded = functional.pad(image, (0, -wide % 16, 0, -high % 16), mode="replicate")
+    return jpeg_codec_differentiable(padded.clamp(0, 1), quality)[..., :high, :wide]
+
+
+VIEWS: tuple[View, ...] = (resized, noisy, compressed, blurred)
+
+
+def jittered(face: Face, generator: Generator) -> Face:
+    """The face as another detector might place it: points and box strayed by a little."""
+    eyes = float(((face.points[1] - face.points[0]) ** 2).sum() ** 0.5)
+    stray = JITTER * eyes * torch.randn(7, 2, generator=generator, dtype=torch.float64).numpy()
+    return Face(face.box + 2 * stray[5:].reshape(4), face.points + stray[:5], face.score)
+
+
+def draw(
+    image: Tensor, face: Face, count: int, step: int, generator: Generator
+) -> Iterator[tuple[Tensor, Face]]:
+    """`count` views of an image and of where the face lies: first as it is, then random ones.
+
+    Which kinds are shown turns with `step`, so that all of them come round however few there are at a time.
+    """
+    yield image, face
+    start = step * (count - 1) % len(VIEWS)
+    for view in islice(cycle(VIEWS), start, start + count - 1):
+        yield view(image, generator), jittered(face, generator)
