@@ -8,13 +8,12 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ..core.errors import UnknownName
+from ..core.registry import Registry
 
 CARDS = Path(__file__).with_name("cards.toml")
 
@@ -74,8 +73,4 @@ def card(name: str) -> Card:
     Raises:
         UnknownName: no model has this name; the hint names the closest or all names.
     """
-    if name not in cards():
-        close = get_close_matches(name, cards(), 1)
-        hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(cards())}."
-        raise UnknownName(f"There is no model called {name!r}.", hint)
-    return cards()[name]
+    return cards()[Registry[Card]("model", dict.fromkeys(cards(), "")).check(name)]
