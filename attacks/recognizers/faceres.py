@@ -52,10 +52,10 @@ def _load(name: str) -> Packaged:
 
 
 def load() -> Packaged:
-    """The smaller-file sibling: faceres."""
+    """The stronger of the two siblings."""
     return _load("faceres")
 
 
 def load_deep() -> Packaged:
-    """The sibling trained longer: faceres-deep."""
+    """The weaker of the two siblings."""
     return _load("faceres-deep")

@@ -1,4 +1,4 @@
-"""becauseofAI's MobileFace: a small network of half a million weights (MIT)."""
+"""becauseofAI's MobileFace: a small network of half a million weights (its Identification V3, MIT)."""
 
 from __future__ import annotations
 
