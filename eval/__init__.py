@@ -1,1 +1,17 @@
 """The judge: it scores any two photographs and never imports the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+from ..core.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Metric: TypeAlias = "Callable[[Tensor, Tensor], Tensor]"  # two (B, 3, H, W) in [0, 1] -> (B,)
+
+METRICS: Registry[Metric] = Registry(
+    "metric", {"psnr": "veil.eval.metrics.psnr:psnr", "ssim": "veil.eval.metrics.ssim:ssim"}
+)

@@ -1,0 +1,168 @@
+"""`assess`: what recognisers and eyes make of a photo before and after its protection."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, computed_field
+from torch import Tensor
+
+from ..attacks import RECOGNIZERS
+from ..attacks.faces import find_faces, largest_face
+from ..core.errors import BadPhoto, NoFace
+from ..core.images import to_tensor
+from ..core.types import Face, Photo
+from ..weights.registry import card
+from . import METRICS
+from .verification import Match, embedding, seen_by
+
+
+class Headline(BaseModel):
+    """Of `judges` recognisers that the attack did not know and that knew a face, `fooled` no longer do."""
+
+    model_config = ConfigDict(frozen=True)
+
+    fooled: int
+    judges: int
+
+
+class FaceReport(BaseModel):
+    """The verdict on one face: its number (1 is the largest) and box (x0, y0, x1, y1) in the photo before.
+
+    found: whether a face was found there afterwards. Where none was, the recognisers judge the place where
+    it had been, since an adversary may have a better detector.
+    quality: each metric over the box.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    box: tuple[int, int, int, int]
+    found: bool
+    quality: dict[str, float]
+    matches: tuple[Match, ...]
+
+
+class Report(BaseModel):
+    """The verdict on a protected photo.
+
+    other_photo: whether the faces were compared with another photo of the person.
+    changed: the share of the pixels that changed.
+    quality: each metric over the whole photo.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    size: tuple[int, int]
+    other_photo: bool
+    changed: float
+    quality: dict[str, float]
+    faces: tuple[FaceReport, ...]
+
+    @computed_field
+    @property
+    def headline(self) -> Headline | None:
+        """The honest count over all faces; None where no recogniser is left to be counted."""
+        matches = [match for face in self.faces for match in face.matches]
+        fair = [match for match in matches if match.seen == "no" and match.recognised]
+        if not fair:
+            return None
+        return Headline(fooled=sum(not match.still_recognised for match in fair), judges=len(fair))
+
+
+def assess(
+    before: Photo,
+    after: Photo,
+    *,
+    seen: frozenset[str] = frozenset(),
+    recognizers: Iterable[str] | None = None,
+    probe: Photo | None = None,
+    numbers: Collection[int] | None = None,
+) -> Report:
+    """Judge a protected photo; faces are found afresh in both photos and paired by their position.
+
+    With `probe`, another photo of the person (its largest face), "before" and "after" are the cosines of the
+    two photos to the probe. Without, they are compared with the photo before itself, so that "before" is 1.
+
+    Args:
+        seen: the recognisers that the attack used.
+        recognizers: who judges; by default all that are packaged.
+        numbers: which faces of `before` are judged, 1 being the largest; by default all.
+
+    Raises:
+        NoFace: no face in `before` or `probe`.
+        BadPhoto: the two photos differ in size.
+        UnknownName, WeightsMissing, WeightsCorrupt: as `attacks.recognizer` does.
+    """
+    if before.size != after.size:
+        sizes = " and ".join(f"{wide}x{high}" for wide, high in (before.size, after.size))
+        raise BadPhoto(f"The two photos differ in size: {sizes}.", "Give the photo that was protected.")
+    names = tuple(recognizers or (name for name in RECOGNIZERS if card(name).packaged))
+    person = _person(names, probe) if probe else {}
+    images = to_tensor(before.pixels), to_tensor(after.pixels)
+    faces, found = find_faces(before.pixels), find_faces(after.pixels)
+    if not faces:
+        raise NoFace("No face was found in the photo before.", "Only photos that show a face can be judged.")
+
+    def judge(number: int, face: Face) -> FaceReport:
+        again = _same_place(face, found)
+        left, top, right, bottom = np.clip(face.box.round().astype(int), 0, before.size * 2).tolist()
+        return FaceReport(
+            number=number,
+            box=(left, top, right, bottom),
+            found=again is not None,
+            quality=_quality(*(image[..., top:bottom, left:right] for image in images)),
+            matches=tuple(_match(name, images, (face, again or face), person, seen) for name in names),
+        )
+
+    return Report(
+        size=before.size,
+        other_photo=probe is not None,
+        changed=float(np.any(before.pixels != after.pixels, axis=-1).mean()),
+        quality=_quality(*images),
+        faces=tuple(
+            judge(number, face)
+            for number, face in enumerate(faces, 1)
+            if numbers is None or number in numbers
+        ),
+    )
+
+
+def _person(names: Iterable[str], probe: Photo) -> dict[str, Tensor]:
+    """How each recogniser sees the person of another photo."""
+    face = largest_face(probe.pixels)
+    return {name: embedding(name, to_tensor(probe.pixels), face) for name in names}
+
+
+def _match(
+    name: str,
+    images: tuple[Tensor, Tensor],
+    faces: tuple[Face, Face],
+    person: Mapping[str, Tensor],
+    seen: frozenset[str],
+) -> Match:
+    """Compare a face before and after with the person; without another photo, with the face before."""
+    before, after = (embedding(name, image, face) for image, face in zip(images, faces, strict=True))
+    reference = person.get(name, before)
+    return Match(
+        recognizer=name,
+        seen=seen_by(name, seen),
+        before=round(float(before @ reference), 4),
+        after=round(float(after @ reference), 4),
+        threshold=card(name).thresholds["far1"],
+    )
+
+
+def _quality(before: Tensor, after: Tensor) -> dict[str, float]:
+    return {name: round(float(METRICS[name](before, after)), 4) for name in METRICS}
+
+
+def _same_place(face: Face, others: Sequence[Face]) -> Face | None:
+    """The face among `others` that lies where `face` does: its points within half a face, on average."""
+
+    def distance(other: Face) -> float:
+        return float(np.linalg.norm(other.points - face.points, axis=1).mean())
+
+    nearest = min(others, key=distance, default=None)
+    return nearest if nearest and distance(nearest) < face.side / 2 else None

@@ -1,0 +1,63 @@
+"""Verification: does a recogniser take two faces for one person?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, computed_field
+from torch import Tensor
+
+from ..attacks import independent, recognizer
+from ..core.types import Face
+
+Seen = Literal["yes", "related", "no"]
+
+
+class Match(BaseModel):
+    """What one recogniser makes of a face before and after its protection.
+
+    seen: whether the attack used it; "related" where it shares a trunk with one that the attack used.
+    before, after: cosines to the person, in [-1, 1]; above `threshold` it takes the two for one person.
+    threshold: the cosine that 1 % of the pairs of different people exceed.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    recognizer: str
+    seen: Seen
+    before: float
+    after: float
+    threshold: float
+
+    @computed_field
+    @property
+    def recognised(self) -> bool:
+        """Whether it recognised the person before."""
+        return self.before > self.threshold
+
+    @computed_field
+    @property
+    def still_recognised(self) -> bool:
+        """Whether it recognises the person after."""
+        return self.after > self.threshold
+
+
+def seen_by(name: str, attack: Iterable[str]) -> Seen:
+    """Whether an attack that used the recognisers `attack` used `name` too, or one that falls with it."""
+    attack = frozenset(attack)
+    if name in attack:
+        return "yes"
+    return "no" if all(independent(name, other) for other in attack) else "related"
+
+
+@torch.no_grad()
+def embedding(name: str, image: Tensor, face: Face) -> Tensor:
+    """The unit vector (D,) that a recogniser gives `face` of an image (1, 3, H, W) in [0, 1].
+
+    Raises:
+        UnknownName, WeightsMissing, WeightsCorrupt: as `attacks.recognizer` does.
+    """
+    judge = recognizer(name)
+    return judge.embed(judge.align(image, face))[0]

@@ -1,0 +1,150 @@
+"""The judge: metrics agree with scikit-image, verdicts are honest about what the attack knew."""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from skimage.data import astronaut
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from veil.attacks.faces import find_faces
+from veil.core.errors import BadPhoto, NoFace, UnknownName
+from veil.core.images import open_photo, to_tensor
+from veil.core.types import Photo, Pixels
+from veil.eval import METRICS
+from veil.eval.report import FaceReport, Report, assess
+from veil.eval.verification import Match, seen_by
+
+QUICK = ("mobilefacenet", "mobileface")
+PORTRAIT = Photo(astronaut(), "astronaut.png")
+
+
+@cache
+def group() -> Photo:
+    """insightface's photo of six people; found without importing insightface, which takes seconds."""
+    package = importlib.util.find_spec("insightface")
+    assert package
+    assert package.origin
+    return open_photo(Path(package.origin).parent / "data" / "images" / "t1.jpg")
+
+
+def noisy(pixels: Pixels, spread: float) -> Pixels:
+    noise = np.random.default_rng(0).normal(0, spread, pixels.shape)
+    return np.clip(np.round(pixels + noise), 0, 255).astype(np.uint8)
+
+
+def hidden(photo: Photo) -> Photo:
+    """The photo with its largest face painted over."""
+    left, top, right, bottom = find_faces(photo.pixels)[0].box.round().astype(int)
+    pixels = photo.pixels.copy()
+    pixels[top - 20 : bottom + 20, left - 20 : right + 20] = 128
+    return photo.with_pixels(pixels)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_every_metric_is_best_for_equal_images_and_takes_batches(name: str) -> None:
+    before = to_tensor(astronaut()[100:260, 100:270]).expand(3, -1, -1, -1)
+    after = torch.cat([before[:1], *(to_tensor(noisy(astronaut(), s)[100:260, 100:270]) for s in (5, 20))])
+    values = METRICS[name](before, after)
+    assert values.shape == (3,)
+    assert values[0] > values[1] > values[2]
+
+
+def test_metrics_agree_with_scikit_image() -> None:
+    before, after = astronaut()[:, :300], noisy(astronaut(), 9)[:, :300]
+    after[300:] = before[300:]
+    images = to_tensor(before), to_tensor(after)
+    assert float(METRICS["psnr"](*images)) == pytest.approx(peak_signal_noise_ratio(before, after), abs=1e-3)
+    expected = structural_similarity(
+        before, after, channel_axis=2, gaussian_weights=True, use_sample_covariance=False, data_range=255
+    )
+    assert float(METRICS["ssim"](*images)) == pytest.approx(expected, abs=1e-4)
+
+
+def test_ssim_in_strips_is_the_ssim_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    from veil.eval.metrics import ssim
+
+    images = to_tensor(astronaut()[:200]), to_tensor(noisy(astronaut(), 9)[:200])
+    whole = ssim.ssim(*images)
+    monkeypatch.setattr(ssim, "STRIP", 37)
+    torch.testing.assert_close(ssim.ssim(*images), whole)
+    assert float(ssim.ssim(images[0][..., :7, :], images[0][..., :7, :])) == 1
+
+
+def test_an_unprotected_photo_is_still_recognised_by_all() -> None:
+    report = assess(PORTRAIT, PORTRAIT)
+    (face,) = report.faces
+    assert face.found
+    assert [match.recognizer for match in face.matches] == [
+        *("dlib", "mobilefacenet", "faceres", "faceres-deep", "mobileface")
+    ]
+    assert all(match.before == match.after == 1 and match.still_recognised for match in face.matches)
+    assert report.headline
+    assert (report.headline.fooled, report.headline.judges) == (0, 5)
+    assert report.changed == 0
+    assert not report.other_photo
+
+
+def test_a_face_that_is_no_longer_found_is_judged_where_it_was() -> None:
+    report = assess(PORTRAIT, hidden(PORTRAIT), recognizers=QUICK)
+    (face,) = report.faces
+    assert not face.found
+    assert report.headline
+    assert report.headline.fooled == report.headline.judges == 2
+    assert 0 < report.changed < 0.2
+    assert face.quality["psnr"] < report.quality["psnr"]
+
+
+def test_only_independent_recognisers_make_the_headline() -> None:
+    assert seen_by("faceres-deep", ["dlib", "faceres"]) == "related"
+    assert seen_by("faceres", ["dlib", "faceres"]) == "yes"
+    assert seen_by("mobileface", ["dlib", "faceres"]) == "no"
+    everyone = assess(PORTRAIT, PORTRAIT, recognizers=QUICK, seen=frozenset(QUICK))
+    assert everyone.headline is None
+    one = assess(PORTRAIT, PORTRAIT, recognizers=QUICK, seen=frozenset({"mobileface"}))
+    assert one.headline
+    assert one.headline.judges == 1
+
+
+def test_who_was_not_recognised_before_is_not_counted() -> None:
+    stranger = Match(recognizer="dlib", seen="no", before=0.5, after=0.4, threshold=0.9)
+    face = FaceReport(number=1, box=(0, 0, 9, 9), found=True, quality={}, matches=(stranger,))
+    assert Report(size=(9, 9), other_photo=True, changed=0, quality={}, faces=(face,)).headline is None
+
+
+def test_another_photo_takes_the_place_of_the_person() -> None:
+    mirrored = PORTRAIT.with_pixels(np.ascontiguousarray(astronaut()[:, ::-1]))
+    report = assess(PORTRAIT, hidden(PORTRAIT), recognizers=QUICK, probe=mirrored)
+    assert report.other_photo
+    for match in report.faces[0].matches:
+        assert match.threshold < match.before < 1
+        assert match.after < match.threshold
+
+
+def test_faces_are_paired_by_position_and_chosen_by_number() -> None:
+    report = assess(group(), hidden(group()), recognizers=QUICK[:1], numbers={1, 3})
+    assert [face.number for face in report.faces] == [1, 3]
+    assert [face.found for face in report.faces] == [False, True]
+    assert report.faces[1].matches[0].after == 1
+
+
+def test_what_cannot_be_judged() -> None:
+    blank = PORTRAIT.with_pixels(np.full_like(astronaut(), 128))
+    with pytest.raises(NoFace):
+        assess(blank, PORTRAIT)
+    with pytest.raises(NoFace):
+        assess(PORTRAIT, PORTRAIT, recognizers=QUICK, probe=blank)
+    with pytest.raises(BadPhoto, match="512x512 and 512x100"):
+        assess(PORTRAIT, Photo(astronaut()[:100], "part"))
+    with pytest.raises(UnknownName):
+        assess(PORTRAIT, PORTRAIT, recognizers=["facenet"])
+
+
+def test_a_report_survives_json() -> None:
+    report = assess(PORTRAIT, hidden(PORTRAIT), recognizers=QUICK)
+    assert Report.model_validate_json(report.model_dump_json()) == report
