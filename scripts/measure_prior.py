@@ -44,7 +44,8 @@ def interval(values: Tensor) -> str:
     rng = np.random.default_rng(0)
     means = rng.choice(values.numpy(), (1000, len(values))).mean(1)
     low, high = np.quantile(means, (0.025, 0.975))
-    return f"{float(values.mean()):.2f} dB [{low:.2f}, {high:.2f}] (n = {len(values)}, least {float(values.min()):.2f})"
+    least = float(values.min())
+    return f"{float(values.mean()):.2f} dB [{low:.2f}, {high:.2f}] (n = {len(values)}, least {least:.2f})"
 
 
 @torch.no_grad()
@@ -80,10 +81,10 @@ def main(faces: Path, every: int = 1, batch: int = 10, depth: int = 3) -> None:
         latents = torch.cat([used.encode(part) for part in everyone.split(50)])
         decoded = torch.cat([used.decode(part) for part in latents.split(50)])
     print(f"autoencoder            {interval(psnr(decoded, everyone))}")
+    some_latents = latents[::5]
     for level in (50, 100, 150, 300, 600):
-        print(
-            f"noise error at t = {level:<4}{noise_error(used, latents[::5], level):.3f} (n = {len(latents[::5])})"
-        )
+        error = noise_error(used, some_latents, level)
+        print(f"noise error at t = {level:<4}{error:.3f} (n = {len(some_latents)})")
     for label, steps in (("plain embedding", 0), ("learned embeddings", Settings().embedding_steps)):
         settings = Settings(depth=depth, embedding_steps=steps)
         values = [psnr(reconstructed(used, part, settings), part) for part in track(some.split(batch), label)]

@@ -27,6 +27,7 @@ from rich.progress import track
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
+
 from veil.attacks.faces import find_faces, fit, warp
 from veil.privacy.priors import portrait
 

@@ -1,0 +1,262 @@
+"""The engine: each of its parts does what its equation says, and all of them together hide a face."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from skimage.data import astronaut
+
+from veil.attacks import recognizer
+from veil.attacks.ensemble import Ensemble
+from veil.attacks.faces import find_faces
+from veil.core.errors import BadSettings, UnknownName
+from veil.core.images import to_tensor
+from veil.core.progress import finish
+from veil.core.types import Crop, Photo
+from veil.privacy import protect
+from veil.privacy.embeddings import learn
+from veil.privacy.engine import canvas_of, cut, find_start
+from veil.privacy.inversion import denoise, invert, levels, move
+from veil.privacy.paste import feather, paste, window
+from veil.privacy.priors import PRIORS, Prior, prior
+from veil.privacy.settings import STRENGTHS, settings
+from veil.privacy.structure import denoise_with_maps, distance
+from veil.weights.registry import card
+
+QUICK: dict[str, Any] = {"surrogates": ("mobileface",), "embedding_steps": 1}
+SELF_ATTENTION = 6  # layers of the portrait prior's UNet: one down, two up at each of two sizes
+
+
+@pytest.fixture(scope="module")
+def photo() -> Photo:
+    return Photo(astronaut(), "astronaut.png")
+
+
+@pytest.fixture(scope="module")
+def portrait() -> Prior:
+    return prior("portrait")
+
+
+@pytest.fixture(scope="module")
+def crop(photo: Photo, portrait: Prior) -> Crop:
+    return cut(portrait, photo.pixels, find_faces(photo.pixels)[0])
+
+
+@pytest.fixture(scope="module")
+def trajectory(portrait: Prior, crop: Crop) -> list[torch.Tensor]:
+    with torch.no_grad():
+        return invert(portrait, portrait.encode(crop.pixels), levels(portrait, 20, 3))
+
+
+def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float(-10 * (a - b).square().mean().log10())
+
+
+@pytest.mark.parametrize("name", list(PRIORS))
+def test_a_prior_gives_a_face_back_and_its_null_embedding_matters(name: str, crop: Crop) -> None:
+    used = prior(name)
+    with torch.no_grad():
+        latent = used.encode(crop.pixels)
+        assert psnr(used.decode(latent), crop.pixels) > 35
+        assert 0.3 < float(latent.std()) < 3
+        noise = used.noise(latent, 101, used.unconditional)
+        other = used.noise(latent, 101, torch.zeros_like(used.unconditional))
+    assert noise.shape == latent.shape
+    assert float((noise - other).square().mean()) > 1e-4
+
+
+def test_levels_are_those_of_the_paper(portrait: Prior) -> None:
+    assert levels(portrait, 20, 3) == (0, 51, 101, 151)
+    assert levels(portrait, 20, 0) == (0,)
+
+
+def test_a_move_up_is_undone_by_the_same_move_down(portrait: Prior) -> None:
+    latent, noise = torch.randn(2, 1, 8, 32, 32, generator=torch.Generator().manual_seed(0))
+    up = move(portrait, latent, noise, 0, 151)
+    assert torch.allclose(move(portrait, up, noise, 151, 0), latent, atol=1e-4)
+
+
+def test_learned_embeddings_weaken_the_purification(
+    portrait: Prior, crop: Crop, trajectory: list[torch.Tensor]
+) -> None:
+    timesteps = levels(portrait, 20, 3)
+    learned = finish(learn(portrait, trajectory, timesteps, 10, 0.01))
+    with torch.no_grad():
+        plain = denoise(portrait, trajectory[-1], timesteps, [portrait.unconditional] * 3)
+        back = denoise(portrait, trajectory[-1], timesteps, learned)
+    error = (back - trajectory[0]).square().mean()
+    assert float(error) < 0.9 * float((plain - trajectory[0]).square().mean())
+    assert psnr(portrait.decode(back), crop.pixels) > 34.5
+
+
+def test_structure_sees_every_self_attention_layer_and_every_step(
+    portrait: Prior, trajectory: list[torch.Tensor]
+) -> None:
+    timesteps, plain = levels(portrait, 20, 3), [portrait.unconditional] * 3
+    with torch.no_grad():
+        _, maps = denoise_with_maps(portrait, trajectory[-1], timesteps, plain)
+        _, moved = denoise_with_maps(portrait, trajectory[-1] + 0.1, timesteps, plain)
+    assert len(maps) == 3 * SELF_ATTENTION
+    assert all(torch.allclose(one.sum(-1), torch.ones(())) for one in maps)
+    assert float(distance(maps, maps)) == 0
+    assert float(distance(moved, maps)) > 0
+
+
+def test_capturing_maps_changes_nothing_else(portrait: Prior, trajectory: list[torch.Tensor]) -> None:
+    timesteps, plain = levels(portrait, 20, 3), [portrait.unconditional] * 3
+    before = portrait.unet.attn_processors
+    with torch.no_grad():
+        captured, _ = denoise_with_maps(portrait, trajectory[-1], timesteps, plain)
+        assert torch.allclose(captured, denoise(portrait, trajectory[-1], timesteps, plain), atol=1e-4)
+    assert portrait.unet.attn_processors == before
+
+
+def test_a_change_is_blended_in_and_nothing_outside_moves(photo: Photo, crop: Crop) -> None:
+    size = crop.pixels.shape[-1]
+    result = paste(photo.pixels, torch.full((1, 3, size, size), 0.1), crop.to_photo)
+    left, top, right, bottom = window(crop.to_photo, size, *photo.size)
+    outside = np.ones(photo.pixels.shape[:2], bool)
+    outside[top:bottom, left:right] = False
+    assert np.array_equal(result[outside], photo.pixels[outside])
+    middle = crop.face.points.mean(0).round().astype(int)
+    step = result[middle[1], middle[0]].astype(int) - photo.pixels[middle[1], middle[0]]
+    assert np.all(np.abs(step - 25.5) <= 1)
+    assert np.array_equal(paste(photo.pixels, torch.zeros(1, 3, size, size), crop.to_photo), photo.pixels)
+
+
+def test_a_grey_photo_stays_grey(photo: Photo, crop: Crop) -> None:
+    grey = np.repeat(photo.pixels[..., :1], 3, axis=2)
+    change = torch.randn(crop.pixels.shape, generator=torch.Generator().manual_seed(0)) / 10
+    result = paste(grey, change, crop.to_photo, grey=True)
+    assert not np.array_equal(result, grey)
+    assert np.array_equal(result[..., 0], result[..., 1])
+    assert np.array_equal(result[..., 0], result[..., 2])
+
+
+def test_the_blend_mask_is_closed_at_the_border_and_open_inside() -> None:
+    mask = feather(128)[0, 0]
+    assert float(mask[:2].max()) == 0
+    assert float(mask[:, -2:].max()) == 0
+    assert float(mask[20:-20, 20:-20].min()) == 1
+
+
+def test_the_canvas_shows_the_face_where_it_says(photo: Photo, portrait: Prior) -> None:
+    large = np.asarray(photo.pixels.repeat(6, 0).repeat(6, 1))
+    face = find_faces(photo.pixels)[0].moved(6, 2.5, 2.5)
+    canvas = canvas_of(cut(portrait, large, face), large)
+    assert max(canvas.image.shape) < 600
+    one = recognizer("mobilefacenet")
+    a = one.embed(one.align(canvas.image, canvas.face))
+    b = one.embed(one.align(to_tensor(photo.pixels), find_faces(photo.pixels)[0]))
+    assert float(a @ b.T) > 0.97
+
+
+def test_the_ensemble_starts_at_the_person_and_has_a_gradient(photo: Photo, crop: Crop) -> None:
+    canvas = canvas_of(crop, photo.pixels)
+    objective = Ensemble([recognizer("dlib"), recognizer("mobileface")], canvas.image, canvas.face, views=3)
+    image = canvas.image.clone().requires_grad_()
+    loss = objective(image)
+    loss.sum().backward()
+    assert loss.shape == (1,)
+    assert image.grad is not None
+    assert float(image.grad.abs().max()) > 0
+    assert objective.similarity(canvas.image) == pytest.approx({"dlib": 1, "mobileface": 1}, abs=1e-4)
+
+
+def test_an_unseen_recogniser_loses_the_face(photo: Photo) -> None:
+    """The main job, in full: strength balanced, on the recogniser that the default leaves out."""
+    faces = find_faces(photo.pixels)
+    steps: list[str] = []
+    result = finish(protect(photo, faces[:1], settings()), lambda step: steps.append(step.stage))
+    after = find_faces(result.photo.pixels)[0]
+    unseen = recognizer("mobilefacenet")
+    assert unseen.name not in result.settings.surrogates
+    embeddings = [
+        unseen.embed(unseen.align(to_tensor(pixels), face))
+        for pixels, face in ((photo.pixels, faces[0]), (result.photo.pixels, after))
+    ]
+    cosine = float(embeddings[0] @ embeddings[1].T)
+    assert cosine < max(card(unseen.name).thresholds["far1"], 0.7)
+    assert {"learning embeddings", "protecting"} <= set(steps)
+    error = (result.photo.pixels.astype(float) - photo.pixels) ** 2
+    assert 10 * np.log10(255**2 / error.mean()) > 33.5
+    changed = np.argwhere((result.photo.pixels != photo.pixels).any(-1))
+    box = faces[0].box.reshape(2, 2)
+    reach = 0.8 * faces[0].side
+    assert np.all(changed.min(0)[::-1] > box[0] - reach)
+    assert np.all(changed.max(0)[::-1] < box[1] + reach)
+
+
+def test_the_same_seed_gives_the_same_photo(photo: Photo) -> None:
+    faces, few = (
+        find_faces(photo.pixels)[:1],
+        settings(**QUICK, steps=2),
+    )
+    first, again = (finish(protect(photo, faces, few)).photo.pixels for _ in range(2))
+    other = finish(protect(photo, faces, few.model_copy(update={"seed": 1}))).photo.pixels
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_a_closed_generator_leaves_the_networks_as_they_were(photo: Photo, portrait: Prior) -> None:
+    processors = portrait.unet.attn_processors
+    weights = [tensor.clone() for tensor in portrait.unet.parameters()]
+    work = protect(photo, find_faces(photo.pixels)[:1], settings(**QUICK))
+    for step in work:
+        if step.stage == "protecting":
+            break
+    work.close()
+    assert torch.is_grad_enabled()
+    assert portrait.unet.attn_processors == processors
+    assert all(torch.equal(a, b) for a, b in zip(weights, portrait.unet.parameters(), strict=True))
+    assert not any(tensor.requires_grad for tensor in portrait.unet.parameters())
+
+
+def test_impersonation_moves_towards_the_target(photo: Photo) -> None:
+    from insightface.data import get_image
+
+    group = Photo(np.ascontiguousarray(get_image("t1")[:, :, ::-1]), "t1.jpg")
+    target = find_faces(group.pixels)[0]
+    face = find_faces(photo.pixels)[0]
+    chosen = settings(**QUICK, goal="impersonate", steps=8, change=100.0)
+    result = finish(protect(photo, [face], chosen, (group, target))).photo.pixels
+    one = recognizer("mobileface")
+    them, before, after = (
+        one.embed(one.align(to_tensor(pixels), where))
+        for pixels, where in ((group.pixels, target), (photo.pixels, face), (result, face))
+    )
+    assert float(after @ them.T) > float(before @ them.T) + 0.2
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+def test_other_depths_work(photo: Photo, depth: int) -> None:
+    chosen = settings(**QUICK, depth=depth, steps=2, views=1)
+    result = finish(protect(photo, find_faces(photo.pixels)[:1], chosen))
+    assert not np.array_equal(result.photo.pixels, photo.pixels)
+
+
+def test_the_reconstruction_alone_is_still_the_person(photo: Photo, portrait: Prior, crop: Crop) -> None:
+    begin = finish(find_start(portrait, crop, settings()))
+    result = paste(photo.pixels, begin.reconstruction - crop.pixels, crop.to_photo)
+    canvas = canvas_of(crop, photo.pixels)
+    objective = Ensemble([recognizer("mobilefacenet")], canvas.image, canvas.face)
+    assert objective.similarity(canvas_of(crop, result).image)["mobilefacenet"] > 0.8
+
+
+def test_settings_refuse_what_does_not_fit() -> None:
+    assert {name: settings(name).change for name in STRENGTHS}["strong"] < settings("subtle").change
+    with pytest.raises(BadSettings, match="strength"):
+        settings("enormous")
+    with pytest.raises(BadSettings, match="steps"):
+        settings(steps=0)
+    with pytest.raises(BadSettings, match="surrogates"):
+        settings(surrogates=())
+
+
+def test_a_target_belongs_to_impersonation_alone(photo: Photo) -> None:
+    face = find_faces(photo.pixels)[0]
+    with pytest.raises(BadSettings, match="target"):
+        finish(protect(photo, [face], settings(goal="impersonate")))
+    with pytest.raises(UnknownName, match="prior"):
+        finish(protect(photo, [face], settings(prior="landscape")))
