@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -39,7 +39,8 @@ def _mtcnn(smallest: int) -> MTCNN:
 
 def _detect(pixels: Pixels, smallest: float) -> list[Face]:
     """All faces of at least `smallest` pixels in pixels (H, W, 3), the most certain first."""
-    boxes, scores, points = _mtcnn(max(12, round(smallest))).detect(Image.fromarray(pixels), landmarks=True)
+    found: Any = _mtcnn(max(12, round(smallest))).detect(Image.fromarray(pixels), landmarks=True)
+    boxes, scores, points = found
     if boxes is None:
         return []
     faces = [
@@ -123,7 +124,7 @@ def similarity(source: Array, target: Array) -> Array:
 
 def inverse(matrix: Array) -> Array:
     """The affine transform (2, 3) that undoes `matrix` (2, 3)."""
-    linear = np.linalg.inv(matrix[:, :2])
+    linear = np.linalg.inv(matrix[:, :2]).astype(np.float64)
     return np.hstack([linear, -linear @ matrix[:, 2:]])
 
 

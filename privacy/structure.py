@@ -6,7 +6,7 @@ the paper's own hook looks for a class that is gone since diffusers 0.10 and the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -52,11 +52,12 @@ class Capture:
 
 
 @contextmanager
-def attention_maps(prior: Prior) -> Iterator[list[Tensor]]:
+def attention_maps(prior: Prior) -> Generator[list[Tensor]]:
     """Capture the self-attention maps of every call of the UNet inside; the processors are put back after."""
     maps: list[Tensor] = []
     before = prior.unet.attn_processors
-    prior.unet.set_attn_processor({name: Capture(maps) for name in before})
+    capture: Any = Capture(maps)  # diffusers' own type is a closed list of its processors
+    prior.unet.set_attn_processor(capture)
     try:
         yield maps
     finally:

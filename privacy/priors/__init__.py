@@ -11,7 +11,8 @@ from ...core.registry import Registry
 from ...core.types import Array
 
 if TYPE_CHECKING:
-    from diffusers import DDIMScheduler, UNet2DConditionModel
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
     from torch import Tensor
 
 
