@@ -1,0 +1,187 @@
+"""From files to files: what both front ends do with a photo, and all that is checked before the long work."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from ..attacks import RECOGNIZERS, independent
+from ..attacks.faces import SMALLEST, find_faces, largest_face
+from ..core.errors import BadPhoto, BadSettings, NoFace
+from ..core.images import beside, check_writable, open_photo, save_photo
+from ..core.types import Face, Photo, Step, Work
+from ..eval.report import Report, assess
+from ..privacy import protect
+from ..privacy.priors import PRIORS
+from ..privacy.settings import Settings
+from ..weights import store
+from ..weights.registry import card, cards
+from .present import LIMITS
+
+LEFT_OUT = "mobilefacenet"  # a strong recogniser that stays an honest judge unless another is named
+SUFFIXES = {"JPEG": ".jpg", "WEBP": ".webp"}
+
+
+class Record(BaseModel):
+    """What is written beside a protected picture: enough to make it again and to judge it again."""
+
+    veil: str
+    photo: str
+    settings: Settings
+    report: Report
+    limits: str = LIMITS
+
+
+@dataclass(frozen=True)
+class Job:
+    """A photo that is ready to be protected: the chosen faces by number, and the files to write."""
+
+    source: Path
+    faces: dict[int, Face]
+    picture: Path
+    record: Path
+
+
+def surrogates(named: str | None, everyone: bool, left_out: str | None) -> tuple[str, ...]:
+    """The recognisers that the protection uses: those named, or every one, or all but one and its relatives.
+
+    Raises:
+        BadSettings: more than one of the three is asked for.
+        UnknownName: no recogniser has this name.
+    """
+    if sum(map(bool, (named, everyone, left_out))) > 1:
+        raise BadSettings(
+            "--surrogates, --all-surrogates and --leave-out exclude each other.", "Give one of them."
+        )
+    if everyone:
+        return tuple(RECOGNIZERS)
+    if named:
+        return tuple(RECOGNIZERS.check(name.strip()) for name in named.split(","))
+    judge = RECOGNIZERS.check(left_out or LEFT_OUT)
+    return tuple(name for name in RECOGNIZERS if not card(name).shares and independent(name, judge))
+
+
+def check_models(settings: Settings) -> None:
+    """Check that the prior and all recognisers, which judge in the end, are here and undamaged.
+
+    Raises:
+        UnknownName, WeightsMissing, WeightsCorrupt: as it says.
+    """
+    for name in (PRIORS.check(settings.prior), *settings.surrogates, *RECOGNIZERS):
+        if name in cards():
+            store.path(name)
+
+
+def prepare(
+    source: Path, folder: Path | None, format: str, numbers: Collection[int], force: bool, taken: set[Path]
+) -> Job:
+    """Check everything that could go wrong with one photo, and choose its faces.
+
+    Args:
+        folder: where to write; beside the photo where None.
+        format: "png", "jpeg", "webp", or "keep" for the photo's own.
+        numbers: of the faces, 1 being the largest; where empty, all that are large enough.
+        force: whether existing files may be replaced.
+        taken: the resolved paths that must not be written to; those of this job are added.
+
+    Raises:
+        BadPhoto: the photo cannot be used, or the result not be written.
+        NoFace, BadSettings: as `choose` does.
+    """
+    photo = open_photo(source)
+    faces = choose(photo, numbers)
+    suffix = SUFFIXES.get(photo.format if format == "keep" else format.upper(), ".png")
+    base = (folder or source.parent) / f"{source.stem}.veiled"
+    job = Job(source, faces, base.with_name(base.name + suffix), base.with_name(base.name + ".json"))
+    check_writable(base.parent)
+    for path in (job.picture, job.record):
+        if path.resolve() in taken:
+            raise BadPhoto(
+                f"{path} would replace another photo or result of this run.", "Name another folder."
+            )
+        if path.exists() and not force:
+            raise BadPhoto(f"{path} exists already.", "Give --force to replace it, or another folder.")
+    taken |= {job.picture.resolve(), job.record.resolve()}
+    return job
+
+
+def choose(photo: Photo, numbers: Collection[int]) -> dict[int, Face]:
+    """The faces of a photo by number, the largest being 1: those asked for, or all that are large enough.
+
+    Raises:
+        NoFace: there is none, or it is too small.
+        BadSettings: no face has this number.
+    """
+    faces = dict(enumerate(find_faces(photo.pixels), 1))
+    if not faces:
+        raise NoFace(
+            f"No face was found in {photo.name}.", "Try a photo with a larger, upright or better lit face."
+        )
+    if unknown := set(numbers) - set(faces):
+        raise BadSettings(
+            f"{photo.name} has no face number {min(unknown)}.",
+            f"Its faces, the largest first, are: {', '.join(map(str, faces))}.",
+        )
+    large = [number for number, face in faces.items() if face.side >= SMALLEST]
+    chosen = sorted(numbers) or large or [1]
+    for number in chosen:
+        if number not in large:
+            raise NoFace(
+                f"Face {number} of {photo.name} measures only {faces[number].side:.0f} pixels.",
+                f"Only faces of {SMALLEST:.0f} pixels and more can be protected.",
+            )
+    return {number: faces[number] for number in chosen}
+
+
+def place(path: Path | None) -> tuple[Photo, Face] | None:
+    """A photo and its largest face.
+
+    Raises:
+        BadPhoto, NoFace: it cannot be used, or shows no face.
+    """
+    if path is None:
+        return None
+    photo = open_photo(path)
+    return photo, largest_face(photo.pixels)
+
+
+def run(
+    job: Job,
+    settings: Settings,
+    target: tuple[Photo, Face] | None = None,
+    probe: Photo | None = None,
+    keep_metadata: bool = False,
+) -> Work[tuple[Photo, Report]]:
+    """Protect a photo and write picture and record, which appear together or not at all.
+
+    Yields a step for each of the protection's and returns the photo as it was and the report, which judges
+    the written file, opened again.
+    """
+    photo = open_photo(job.source)
+    protected = yield from protect(photo, list(job.faces.values()), settings, target)
+    yield Step("judging", 0, 1)
+    with beside(job.picture, job.record) as (picture, record):
+        save_photo(protected.photo, picture, keep_metadata=keep_metadata)
+        report = assess(
+            photo,
+            open_photo(picture),
+            seen=frozenset(settings.surrogates),
+            probe=probe,
+            numbers=job.faces.keys(),
+        )
+        written = Record(veil=version("veil"), photo=job.source.name, settings=settings, report=report)
+        record.write_text(written.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return photo, report
+
+
+def known_surrogates(after: Path) -> frozenset[str] | None:
+    """The recognisers that made a protected picture, as the record beside it says; None where it has none."""
+    try:
+        written = Record.model_validate_json(after.with_suffix(".json").read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return frozenset(written.settings.surrogates)

@@ -1,0 +1,114 @@
+"""The words and tables that the command line and the page share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..core.errors import WeightsCorrupt, WeightsMissing
+from ..weights import store
+from ..weights.registry import Card, cards
+
+if TYPE_CHECKING:
+    from ..core.types import Face
+    from ..eval.report import Report
+    from ..eval.verification import Match
+
+Row = tuple[str, ...]
+
+LIMITS = (
+    "What this does not promise: the figures hold for the recognisers above, today. Others, and later ones, "
+    "may still know the face: ten published methods all still matched on one commercial service, and a "
+    "tracker that is retrained on protected photos undoes most of the protection. Nothing here prevents face "
+    "swapping or hides photos that are known already; and people, names and places in the picture tell who "
+    "you are. Take it as one layer of protection, not as a guarantee."
+)
+
+MATCH_COLUMNS = ("Face", "Recogniser", "Used", "Before", "After", "Threshold", "Verdict")
+FACE_COLUMNS = ("Face", "Left, top", "Pixels", "Can be protected")
+MODEL_COLUMNS = ("Model", "Kind", "Licence", "Size", "Here")
+SEEN = {"yes": "yes", "related": "related", "no": "no"}
+
+
+def verdict(match: Match) -> str:
+    """What a recogniser says of the protected face."""
+    if match.still_recognised:
+        return "still recognised"
+    return "no longer recognised" if match.recognised else "not recognised before either"
+
+
+def match_rows(report: Report) -> list[Row]:
+    """One row for each face and recogniser, as `MATCH_COLUMNS` names them."""
+    return [
+        (
+            str(face.number),
+            match.recognizer,
+            SEEN[match.seen],
+            f"{match.before:.3f}",
+            f"{match.after:.3f}",
+            f"{match.threshold:.3f}",
+            verdict(match),
+        )
+        for face in report.faces
+        for match in face.matches
+    ]
+
+
+def headline(report: Report) -> str:
+    """The one sentence about a report; it counts, over all faces, only recognisers that were not used."""
+    if count := report.headline:
+        return (
+            f"Recognisers that were not used: {count.fooled} of {count.judges} no longer recognise the face."
+        )
+    if any(match.seen == "no" for face in report.faces for match in face.matches):
+        return "No headline: no recogniser that was not used knew the face even before."
+    return "No headline is left: every recogniser, or a relative of it, was used, which flatters the result."
+
+
+def remarks(report: Report) -> list[str]:
+    """How to read the rows, which faces were not found again, and what the eye may notice."""
+    other = "another photo of the person" if report.other_photo else "the photo before"
+    quality, share = report.quality, report.changed
+    return [
+        f"Before and after are cosines to {other}. Above its threshold, which 1 % of the pairs of strangers "
+        "exceed, a recogniser sees one person. Used: whether the protection was made against it.",
+        *(
+            f"Face {face.number} is no longer found; it was judged where it had been."
+            for face in report.faces
+            if not face.found
+        ),
+        f"PSNR {quality['psnr']:.1f} dB, SSIM {quality['ssim']:.3f}; {share:.1%} of the pixels changed.",
+    ]
+
+
+def face_rows(faces: Sequence[Face]) -> list[Row]:
+    """One row for each face of a photo, as `FACE_COLUMNS` names them."""
+    from ..attacks.faces import SMALLEST
+
+    return [
+        (
+            str(number),
+            f"{face.box[0]:.0f}, {face.box[1]:.0f}",
+            f"{face.side:.0f}",
+            "yes" if face.side >= SMALLEST else "no, too small",
+        )
+        for number, face in enumerate(faces, 1)
+    ]
+
+
+def model_rows() -> list[Row]:
+    """One row for each model that has a card, as `MODEL_COLUMNS` names them."""
+    return [
+        (card.name, card.kind, card.licence, f"{card.bytes / 1e6:.1f} MB", _state(card))
+        for card in cards().values()
+    ]
+
+
+def _state(card: Card) -> str:
+    try:
+        store.path(card.name)
+    except WeightsMissing:
+        return "no"
+    except WeightsCorrupt:
+        return "damaged"
+    return "yes"
