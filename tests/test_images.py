@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
+
 from veil.core.errors import BadPhoto
 from veil.core.images import beside, check_writable, open_photo, save_photo, to_pixels, to_tensor
 from veil.core.types import Photo, Pixels

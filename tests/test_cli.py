@@ -1,0 +1,342 @@
+"""What people meet at the command line; a quick stand-in takes the engine's place."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.data import astronaut
+from typer.testing import CliRunner, Result
+
+from veil.core.errors import BadPhoto
+from veil.core.types import Face, Photo, Step, Work
+from veil.eval.report import Report
+from veil.privacy import Protected
+from veil.privacy.settings import STRENGTHS, Settings, settings
+from veil.ui import jobs
+from veil.ui.cli import app
+from veil.ui.present import LIMITS, headline
+from veil.weights import store
+
+PORTRAIT = astronaut()[20:260, 100:340]
+
+
+def veil(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "120"})
+
+
+def engine(
+    photo: Photo, faces: Sequence[Face], settings: Settings, target: tuple[Photo, Face] | None
+) -> Work[Protected]:
+    """Turns the chosen faces grey."""
+    pixels = photo.pixels.copy()
+    for face in faces:
+        yield Step("painting", 1, 1)
+        left, top, right, bottom = face.box.round().astype(int)
+        pixels[top:bottom, left:right] = 128
+    return Protected(photo.with_pixels(pixels), tuple(faces), ({},) * len(faces), settings)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a portrait; the engine and, for speed, all but two judges are replaced."""
+    monkeypatch.setattr(jobs, "protect", engine)
+    monkeypatch.setattr(jobs, "assess", partial(jobs.assess, recognizers=("dlib", "mobilefacenet")))
+    monkeypatch.setattr(jobs, "cards", lambda: dict.fromkeys(("dlib", "mobilefacenet", "faceres")))
+    Image.fromarray(PORTRAIT).save(tmp_path / "photo.png")
+    return tmp_path
+
+
+def files(folder: Path) -> dict[Path, bytes | None]:
+    """Everything that lies in a folder."""
+    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+def test_protect_writes_picture_and_report(folder: Path) -> None:
+    source = (folder / "photo.png").read_bytes()
+    result = veil("protect", folder / "photo.png", "--seed", 7)
+    assert result.exit_code == 0, result.output
+    assert (folder / "photo.png").read_bytes() == source
+    assert sorted(path.name for path in folder.iterdir()) == [
+        *("photo.png", "photo.veiled.json", "photo.veiled.png")
+    ]
+    after = np.asarray(Image.open(folder / "photo.veiled.png"))
+    assert (after != PORTRAIT).any()
+    record = jobs.Record.model_validate_json((folder / "photo.veiled.json").read_text())
+    assert record.photo == "photo.png"
+    assert record.limits == LIMITS
+    assert record.settings.seed == 7
+    (face,) = record.report.faces
+    assert {match.recognizer: match.seen for match in face.matches} == {"dlib": "yes", "mobilefacenet": "no"}
+    assert record.report.headline
+    assert record.report.headline.judges == 1
+    for words in ("mobilefacenet", "no longer recognised", "photo.veiled.png", "does not promise"):
+        assert words in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "written"),
+    [
+        ("a.jpg", "keep", "a.veiled.jpg"),
+        ("a.webp", "keep", "a.veiled.webp"),
+        ("a.bmp", "keep", "a.veiled.png"),
+        ("a.jpg", "png", "a.veiled.png"),
+        ("a.png", "jpeg", "a.veiled.jpg"),
+        ("a.png", "webp", "a.veiled.webp"),
+    ],
+)
+def test_formats_and_output_folder(folder: Path, name: str, option: str, written: str) -> None:
+    Image.fromarray(PORTRAIT).save(folder / name)
+    (folder / "out").mkdir()
+    assert veil("protect", folder / name, "-o", folder / "out", "--format", option).exit_code == 0
+    assert sorted(path.name for path in (folder / "out").iterdir()) == sorted(["a.veiled.json", written])
+
+
+def test_metadata_is_kept_on_request_only(folder: Path) -> None:
+    exif = Image.Exif()
+    exif[0x013B] = "private-author"
+    Image.fromarray(PORTRAIT).save(folder / "photo.png", exif=exif)
+    for options, kept in ([], False), (["--keep-metadata", "--force"], True):
+        assert veil("protect", folder / "photo.png", *options).exit_code == 0
+        assert (b"private-author" in (folder / "photo.veiled.png").read_bytes()) == kept
+
+
+def _write(name: str, content: bytes) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+def _small(name: str) -> Callable[[Path], object]:
+    return lambda folder: Image.fromarray(PORTRAIT).resize((96, 96)).save(folder / name)
+
+
+def _blank(name: str) -> Callable[[Path], object]:
+    return lambda folder: Image.new("RGB", (200, 200), "grey").save(folder / name)
+
+
+def _truncate(folder: Path) -> None:
+    Image.fromarray(PORTRAIT).save(folder / "a.jpg")
+    (folder / "a.jpg").write_bytes((folder / "a.jpg").read_bytes()[:5000])
+
+
+def _no(folder: Path) -> None:
+    """Nothing to prepare."""
+
+
+BAD: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
+    "no such file": (_no, ["a.jpg"], "There is no file"),
+    "directory": (lambda folder: (folder / "a").mkdir(), ["a"], "is a folder"),
+    "not an image": (_write("a.jpg", b"hello"), ["a.jpg"], "is not a picture"),
+    "truncated": (_truncate, ["a.jpg"], "is damaged or incomplete"),
+    "bomb": (_write("a.ppm", b"P5 30000 30000 255\n"), ["a.ppm"], "million pixels"),
+    "zero bytes": (_write("a.jpg", b""), ["a.jpg"], "is empty"),
+    "no face": (_blank("a.png"), ["a.png"], "No face was found in a.png"),
+    "small face": (_small("a.png"), ["a.png"], "Face 1 of a.png measures only"),
+    "small face by number": (_small("a.png"), ["a.png", "--faces", "1"], "Face 1 of a.png measures only"),
+    "strength": (_no, ["photo.png", "--strength", "huge"], "no strength called 'huge'"),
+    "surrogate": (_no, ["photo.png", "--surrogates", "dlib,facenet"], "no recogniser called 'facenet'"),
+    "left out": (_no, ["photo.png", "--leave-out", "facenet"], "no recogniser called 'facenet'"),
+    "prior": (_no, ["photo.png", "--prior", "flux"], "no prior called 'flux'"),
+    "face number": (_no, ["photo.png", "--faces", "1,3"], "photo.png has no face number 3"),
+    "face zero": (_no, ["photo.png", "--faces", "0"], "photo.png has no face number 0"),
+    "face name": (_no, ["photo.png", "--faces", "one"], "'one' is no list of face numbers"),
+    "faces twice": (_no, ["photo.png", "--faces", "1", "--largest"], "exclude each other"),
+    "surrogates twice": (_no, ["photo.png", "--leave-out", "dlib", "--all-surrogates"], "exclude each other"),
+    "output missing": (_no, ["photo.png", "-o", "nowhere"], "There is no folder"),
+    "output a file": (_no, ["photo.png", "-o", "photo.png"], "There is no folder"),
+    "existing": (_write("photo.veiled.json", b"old"), ["photo.png"], "exists already"),
+    "existing picture": (_write("photo.veiled.png", b"old"), ["photo.png"], "exists already"),
+    "goal without target": (_no, ["photo.png", "--goal", "impersonate"], "belong together"),
+    "target without goal": (_no, ["photo.png", "--target", "photo.png"], "belong together"),
+    "target": (
+        _blank("a.png"),
+        ["photo.png", "--goal", "impersonate", "--target", "a.png"],
+        "No face was found",
+    ),
+    "probe": (_blank("a.png"), ["photo.png", "--probe", "a.png"], "No face was found"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_refused_before_the_work(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    prepare, arguments, message = BAD[case]
+    prepare(folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(jobs, "protect", None)
+    refuses(folder, arguments, message)
+
+
+def refuses(folder: Path, arguments: Sequence[str], message: str) -> None:
+    """Protecting ends with 2 and two lines on stderr, and writes nothing."""
+    before = files(folder)
+    result = veil("protect", *arguments)
+    assert result.exit_code == 2
+    first, second = result.stderr.splitlines()
+    assert message in first
+    assert second
+    assert result.stdout == ""
+    assert files(folder) == before
+
+
+def test_a_read_only_folder_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError("read-only")
+
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("os.mkdir", refuse)  # as root, no mode stops us from writing
+    refuses(folder, ["photo.png", "-o", "."], "Nothing can be written into")
+    refuses(folder, ["photo.png"], "Nothing can be written into")
+
+
+@pytest.fixture
+def flipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Weights of which one file has a flipped byte."""
+    weights = tmp_path / "weights"
+    shutil.copytree(store.PACKAGED, weights)
+    damaged = bytearray((weights / "faceres.safetensors").read_bytes())
+    damaged[100_000] ^= 1
+    (weights / "faceres.safetensors").write_bytes(damaged)
+    monkeypatch.setattr(store, "_folders", [weights, weights])
+    return weights
+
+
+def test_damaged_weights_are_refused(folder: Path, flipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    refuses(folder, ["photo.png"], "faceres.safetensors is damaged")
+    result = veil("models")
+    assert result.exit_code == 0
+    states = {line.split()[0]: line.split()[-1] for line in result.stdout.splitlines() if " MB" in line}
+    assert states["faceres"] == "damaged"
+    assert states["dlib"] == "yes"
+
+
+def test_a_bad_photo_does_not_lose_the_others(folder: Path) -> None:
+    result = veil("protect", folder / "missing.jpg", folder / "photo.png")
+    assert result.exit_code == 2
+    assert "There is no file" in result.stderr
+    assert (folder / "photo.veiled.png").exists()
+    assert "no longer recognised" in result.stdout
+
+
+def test_results_never_replace_photos_or_each_other(folder: Path) -> None:
+    shutil.copy(folder / "photo.png", folder / "photo.veiled.png")
+    Image.fromarray(PORTRAIT).save(folder / "photo.jpg")
+    before = files(folder)
+    result = veil("protect", folder / "photo.png", folder / "photo.veiled.png", "--force", "--largest")
+    assert "would replace another photo" in result.stderr
+    assert {path: files(folder)[path] for path in before} == before
+    result = veil("protect", folder / "photo.jpg", folder / "photo.png", "--format", "keep", "--force")
+    assert result.exit_code == 2
+    assert "would replace another photo" in result.stderr
+    assert {path: files(folder)[path] for path in before} == before
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), BadPhoto("broken", "really")])
+@pytest.mark.parametrize("stage", ["protect", "save_photo", "assess"])
+def test_stopping_leaves_the_folder_as_it_was(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, stage: str, stop: BaseException
+) -> None:
+    closed: list[bool] = []
+
+    def stopped(*_: Any, **__: Any) -> Any:
+        raise stop
+
+    def protecting(*_: Any) -> Work[Protected]:
+        try:
+            yield Step("painting", 1, 2)
+            stopped()
+        finally:
+            closed.append(True)
+        raise AssertionError
+
+    monkeypatch.setattr(jobs, stage, protecting if stage == "protect" else stopped)
+    before = files(folder)
+    result = veil("protect", folder / "photo.png")
+    assert result.exit_code == (130 if isinstance(stop, KeyboardInterrupt) else 2)
+    assert files(folder) == before
+    assert closed == [True] * (stage == "protect")
+    assert "Traceback" not in result.output
+
+
+def test_faces_are_chosen_by_number(folder: Path) -> None:
+    pair = np.hstack(
+        [PORTRAIT, np.asarray(Image.fromarray(PORTRAIT).resize((192, 192)).crop((0, 0, 192, 240)))]
+    )
+    Image.fromarray(pair).save(folder / "pair.png")
+    rows = [line.split() for line in veil("faces", folder / "pair.png").stdout.splitlines() if "yes" in line]
+    assert [row[0] for row in rows] == ["1", "2"]
+    for options, left, right in ((["--faces", "2"], 0, 1), (["--largest"], 1, 0), ([], 1, 1)):
+        assert veil("protect", folder / "pair.png", "--force", *options).exit_code == 0
+        changed = (np.asarray(Image.open(folder / "pair.veiled.png")) != pair).any(-1)
+        assert (changed[:, :240].any(), changed[:, 240:].any()) == (left, right)
+        numbers = [face.number for face in _record(folder / "pair.veiled.json").report.faces]
+        assert numbers == [number for number, chosen in ((1, left), (2, right)) if chosen]
+
+
+def _record(path: Path) -> jobs.Record:
+    return jobs.Record.model_validate_json(path.read_text())
+
+
+def test_the_honest_judge_is_left_out_of_the_surrogates() -> None:
+    assert jobs.surrogates(None, False, None) == Settings().surrogates
+    for left_out in ("dlib", "faceres", "faceres-deep"):
+        used = jobs.surrogates(None, False, left_out)
+        assert len(used) == 3
+        assert left_out not in used
+    assert "faceres" not in jobs.surrogates(None, False, "faceres-deep")
+    assert jobs.surrogates("dlib, faceres", False, None) == ("dlib", "faceres")
+
+
+def test_all_surrogates_leave_no_headline(folder: Path) -> None:
+    result = veil("protect", folder / "photo.png", "--all-surrogates")
+    assert "No headline is left" in result.stdout
+    assert _record(folder / "photo.veiled.json").report.headline is None
+
+
+def test_assess_reads_what_was_used_from_the_report(folder: Path) -> None:
+    assert (
+        veil(
+            "protect", folder / "photo.png", "--surrogates", "dlib", "--probe", folder / "photo.png"
+        ).exit_code
+        == 0
+    )
+    arguments = ["assess", folder / "photo.png", folder / "photo.veiled.png"]
+    result = veil(*arguments, "--json")
+    report = Report.model_validate_json(result.stdout)
+    assert {match.recognizer for match in report.faces[0].matches if match.seen == "yes"} == {"dlib"}
+    (folder / "photo.veiled.json").unlink()
+    result = veil(*arguments, "--probe", folder / "photo.png")
+    assert "no report lies beside it" in result.stderr
+    assert "another photo of the person" in " ".join(result.stdout.split())
+    result = veil(*arguments, "--seen", "dlib,mobilefacenet,faceres,mobileface")
+    assert "No headline is left" in result.stdout
+    assert result.stderr == ""
+
+
+def test_a_headline_needs_a_judge_that_knew_the_face() -> None:
+    stranger: Any = SimpleNamespace(seen="no")
+    report: Any = SimpleNamespace(headline=None, faces=[SimpleNamespace(matches=[stranger])])
+    assert "even before" in headline(report)
+
+
+def test_weights_that_are_not_packaged_are_looked_for_where_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "_folders", list(store._folders))
+    monkeypatch.setenv("VEIL_WEIGHTS", str(tmp_path))
+    assert veil("models").exit_code == 0
+    assert store._folders[1] == tmp_path
+
+
+@pytest.mark.parametrize("strength", STRENGTHS)
+def test_strengths_reach_the_record(folder: Path, strength: str) -> None:
+    assert veil("protect", folder / "photo.png", "--strength", strength).exit_code == 0
+    assert _record(folder / "photo.veiled.json").settings == settings(strength)
