@@ -1,0 +1,27 @@
+"""Protect the demo portraits, scikit-image's astronaut and insightface's group photo, in the folder demo/."""
+
+import sys
+from pathlib import Path
+
+from insightface.data import get_image
+from PIL import Image
+from skimage.data import astronaut
+
+from veil.ui.cli import app
+
+DEMO = Path(__file__).parents[1] / "demo"
+
+
+def main() -> int:
+    """Write the portraits, protect them, and say where the results lie; returns the exit code."""
+    DEMO.mkdir(exist_ok=True)
+    portraits = {"astronaut.png": astronaut(), "group.png": get_image("t1")[..., ::-1]}  # BGR
+    for name, pixels in portraits.items():
+        Image.fromarray(pixels.copy()).save(DEMO / name)
+    code = app(["protect", *(str(DEMO / name) for name in portraits), "--force"], standalone_mode=False)
+    print(f"\nThe portraits, the protected pictures (*.veiled.png) and the reports (*.veiled.json): {DEMO}")
+    return code or 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
