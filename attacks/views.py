@@ -51,7 +51,7 @@ def compressed(image: Tensor, generator: Generator) -> Tensor:
     """As a JPEG of quality 50 to 90, by kornia's differentiable codec."""
     from kornia.enhance import jpeg_codec_differentiable
 
-    quality = torch.tensor(_between(50, 90, generator)).to(image)
+    quality = torch.full((len(image),), _between(50, 90, generator)).to(image)
     high, wide = image.shape[-2:]
     padded = functional.pad(image, (0, -wide % 16, 0, -high % 16), mode="replicate")
     return jpeg_codec_differentiable(padded.clamp(0, 1), quality)[..., :high, :wide]

@@ -124,10 +124,8 @@ def interval(values: np.ndarray, people: np.ndarray) -> str:
     """Mean and 95 % bootstrap interval, drawing people."""
     rng = np.random.default_rng(0)
     groups = [values[people == one] for one in np.unique(people)]
-    means = [
-        np.concatenate([groups[i] for i in rng.integers(len(groups), size=len(groups))]).mean()
-        for _ in range(2000)
-    ]
+    draws = rng.integers(len(groups), size=(2000, len(groups)))
+    means = [np.concatenate([groups[index] for index in draw]).mean() for draw in draws]
     low, high = np.quantile(means, (0.025, 0.975))
     return f"{values.mean():.2f} [{low:.2f}, {high:.2f}]"
 
@@ -150,7 +148,8 @@ def table(rows: list[dict[str, str]]) -> str:
         psnr, seconds = (np.array([float(row[key]) for row in part]) for key in ("psnr", "seconds"))
         lines.append(
             f"| {name} | {len(part)} | {rejected['clean'].mean():.0f} | {rejected['rebuilt'].mean():.0f} "
-            f"| {interval(rejected['protected'], people)} | {interval(psnr, people)} | {np.median(seconds):.0f} |"
+            f"| {interval(rejected['protected'], people)} | {interval(psnr, people)} "
+            f"| {np.median(seconds):.0f} |"
         )
     return "\n".join(lines)
 
