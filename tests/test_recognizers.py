@@ -14,6 +14,7 @@ from insightface.data import get_image
 from PIL import Image
 from skimage.data import astronaut
 from torch import Tensor
+
 from veil.attacks import RECOGNIZERS, Recognizer, independent, recognizer
 from veil.attacks.faces import find_faces, largest_face
 from veil.core.errors import UnknownName

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from veil.attacks import RECOGNIZERS
 from veil.core.errors import UnknownName, WeightsCorrupt, WeightsMissing
 from veil.weights import store
