@@ -141,13 +141,20 @@ class PortraitDenoiser(nn.Module):
         return self.unet(z, timestep, tokens).sample
 
 
-def load() -> Prior:
-    """The packaged prior."""
+def networks() -> tuple[PortraitAutoencoder, PortraitDenoiser]:
+    """The two packaged networks."""
     tensors = store.load("portrait")
     autoencoder, denoiser = PortraitAutoencoder(), PortraitDenoiser()
     for part, network in ("autoencoder.", autoencoder), ("denoiser.", denoiser):
         state = {name.removeprefix(part): t for name, t in tensors.items() if name.startswith(part)}
         network.load_state_dict(state)
+    return autoencoder, denoiser
+
+
+def load() -> Prior:
+    """The packaged prior."""
+    autoencoder, denoiser = networks()
+    for network in autoencoder, denoiser:
         network.eval().requires_grad_(False)
     return Prior(
         "portrait",

@@ -295,12 +295,22 @@ def noise_errors(network: portrait.PortraitDenoiser, z: Tensor, null: bool = Tru
 
 
 @app.command()
-def denoiser(run: Run, hours: float = 2.0, batch: int = 16, rate: float = 6e-4) -> None:
+def denoiser(
+    run: Run,
+    hours: float = 2.0,
+    batch: int = 16,
+    rate: float = 6e-4,
+    packaged: Annotated[bool, typer.Option("--packaged", help="Go on from the packaged weights.")] = False,
+) -> None:
     """Train the denoiser for so many hours of two cores (processor time / 2), counted over all runs."""
     torch.manual_seed(SEED)
+    if packaged and not (run / "latents.pt").exists():
+        crops = torch.from_numpy(np.load(run / "crops.npy")).permute(0, 1, 4, 2, 3)
+        encode(run, portrait.networks()[0], crops)
     latents = torch.load(run / "latents.pt", weights_only=True)["latents"]
     train, held = (torch.from_numpy(indices) for indices in split(run))
-    session = Session(run / "denoiser.pt", portrait.PortraitDenoiser(), rate, 0.999)
+    start = portrait.networks()[1] if packaged else portrait.PortraitDenoiser()
+    session = Session(run / "denoiser.pt", start, rate, 0.999)
     network, draw = session.network, session.generator
     assert isinstance(network, portrait.PortraitDenoiser)
     kept, test = portrait.scheduler().alphas_cumprod, latents[0, held, 0].float()
