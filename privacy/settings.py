@@ -28,8 +28,8 @@ class Settings(BaseModel):
     # the diffusion: how deep the latent lies that is optimised (DDIM steps of a schedule of so many)
     schedule: int = Field(20, ge=2, le=1000)
     depth: int = Field(3, ge=0)
-    embedding_steps: int = Field(20, ge=0)
-    embedding_rate: float = Field(0.01, gt=0)
+    embedding_steps: int = Field(10, ge=0)
+    embedding_rate: float = Field(0.3, gt=0)
 
     # the adversarial latent
     steps: int = Field(40, ge=1)
@@ -40,14 +40,14 @@ class Settings(BaseModel):
 
     # limits on what the eye can see
     change: float = Field(1500.0, ge=0)
-    chroma: float = Field(0.0, ge=0)
+    chroma: float = Field(6000.0, ge=0)
     compose: bool = True
 
 
 STRENGTHS: dict[str, dict[str, Any]] = {
-    "subtle": {"change": 6000.0},
+    "subtle": {"change": 4500.0, "chroma": 9000.0},
     "balanced": {},
-    "strong": {"change": 800.0},
+    "strong": {"change": 700.0, "chroma": 3000.0},
 }
 DESCRIPTIONS = {
     "subtle": "Hard to see side by side; fools some recognisers.",

@@ -80,12 +80,12 @@ def test_learned_embeddings_weaken_the_purification(
     portrait: Prior, crop: Crop, trajectory: list[torch.Tensor]
 ) -> None:
     timesteps = levels(portrait, 20, 3)
-    learned = finish(learn(portrait, trajectory, timesteps, 10, 0.01))
+    learned = finish(learn(portrait, trajectory, timesteps, 10, 0.3))
     with torch.no_grad():
         plain = denoise(portrait, trajectory[-1], timesteps, [portrait.unconditional] * 3)
         back = denoise(portrait, trajectory[-1], timesteps, learned)
     error = (back - trajectory[0]).square().mean()
-    assert float(error) < 0.9 * float((plain - trajectory[0]).square().mean())
+    assert float(error) < 0.8 * float((plain - trajectory[0]).square().mean())
     assert psnr(portrait.decode(back), crop.pixels) > 34.5
 
 

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 from torch import nn
+
 from veil.attacks.recognizers.dlib_resnet import DlibResNet
 from veil.attacks.recognizers.faceres import MobileNet
 from veil.attacks.recognizers.mobileface import MobileFace
