@@ -17,10 +17,10 @@ from .views import draw
 class Ensemble:
     """An objective over images (1, 3, H, W) of one face, the lower the better it is protected.
 
-    Each recogniser counts in units of its own scale, 1 - its threshold at FAR 10 %, since the cosines of some
-    are spread wide and those of others lie close together. A target makes it impersonation; `own_identity`
-    weighs the similarity to the person's own clean embedding, which otherwise remains however well the target
-    is met. Without a target that similarity is the whole objective.
+    With `balance` each recogniser counts in units of its own scale, 1 - its threshold at FAR 10 %, since the
+    cosines of some are spread wide and those of others lie close together. A target makes it impersonation;
+    `own_identity` weighs the similarity to the person's own clean embedding, which otherwise remains however
+    well the target is met. Without a target that similarity is the whole objective.
     """
 
     def __init__(
@@ -31,13 +31,19 @@ class Ensemble:
         *,
         target: tuple[Tensor, Face] | None = None,
         own_identity: float = 1.0,
+        balance: bool = True,
         views: int = 1,
         seed: int = 0,
     ) -> None:
         self.face, self.views, self.own_identity = face, views, own_identity
         self.generator, self.step = Generator().manual_seed(seed), 0
         self.parts = [
-            (one, _embedding(one, image, face), _embedding(one, *target) if target else None)
+            (
+                one,
+                1 / (1 - card(one.name).thresholds["far10"]) if balance else 1.0,
+                _embedding(one, image, face),
+                _embedding(one, *target) if target else None,
+            )
             for one in recognizers
         ]
 
@@ -46,12 +52,12 @@ class Ensemble:
         shown = list(draw(image, self.face, self.views, self.step, self.generator))
         self.step += 1
         total = image.new_zeros(1)
-        for recognizer, own, target in self.parts:
+        for recognizer, weight, own, target in self.parts:
             faces = recognizer.embed(torch.cat([recognizer.align(view, face) for view, face in shown]))
             loss = dodge(faces @ own)
             if target is not None:
                 loss = impersonate(faces @ target) + self.own_identity * loss.clamp(min=0)
-            total = total + loss.mean() / (1 - card(recognizer.name).thresholds["far10"])
+            total = total + weight * loss.mean()
         return total
 
     @torch.no_grad()
@@ -59,7 +65,7 @@ class Ensemble:
         """The cosine to the person's own clean embedding, by recogniser, of the image as it is."""
         return {
             recognizer.name: float(recognizer.embed(recognizer.align(image, self.face))[0] @ own)
-            for recognizer, own, _ in self.parts
+            for recognizer, _, own, _ in self.parts
         }
 
 

@@ -61,6 +61,7 @@ def protect(
             face=canvas.face,
             target=(to_tensor(target[0].pixels), target[1]) if target else None,
             own_identity=settings.own_identity,
+            balance=settings.balance,
             views=settings.views,
             seed=settings.seed,
         )

@@ -36,11 +36,13 @@ class Settings(BaseModel):
     rate: float = Field(0.02, gt=0)
     views: int = Field(3, ge=1)
     own_identity: float = Field(1.0, ge=0)
+    balance: bool = True  # weigh surrogates by their thresholds
     structure: float = Field(3000.0, ge=0)
 
     # limits on what the eye can see
     change: float = Field(1500.0, ge=0)
     chroma: float = Field(6000.0, ge=0)
+    masking: float = Field(0.0, ge=0)
     compose: bool = True
 
 
@@ -49,6 +51,17 @@ STRENGTHS: dict[str, dict[str, Any]] = {
     "balanced": {},
     "strong": {"change": 700.0, "chroma": 3000.0},
 }
+# The paper's own setting (arXiv 2503.10350, section 4.1), for comparison: its plain output replaces the face.
+PAPER: dict[str, Any] = {
+    "steps": 30,
+    "views": 1,
+    "own_identity": 0.0,
+    "balance": False,
+    "change": 0.0,
+    "chroma": 0.0,
+    "compose": False,
+}
+PRESETS = {**STRENGTHS, "paper": PAPER}
 DESCRIPTIONS = {
     "subtle": "Hard to see side by side; fools some recognisers.",
     "balanced": "Looks like light make-up or other light; fools most recognisers.",
@@ -57,15 +70,15 @@ DESCRIPTIONS = {
 
 
 def settings(strength: str = "balanced", **changes: Any) -> Settings:
-    """The settings of a strength, with `changes`.
+    """The settings of a preset, a strength or "paper", with `changes`.
 
     Raises:
-        BadSettings: unknown strength, or a value that is not allowed; the message names it.
+        BadSettings: unknown preset, or a value that is not allowed; the message names it.
     """
-    if strength not in STRENGTHS:
-        raise BadSettings(f"There is no strength called {strength!r}.", f"There are: {', '.join(STRENGTHS)}.")
+    if strength not in PRESETS:
+        raise BadSettings(f"There is no strength called {strength!r}.", f"There are: {', '.join(PRESETS)}.")
     try:
-        return Settings(**{**STRENGTHS[strength], **changes})
+        return Settings(**{**PRESETS[strength], **changes})
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])

@@ -237,6 +237,17 @@ def test_other_depths_work(photo: Photo, depth: int) -> None:
     assert not np.array_equal(result.photo.pixels, photo.pixels)
 
 
+def test_the_papers_preset_replaces_the_face(photo: Photo) -> None:
+    """Its plain output shows what the prior alone does to the face: after one step it is not the photo's."""
+    faces = find_faces(photo.pixels)[:1]
+    tiny = {"steps": 1, "rate": 1e-6, **QUICK}
+    plain, composed = (
+        finish(protect(photo, faces, settings(name, **tiny))) for name in ("paper", "balanced")
+    )
+    assert np.abs(composed.photo.pixels.astype(int) - photo.pixels).max() <= 1
+    assert np.abs(plain.photo.pixels.astype(int) - photo.pixels).max() > 5
+
+
 def test_the_reconstruction_alone_is_still_the_person(photo: Photo, portrait: Prior, crop: Crop) -> None:
     begin = finish(find_start(portrait, crop, settings()))
     result = paste(photo.pixels, begin.reconstruction - crop.pixels, crop.to_photo)
