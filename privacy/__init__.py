@@ -35,7 +35,19 @@ class Method(Protocol):
     ) -> Work[Protected]: ...
 
 
-METHODS: Registry[Method] = Registry("method", {"veil": "veil.privacy.engine:protect"})
+METHODS: Registry[Method] = Registry(
+    "method",
+    {
+        "veil": "veil.privacy.engine:protect",
+        "reconstruction": "veil.privacy.reconstruction:protect",
+        "identity": "veil.privacy.pixel:identity",
+        "random-noise": "veil.privacy.pixel:random_noise",
+        "pgd": "veil.privacy.pixel:pgd",
+        "mi-fgsm": "veil.privacy.pixel:mi_fgsm",
+        "ti-dim": "veil.privacy.pixel:ti_dim",
+        "tip-im": "veil.privacy.pixel:tip_im",
+    },
+)
 
 
 def protect(

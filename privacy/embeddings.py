@@ -28,43 +28,48 @@ def learn(
     """
     latent, embedding = trajectory[-1], prior.unconditional
     learned: list[Tensor] = []
-    down = range(len(timesteps) - 1, 0, -1)
-    for index in down:
+    total = steps * (len(timesteps) - 1)
+    for index in range(len(timesteps) - 1, 0, -1):
         start, end, goal = timesteps[index], timesteps[index - 1], trajectory[index - 1]
-        if steps:
-            embedding = _fit(prior, latent, goal, start, end, embedding, steps, rate)
+        fit = Fit(prior, latent, goal, start, end, embedding, rate)
+        for _ in range(steps):
+            fit.advance()
+            yield Step(
+                "learning embeddings", len(learned) * steps + fit.step, total, float(fit.lowest.mean())
+            )
+            if fit.stale == PATIENCE:
+                break
+        embedding = fit.best
         learned.append(embedding)
         with torch.no_grad():
             latent = move(prior, latent, prior.noise(latent, start, embedding), start, end)
-        yield Step("learning embeddings", len(learned), len(down))
     return learned
 
 
-def _fit(
-    prior: Prior,
-    latent: Tensor,
-    goal: Tensor,
-    start: int,
-    end: int,
-    embedding: Tensor,
-    steps: int,
-    rate: float,
-) -> Tensor:
-    """The best embeddings (B, N, D) seen in `steps` steps of AdamW, for each latent its own."""
-    guess = embedding.expand(len(latent), -1, -1).clone().requires_grad_()
-    optimizer = torch.optim.AdamW([guess], rate)
-    best, lowest = guess.detach().clone(), torch.full((len(latent),), torch.inf).to(latent)
-    stale = 0
-    for _ in range(steps + 1):
+class Fit:
+    """AdamW on the embeddings (B, N, D) of one denoising step; keeps the best seen for each latent."""
+
+    def __init__(
+        self, prior: Prior, latent: Tensor, goal: Tensor, start: int, end: int, embedding: Tensor, rate: float
+    ) -> None:
+        self.prior, self.latent, self.goal, self.start, self.end = prior, latent, goal, start, end
+        self.guess = embedding.expand(len(latent), -1, -1).clone().requires_grad_()
+        self.optimizer = torch.optim.AdamW([self.guess], rate)
+        self.best = self.guess.detach().clone()
+        self.lowest = torch.full((len(latent),), torch.inf).to(latent)
+        self.step, self.stale = 0, 0
+
+    def advance(self) -> None:
+        """One step; counts how many in a row have brought less than 1 %."""
         with torch.enable_grad():
-            landed = move(prior, latent, prior.noise(latent, start, guess), start, end)
-            loss = (landed - goal).square().mean((1, 2, 3))
-        better = loss.detach() < lowest
-        stale = 0 if bool((loss.detach() < 0.99 * lowest).any()) else stale + 1
-        best[better], lowest[better] = guess.detach()[better], loss.detach()[better]
-        if stale == PATIENCE:
-            break
-        optimizer.zero_grad()
-        loss.sum().backward()
-        optimizer.step()
-    return best
+            noise = self.prior.noise(self.latent, self.start, self.guess)
+            landed = move(self.prior, self.latent, noise, self.start, self.end)
+            loss = (landed - self.goal).square().mean((1, 2, 3))
+            self.optimizer.zero_grad()
+            loss.sum().backward()
+        reached = loss.detach()
+        self.stale = 0 if bool((reached < 0.99 * self.lowest).any()) else self.stale + 1
+        better = reached < self.lowest
+        self.best[better], self.lowest[better] = self.guess.detach()[better], reached[better]
+        self.optimizer.step()
+        self.step += 1

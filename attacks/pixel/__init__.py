@@ -1,0 +1,100 @@
+"""Pixel attacks: the noise that the literature compares with. One loop, and four ways to take its step.
+
+An attack changes an image within an L-infinity ball so that an objective falls; what the objective sees,
+such as random views, is the caller's. Everything is drawn from a seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from ...core.errors import VeilError
+from ...core.registry import Registry
+from ...core.types import Objective, Step, Work
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How far pixels may move (`epsilon`, in [0, 1]) and in how many steps; `seed` for what is drawn."""
+
+    epsilon: float
+    steps: int
+    seed: int = 0
+
+
+class Attack(Protocol):
+    """Finds a change (1, 3, H, W) of an image of this shape within a budget that lowers an objective."""
+
+    def __call__(self, image: Tensor, objective: Objective, budget: Budget) -> Work[Tensor]: ...
+
+
+ATTACKS: Registry[Attack] = Registry(
+    "pixel attack",
+    {
+        "identity": "veil.attacks.pixel.identity:attack",
+        "random-noise": "veil.attacks.pixel.random_noise:attack",
+        "pgd": "veil.attacks.pixel.pgd:attack",
+        "mi-fgsm": "veil.attacks.pixel.mi_fgsm:attack",
+        "ti-dim": "veil.attacks.pixel.ti_dim:attack",
+        "tip-im": "veil.attacks.pixel.tip_im:attack",
+    },
+)
+
+
+def descend(
+    image: Tensor,
+    objective: Objective,
+    budget: Budget,
+    direction: Callable[[Tensor], Tensor],
+    *,
+    start: float = 0.25,
+    penalty: Callable[[Tensor], Tensor] | None = None,
+    seen: Callable[[Tensor, Generator], Tensor] = lambda image, generator: image,
+) -> Work[Tensor]:
+    """Step against `direction`, a function of the gradient (1, 3, H, W), and stay inside of the budget.
+
+    It starts from random noise of `start` times the budget, since the similarity to oneself is flat at its
+    peak; its steps are such that twice the budget can be walked. `seen` is what the attack itself does to the
+    image before the objective sees it; `penalty` (B,) is what it adds to the loss.
+
+    Raises:
+        VeilError: no step had a gradient, so that nothing was attacked.
+    """
+    import torch
+
+    generator = torch.Generator().manual_seed(budget.seed)
+    noise = torch.rand(image.shape, generator=generator).to(image) * 2 - 1
+    change, length, moved = start * budget.epsilon * noise, 2 * budget.epsilon / budget.steps, False
+    for done in range(1, budget.steps + 1):
+        with torch.enable_grad():
+            change = change.detach().requires_grad_()
+            loss = objective(seen((image + change).clamp(0, 1), generator)).sum()
+            (gradient,) = torch.autograd.grad(loss, change, allow_unused=True, materialize_grads=True)
+            moved = moved or bool(gradient.any())
+            if penalty is not None:
+                gradient = gradient + torch.autograd.grad(penalty(image + change).sum(), change)[0]
+        if bool(gradient.any()):
+            change = change.detach() - length * direction(gradient)
+        change = change.detach().clamp(-budget.epsilon, budget.epsilon)
+        change = (image + change).clamp(0, 1) - image
+        yield Step("protecting", done, budget.steps, float(loss.detach()))
+    if not moved:
+        raise VeilError("The attack had no gradient: nothing was protected.", "Check the surrogates.")
+    return change
+
+
+def momentum(decay: float = 1.0) -> Callable[[Tensor], Tensor]:
+    """Gradients, each by its own mean size, added up with decay (Dong et al., arXiv 1710.06081, eq. 6)."""
+    total: list[Tensor] = []
+
+    def add(gradient: Tensor) -> Tensor:
+        unit = gradient / gradient.abs().mean().clamp(min=1e-20)
+        total[:] = [decay * total[0] + unit if total else unit]
+        return total[0]
+
+    return add

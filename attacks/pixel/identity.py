@@ -1,0 +1,15 @@
+"""No change at all: what every method is compared with."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ...core.types import Objective, Step, Work
+from . import Budget
+
+
+def attack(image: Tensor, objective: Objective, budget: Budget) -> Work[Tensor]:
+    """Nothing."""
+    yield Step("protecting", 1, 1)
+    return torch.zeros_like(image)

@@ -1,0 +1,14 @@
+"""Projected gradient descent (Madry et al., arXiv 1706.06083)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ...core.types import Objective, Work
+from . import Budget, descend
+
+
+def attack(image: Tensor, objective: Objective, budget: Budget) -> Work[Tensor]:
+    """Along the gradient's sign, from anywhere within the budget."""
+    return (yield from descend(image, objective, budget, torch.sign, start=1.0))

@@ -1,0 +1,26 @@
+"""The engine without an attack: what its prior alone makes of a face, the floor of every figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..core.progress import finish
+from ..core.types import Face, Photo, Step, Work
+from . import Protected
+from .engine import cut, find_start
+from .paste import paste
+from .priors import prior
+from .settings import Settings
+
+
+def protect(
+    photo: Photo, faces: Sequence[Face], settings: Settings, target: tuple[Photo, Face] | None = None
+) -> Work[Protected]:
+    """Replace faces by their reconstruction: inverted, with learned embeddings, and denoised again."""
+    used, pixels = prior(settings.prior), photo.pixels
+    for number, face in enumerate(faces, 1):
+        crop = cut(used, photo.pixels, face)
+        rebuilt = finish(find_start(used, crop, settings)).reconstruction
+        pixels = paste(pixels, rebuilt - crop.pixels, crop.to_photo, photo.grey)
+        yield Step("rebuilding", number, len(faces))
+    return Protected(photo.with_pixels(pixels), tuple(faces), ({},) * len(faces), settings)
