@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..core.types import Objective, Pixels, Step, Work
-from .limits import change_energy, chroma_energy, visibility
+from .limits import change_energy, chroma_energy
 from .paste import feather
 from .priors import Prior
 from .settings import Settings
@@ -54,9 +54,7 @@ class Optimisation:
     ) -> None:
         self.prior, self.start, self.settings = prior, start, settings
         self.compose, self.objective, self.origin = compose, objective, origin
-        self.weight = feather(prior.size).to(origin) * visibility(start.reconstruction) ** (
-            settings.masking / 2
-        )
+        self.mask = feather(prior.size).to(origin)
         self.latent = start.latent.clone().requires_grad_()
         self.optimizer = torch.optim.Adam([self.latent], settings.rate)
 
@@ -70,7 +68,7 @@ class Optimisation:
         settings = self.settings
         with torch.enable_grad():
             change, maps = self.change()
-            seen = self.weight * change
+            seen = self.mask * change
             loss = self.objective(self.compose(change)).sum()
             loss = loss + settings.structure * distance(maps, self.start.maps)
             loss = (

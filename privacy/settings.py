@@ -42,7 +42,6 @@ class Settings(BaseModel):
     # limits on what the eye can see
     change: float = Field(1500.0, ge=0)
     chroma: float = Field(6000.0, ge=0)
-    masking: float = Field(0.0, ge=0)
     compose: bool = True
 
 
