@@ -1,4 +1,4 @@
-"""The command line: `veil protect`, `assess`, `faces`, `models`, `calibrate` and `benchmark`.
+"""The command line: `veil protect`, `assess`, `faces`, `models`, `calibrate`, `benchmark` and `ui`.
 
 Whatever needs torch is imported inside of the commands, so that help comes at once.
 """
@@ -192,9 +192,31 @@ def calibrate(
         output.write_text(measured.model_dump_json(indent=2) + "\n", encoding="utf-8")
     _table(calibration.COLUMNS, calibration.rows(measured))
     _say(
-        f"{len(measured.people)} people, {len(measured.photos)} photos ({measured.without_face} show no face). "
-        "In brackets: 95 % intervals, from drawing people."
+        f"{len(measured.people)} people, {len(measured.photos)} photos ({measured.without_face} show no "
+        "face). In brackets: 95 % intervals, from drawing people."
     )
+
+
+@app.command()
+def ui(
+    host: Annotated[str, typer.Option(help="0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option(help="Otherwise the first free one from 7860.", show_default=False)
+    ] = None,
+    auth: Annotated[Path | None, typer.Option(help="Who may enter: lines of name:password.")] = None,
+    max_side: Annotated[
+        int | None, typer.Option(min=64, help="Refuse photos with a longer side, in pixels.")
+    ] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="Photos that are protected at a time.")] = 1,
+) -> None:
+    """Open the page in the browser; with VEIL_HOSTED=1 under the rules for strangers."""
+    import os
+
+    from . import hosting
+    from .app import passwords, serve
+
+    entrants = passwords(auth) if auth else None
+    serve(hosting.rules(os.environ, concurrency, max_side), host, port, entrants)
 
 
 def _numbers(faces: str | None, largest: bool) -> set[int]:

@@ -12,17 +12,23 @@ from pydantic import BaseModel, ValidationError
 from ..attacks import RECOGNIZERS, independent
 from ..attacks.faces import SMALLEST, find_faces, largest_face
 from ..core.errors import BadPhoto, BadSettings, NoFace
-from ..core.images import beside, check_writable, open_photo, save_photo
+from ..core.images import beside, check_writable, open_photo, save_photo, to_tensor
 from ..core.types import Face, Photo, Step, Work
+from ..eval.disturbances import DISTURBANCES
 from ..eval.report import Report, assess
+from ..eval.verification import embedding
 from ..privacy import protect
 from ..privacy.priors import PRIORS
 from ..privacy.settings import Settings
 from ..weights import store
 from ..weights.registry import card, cards
-from .present import LIMITS
+from .present import LIMITS, Likeness
 
 LEFT_OUT = "mobilefacenet"  # a strong recogniser that stays an honest judge unless another is named
+ENDURED = {
+    "after JPEG 75": "jpeg-75",
+    "after shrinking to 50 %": "resize-50",
+}  # what the page tries on results
 SUFFIXES = {"JPEG": ".jpg", "WEBP": ".webp"}
 
 
@@ -176,6 +182,33 @@ def run(
         written = Record(veil=version("veil"), photo=job.source.name, settings=settings, report=report)
         record.write_text(written.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return photo, report
+
+
+def endure(
+    photo: Photo, after: Photo, settings: Settings, numbers: Collection[int]
+) -> Work[dict[str, Report]]:
+    """Judge a protected photo again after what is likely to happen to it: `ENDURED`."""
+    reports: dict[str, Report] = {}
+    for done, (title, name) in enumerate(ENDURED.items()):
+        yield Step("checking what survives", done, len(ENDURED))
+        worn = after.with_pixels(DISTURBANCES[name](after.pixels))
+        reports[title] = assess(photo, worn, seen=frozenset(settings.surrogates), numbers=numbers)
+    return reports
+
+
+def same_person(one: tuple[Photo, Face], other: tuple[Photo, Face]) -> list[Likeness]:
+    """What every packaged recogniser makes of the faces of any two photos.
+
+    Raises:
+        WeightsMissing, WeightsCorrupt: as `attacks.recognizer` does.
+    """
+    images = [(to_tensor(photo.pixels), face) for photo, face in (one, other)]
+    found: list[Likeness] = []
+    for name in RECOGNIZERS:
+        if card(name).packaged:
+            first, second = (embedding(name, image, face) for image, face in images)
+            found.append(Likeness(name, round(float(first @ second), 4), card(name).thresholds["far1"]))
+    return found
 
 
 def known_surrogates(after: Path) -> frozenset[str] | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..core.errors import WeightsCorrupt, WeightsMissing
@@ -70,8 +71,8 @@ def remarks(report: Report) -> list[str]:
     other = "another photo of the person" if report.other_photo else "the photo before"
     quality, share = report.quality, report.changed
     return [
-        f"Before and after are cosines to {other}. Above its threshold, which 1 % of the pairs of strangers "
-        "exceed, a recogniser sees one person. Used: whether the protection was made against it.",
+        f"Before and after are cosines to {other}. Above its threshold, which 1 % of the pairs of "
+        "strangers exceed, a recogniser sees one person. Used: whether the protection was made against it.",
         *(
             f"Face {face.number} is no longer found; it was judged where it had been."
             for face in report.faces
@@ -112,3 +113,59 @@ def _state(card: Card) -> str:
     except WeightsCorrupt:
         return "damaged"
     return "yes"
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """What a recogniser makes of two photos; above the threshold it takes them for one person."""
+
+    recognizer: str
+    similarity: float
+    threshold: float
+
+    @property
+    def same(self) -> bool:
+        """Whether it takes them for one person."""
+        return self.similarity > self.threshold
+
+
+def fairest_first(matches: Iterable[Match]) -> list[Match]:
+    """The matches, those of recognisers that the protection did not use first."""
+    return sorted(matches, key=lambda match: ("no", "related", "yes").index(match.seen))
+
+
+def sentence(match: Match, escape: Callable[[str], str]) -> str:
+    """A match as a sentence, in HTML."""
+    says = {
+        "still recognised": "still recognises you",
+        "no longer recognised": "no longer recognises you",
+        "not recognised before either": "did not recognise you before either",
+    }[verdict(match)]
+    judge = {
+        "no": '<span class="veil-judge">honest judge: the protection has never met it</span>',
+        "related": '<span class="veil-used">a relative of it was used</span>',
+        "yes": '<span class="veil-used">used to make the protection</span>',
+    }[match.seen]
+    kind = "bad" if match.still_recognised else "good"
+    return (
+        f'<b>{escape(match.recognizer)}</b>: <span class="veil-mark veil-{kind}">{says}</span><br>similarity '
+        f"{match.before:.2f} → {match.after:.2f}, limit {match.threshold:.2f} {judge}"
+    )
+
+
+def plain_remarks(report: Report) -> list[str]:
+    """How to read the page's table, and what the eye may notice."""
+    other = "another photo of you" if report.other_photo else "the photo before"
+    psnr = report.quality["psnr"]
+    quality = "hard to see" if psnr >= 38 else "slight" if psnr >= 32 else "visible when you compare"
+    return [
+        f"Similarity is to {other}: 1 is the same picture. Above its limit, which 1 % of the pairs of "
+        "strangers exceed, a recogniser takes two pictures for one person.",
+        *(
+            f"Face {face.number} is no longer found by the detector; it was judged where it had been."
+            for face in report.faces
+            if not face.found
+        ),
+        f"The change is {quality}: PSNR {psnr:.1f} dB, SSIM {report.quality['ssim']:.3f}; "
+        f"{report.changed:.0%} of the pixels changed.",
+    ]

@@ -1,0 +1,167 @@
+"""The page: `build` puts its tabs together, `serve` opens it. A new tab is one file and a line in `TABS`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..core.errors import BadSettings
+from . import hosting
+from .hosting import LOCAL, Headers, Rules
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+TABS = {
+    "Protect": "page_protect",
+    "Check": "page_check",
+    "Album": "page_album",
+    "Models": "page_models",
+}
+SWEEP = 60.0  # seconds between two looks for files whose time has come
+
+
+def build(rules: Rules = LOCAL) -> gr.Blocks:
+    """The page, ready to be launched; what it keeps for its visitors lies where gradio keeps uploads."""
+    import gradio as gr
+    from gradio.utils import get_upload_folder
+
+    from . import endpoints, pieces
+    from .page import Page
+    from .visitors import Visitors
+
+    page = Page(rules, Visitors(Path(get_upload_folder()), rules.keep, rules.concurrency))
+    ages = (int(SWEEP), int(rules.keep)) if rules.keep else None
+    with gr.Blocks(title="veil", analytics_enabled=False, delete_cache=ages) as blocks:
+        gr.HTML(pieces.header(rules.hosted))
+        for name, module in TABS.items():
+            with gr.Tab(name):
+                tab: Callable[[Page], None] = import_module(f".{module}", __package__).tab
+                tab(page)
+        endpoints.fill(page)
+        blocks.unload(endpoints.leaving(page))
+    blocks.queue(max_size=rules.line, api_open=False)
+    queue = _calm(blocks)
+    hosting.one_job_each(queue)
+    blocks.veil = page  # pyright: ignore[reportAttributeAccessIssue]  (for `serve` and the tests)
+    return blocks
+
+
+def _calm(blocks: gr.Blocks) -> Any:
+    """The queue, made to look for work 20 times a second, not a thousand: an idle page costs nothing."""
+    queue: Any = blocks._queue  # pyright: ignore[reportPrivateUsage]
+    queue.sleep_when_free, queue.progress_update_sleep_when_free = 0.05, 0.25
+    return queue
+
+
+def waiting(queue: Any) -> set[str]:
+    """The sessions that wait in line."""
+    return {
+        event.session_hash
+        for line in tuple(queue.event_queue_per_concurrency_id.values())
+        for event in line.queue
+    }
+
+
+@contextmanager
+def opened(
+    rules: Rules = LOCAL,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    auth: list[tuple[str, str]] | None = None,
+) -> Generator[tuple[gr.Blocks, str]]:
+    """Open the page and yield it with its address; closes it, and deletes all that it kept, in the end."""
+    folder = Path(tempfile.mkdtemp(prefix="veil-page-"))  # readable by this user alone
+    os.environ |= {"GRADIO_TEMP_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False"}
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    from . import look
+
+    blocks = build(rules)
+    page: Any = blocks.veil  # pyright: ignore[reportAttributeAccessIssue]
+    closed = page.visitors.watch(SWEEP, lambda: waiting(_calm(blocks)))
+    try:
+        _, address, _ = blocks.launch(
+            server_name=host,
+            server_port=port,
+            auth=auth,
+            prevent_thread_lock=True,
+            quiet=True,
+            share=False,
+            ssr_mode=False,
+            pwa=False,
+            mcp_server=False,
+            enable_monitoring=False,
+            run_history=False,
+            show_error=False,
+            footer_links=["api"],
+            allowed_paths=[],
+            max_file_size=rules.heaviest,
+            state_session_capacity=1000,
+            app_kwargs={"middleware": [_middleware(Headers)]},
+            theme=look.theme(),
+            css_paths=[look.CSS],
+            head=look.HEAD,
+        )
+        yield blocks, address
+    finally:
+        closed.set()
+        blocks.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _middleware(kind: Any) -> Any:
+    from starlette.middleware import Middleware
+
+    return Middleware(kind)
+
+
+def serve(
+    rules: Rules = LOCAL,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    auth: list[tuple[str, str]] | None = None,
+) -> None:
+    """Open the page until it is interrupted.
+
+    Raises:
+        BadSettings: the port is taken.
+    """
+    import signal
+    import threading
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a service, too, leaves nothing behind
+    try:
+        with opened(rules, host, port, auth) as (_, address):
+            print(f"veil is open at {address}  (Ctrl-C closes it)", flush=True)  # noqa: T201
+            threading.Event().wait()
+    except OSError as error:
+        raise BadSettings(
+            f"The page cannot be opened at {host}:{port or 'any port'}.", "Name another --port."
+        ) from error
+    except KeyboardInterrupt:
+        return
+
+
+def passwords(file: Path) -> list[tuple[str, str]]:
+    """The visitors of a file with a line `name:password` for each.
+
+    Raises:
+        BadSettings: it cannot be read, or a line is not of this form.
+    """
+    try:
+        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSettings(
+            f"{file} cannot be read.", "Name a text file of lines like name:password."
+        ) from error
+    pairs = [tuple(line.split(":", 1)) for line in lines if line and not line.startswith("#")]
+    if not pairs or any(len(pair) != 2 or not all(pair) for pair in pairs):
+        raise BadSettings(f"{file} holds a line that is not name:password.", "Write one visitor a line.")
+    return [(name, password) for name, password in pairs]

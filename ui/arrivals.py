@@ -1,0 +1,69 @@
+"""A photo that has arrived on the page: where it lies, its faces, and which of them are picked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..attacks.faces import SMALLEST, find_faces
+from ..core.errors import NoFace
+from ..core.images import open_photo
+from ..core.types import Face
+from . import pieces
+from .page import Page
+from .pictures import show_copy
+from .visitors import Visitor
+
+NO_FACE_HINT = (
+    "Try a photo in which the face is larger, upright, better lit, or not covered; very small faces and "
+    "those that look away are missed."
+)
+
+
+@dataclass
+class Arrival:
+    """A photo with its faces by number, the largest being 1; `picked` are those that will be protected."""
+
+    path: Path
+    name: str
+    size: tuple[int, int]
+    faces: dict[int, Face]
+    shown: Path
+    picked: list[int] = field(default_factory=list[int])
+
+    @property
+    def choices(self) -> list[tuple[str, int]]:
+        """The faces that are large enough, as a choice."""
+        return [(f"Face {number}", number) for number in self.large]
+
+    @property
+    def large(self) -> list[int]:
+        """The numbers of the faces that are large enough to be protected."""
+        return [number for number, face in self.faces.items() if face.side >= SMALLEST]
+
+    def picture(self, group: str) -> str:
+        """The photo with its faces as buttons, in HTML; they press the inputs of the element `group`."""
+        found = {number: self.faces[number] for number in self.large}
+        return pieces.faces(self.shown, self.name, self.size, found, self.picked, group)
+
+
+def arrive(page: Page, visitor: Visitor, path: str) -> Arrival:
+    """Open a photo and find its faces; all that are large enough are picked.
+
+    Raises:
+        BadPhoto, NoFace: it cannot be used, or shows no face that can be protected.
+    """
+    page.rules.admit(path)
+    photo = open_photo(Path(path))
+    faces = dict(enumerate(find_faces(photo.pixels), 1))
+    if not faces:
+        raise NoFace(f"No face was found in {photo.name}.", NO_FACE_HINT)
+    arrival = Arrival(Path(path), photo.name, photo.size, faces, visitor.place("faces.jpg"))
+    if not arrival.large:
+        raise NoFace(
+            f"The face in {photo.name} measures only {faces[1].side:.0f} pixels.",
+            f"Faces need {SMALLEST:.0f} pixels or more: take the photo in a larger size.",
+        )
+    arrival.picked = arrival.large
+    show_copy(photo, arrival.shown)
+    return arrival

@@ -1,0 +1,106 @@
+"""The endpoints for programs, beside `/check` and `/models` of their tabs: their names and order stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio import processing_utils
+
+from ..core.progress import finish
+from ..privacy.settings import STRENGTHS
+from .arrivals import arrive
+from .hosting import ENGINE
+from .outcomes import Outcome, protect, wish
+from .page import Page, plain
+
+
+def fill(page: Page) -> None:
+    """Add `/protect` and `/faces`."""
+    photo, target = gr.File(visible=False, label="photo"), gr.File(visible=False, label="target")
+    strength = gr.Dropdown(list(STRENGTHS), value="balanced", label="strength", visible=False)
+    faces = gr.Textbox("", label="faces", visible=False)
+    seed = gr.Number(0, label="seed", precision=0, visible=False)
+    format = gr.Dropdown(["png", "keep", "jpeg", "webp"], value="png", label="format", visible=False)
+    picture, report = gr.File(visible=False, label="picture"), gr.JSON(visible=False, label="report")
+    found, trigger, ask = (
+        gr.JSON(visible=False, label="faces"),
+        gr.Button(visible=False),
+        gr.Button(visible=False),
+    )
+
+    def one(
+        photo: str,
+        strength: str,
+        faces: str,
+        seed: float,
+        target: str | None,
+        format: str,
+        request: gr.Request,
+    ) -> tuple[str, Any]:
+        visitor = page.visitors.of(request.session_hash, filter(None, (photo, target)))
+        goal = "impersonate" if target else "dodge"
+        asked = wish(strength, goal, target, seed, format=format)
+        arrival = arrive(page, visitor, photo)
+        numbers = [int(number) for number in faces.split(",")] if faces else arrival.picked
+        work = protect(arrival.path, numbers, asked, visitor, thorough=False)
+        watching = page.watch(visitor, work, str)
+        return _handed(_drained(watching), visitor.uploads, picture.GRADIO_CACHE)
+
+    def listed(photo: str, request: gr.Request) -> list[dict[str, Any]]:
+        arrival = arrive(page, page.visitors.of(request.session_hash, [photo]), photo)
+        return [
+            {
+                "number": number,
+                "box": face.box.round().astype(int).tolist(),
+                "protectable": number in arrival.large,
+            }
+            for number, face in arrival.faces.items()
+        ]
+
+    trigger.click(
+        plain(one),
+        [photo, strength, faces, seed, target, format],
+        [picture, report],
+        api_name="protect",
+        concurrency_id=ENGINE,
+        concurrency_limit=page.rules.concurrency,
+        api_description="Protect a photo. strength: subtle, balanced, strong; faces: numbers like 1,3, or "
+        "empty for all; target: a photo of whom to look like, or None; format: png, keep, jpeg, webp. "
+        "Returns the protected photo without metadata, and the report as the command line writes it.",
+    )
+    ask.click(
+        plain(listed),
+        photo,
+        found,
+        api_name="faces",
+        concurrency_id="light",
+        api_description="The faces of a photo, the largest first: a list of {number, box, protectable}.",
+    )
+
+
+def leaving(page: Page) -> Callable[[gr.Request], None]:
+    """What happens when a visitor goes."""
+
+    def leave(request: gr.Request) -> None:
+        page.visitors.leave(request.session_hash)
+
+    return leave
+
+
+def _drained(watching: Any) -> Outcome:
+    def whole() -> Any:
+        return (yield from watching)
+
+    return finish(whole())
+
+
+def _handed(outcome: Outcome, owned: set[Path], cache: str) -> tuple[str, Any]:
+    """The outcome as gradio serves it: from its own cache, where the file still belongs to the visitor."""
+    import json
+
+    served = processing_utils.save_file_to_cache(outcome.after, cache)
+    owned.add(Path(served))
+    return served, json.loads(outcome.record.read_text(encoding="utf-8"))

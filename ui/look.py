@@ -1,0 +1,64 @@
+"""How the page looks: one calm theme of system fonts, light and dark, and the little script it needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+CSS = Path(__file__).with_name("page.css")
+
+HEAD = """<meta name="viewport" content="width=device-width, initial-scale=1">
+<script>
+document.documentElement.lang = "en";
+document.addEventListener("click", event => {  // a face on the photo is its checkbox
+  const face = event.target.closest("[data-face]");
+  if (!face) return;
+  for (const label of document.querySelectorAll("#" + face.dataset.group + " label"))
+    if (label.textContent.trim() === "Face " + face.dataset.face) label.querySelector("input").click();
+});
+document.addEventListener("input", event => {  // before and after
+  if (event.target.matches(".veil-pair input"))
+    event.target.parentNode.style.setProperty("--at", event.target.value + "%");
+});
+</script>"""
+
+
+def theme() -> Any:
+    """Gradio's base theme in veil's colours; system fonts only, so that nothing is fetched."""
+    from gradio.themes import Base
+    from gradio.themes.utils import colors, fonts
+
+    system = [fonts.Font(name) for name in ("system-ui", "-apple-system", "Segoe UI", "sans-serif")]
+    mono = [fonts.Font(name) for name in ("ui-monospace", "Consolas", "monospace")]
+    accent = "#0f5c63"
+    return Base(primary_hue=colors.teal, neutral_hue=colors.slate, font=system, font_mono=mono).set(
+        body_background_fill="#f5f6f4",
+        body_background_fill_dark="#12181d",
+        block_background_fill="#ffffff",
+        block_background_fill_dark="#1a2229",
+        block_border_color="#dfe3e6",
+        block_border_color_dark="#34404a",
+        block_label_text_color="#3d4851",
+        block_label_text_color_dark="#c5ced5",
+        block_info_text_color="#55606a",
+        block_info_text_color_dark="#aab6bf",
+        body_text_color="#1d262d",
+        body_text_color_dark="#e8edf0",
+        body_text_color_subdued="#55606a",
+        body_text_color_subdued_dark="#aab6bf",
+        block_radius="10px",
+        button_primary_background_fill=accent,
+        button_primary_background_fill_hover="#0b474d",
+        button_primary_background_fill_dark="#1f7f88",
+        button_primary_background_fill_hover_dark="#2a939d",
+        button_primary_text_color="#ffffff",
+        button_primary_text_color_dark="#ffffff",
+        checkbox_background_color_selected=accent,
+        checkbox_background_color_selected_dark="#1f7f88",
+        checkbox_border_color_selected=accent,
+        checkbox_label_background_fill_selected="#e3f0f0",
+        checkbox_label_background_fill_selected_dark="#20393d",
+        checkbox_label_text_color_selected="#12343a",
+        checkbox_label_text_color_selected_dark="#e8edf0",
+        slider_color=accent,
+    )

@@ -1,0 +1,93 @@
+"""From an arrival to an outcome: what both tabs that protect do with one photo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from ..core.errors import BadSettings
+from ..core.images import open_photo
+from ..core.types import Photo, Work
+from ..eval.report import Report
+from ..privacy.settings import Goal, Settings, settings
+from . import jobs
+from .pictures import amplified
+from .visitors import Visitor
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a visitor asked for."""
+
+    settings: Settings
+    target: Path | None = None
+    format: str = "png"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A protected photo: its files, and the reports on it as it is and as it survives."""
+
+    name: str
+    before: Path
+    after: Path
+    record: Path
+    change: Path
+    report: Report
+    survives: dict[str, Report]
+
+
+def wish(
+    strength: str = "balanced",
+    goal: Goal = "dodge",
+    target: str | None = None,
+    seed: float = 0,
+    prior: str = "portrait",
+    surrogates: list[str] | None = None,
+    format: str = "png",
+) -> Wish:
+    """Check what a visitor asked for, before the long work.
+
+    Raises:
+        BadSettings, UnknownName: it does not fit together, or names what does not exist.
+        WeightsMissing, WeightsCorrupt: a model is not here, or damaged.
+    """
+    if (goal == "impersonate") != bool(target):
+        raise BadSettings(
+            "Looking like another person needs a photo of that person, and only that does.",
+            "Add the photo under Advanced, or choose to look like nobody known.",
+        )
+    used = jobs.surrogates(",".join(surrogates) if surrogates else None, False, None)
+    chosen = settings(strength, surrogates=used, goal=goal, seed=int(seed or 0), prior=prior)
+    jobs.check_models(chosen)
+    return Wish(chosen, Path(target) if target else None, format)
+
+
+def protect(
+    source: Path, numbers: list[int], wish: Wish, visitor: Visitor, thorough: bool = True
+) -> Work[Outcome]:
+    """Protect a photo in the visitor's folder; `thorough` also tries what survives.
+
+    Raises:
+        VeilError: whatever is wrong with the photo.
+    """
+    folder = visitor.place("any").parent
+    job = jobs.prepare(source, folder, wish.format, numbers, False, set())
+    aim = jobs.place(wish.target)
+    photo, report = yield from jobs.run(job, wish.settings, aim)
+    after, survives = open_photo(job.picture), dict[str, Report]()
+    if thorough:
+        survives = yield from jobs.endure(photo, after, wish.settings, job.faces.keys())
+    before = _plain_copy(photo, visitor)
+    change = visitor.place("change.png")
+    Image.fromarray(amplified(photo.pixels, after.pixels)).save(change)
+    return Outcome(source.name, before, job.picture, job.record, change, report, survives)
+
+
+def _plain_copy(photo: Photo, visitor: Visitor) -> Path:
+    """The photo as it was, upright and in a format that every browser shows."""
+    path = visitor.place("before.webp")
+    Image.fromarray(photo.pixels).save(path, "WEBP", quality=95, method=2)
+    return path

@@ -1,0 +1,147 @@
+"""The tab Album: many photos in, one zip out; what fails stops nothing, and what is done stays done."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ..core.errors import BadPhoto
+from ..core.types import Work
+from . import pieces
+from .arrivals import arrive
+from .hosting import ENGINE
+from .outcomes import Wish, protect, wish
+from .page import Page, known
+from .page_protect import strengths
+from .present import headline
+from .visitors import Stopped, Visitor
+
+Update = dict[Any, Any]
+
+
+@dataclass
+class Album:
+    """The photos by their paths with (kind, name, outcome) of each, and the zip of what is done."""
+
+    strength: str = ""
+    rows: dict[str, tuple[str, str, str]] = field(default_factory=dict[str, tuple[str, str, str]])
+    zip: Path | None = None
+
+    @property
+    def count(self) -> int:
+        """How many photos are done."""
+        return sum(kind == "done" for kind, _, _ in self.rows.values())
+
+    def add(self, picture: Path, record: Path) -> None:
+        """Put a result into the zip; photos of the same name get a number."""
+        assert self.zip
+        with zipfile.ZipFile(self.zip, "a", zipfile.ZIP_STORED) as archive:
+            taken, stem = set(archive.namelist()), picture.name.partition(".veiled")[0]
+            name, number = stem, 1
+            while f"{name}.veiled{picture.suffix}" in taken:
+                number += 1
+                name = f"{stem}-{number}"
+            for file in (picture, record):
+                archive.write(file, f"{name}.veiled{file.suffix}")
+
+
+def tab(page: Page) -> None:
+    """Fill the tab."""
+    gr.HTML(
+        "<div class='veil-step'><h2>Many photos, one download</h2></div><p class='veil-note'>Every face "
+        "that is large enough is protected. A photo that fails does not stop the others; after a stop, or "
+        "when you add photos, only what is missing is done.</p>"
+    )
+    album = gr.State(Album())
+    photos = gr.File(label="Photos", file_count="multiple", height=180, elem_id="veil-album")
+    strength = strengths()
+    with gr.Row():
+        start = gr.Button("Protect the album", variant="primary", elem_id="veil-album-start")
+        stop = gr.Button("Stop", interactive=False, elem_id="veil-album-stop")
+    panel, download = gr.HTML(elem_classes="veil-hollow"), gr.HTML(elem_classes="veil-hollow")
+    table = gr.HTML(elem_id="veil-album-rows", elem_classes="veil-hollow")
+
+    def run(held: Album, paths: list[str] | None, strength: str, request: gr.Request) -> Iterator[Update]:
+        visitor = page.visitors.of(request.session_hash, paths or ())
+        try:
+            asked, held = wish(strength), _continued(page, held, visitor, paths or [], strength)
+        except Exception as error:
+            yield {panel: pieces.problem(known(error))}
+            return
+        yield {start: gr.Button(interactive=False), stop: gr.Button(interactive=True), download: ""}
+        for number, path in enumerate(paths or (), 1):
+            if held.rows[path][0] == "done":
+                continue
+            held.rows[path] = ("running", Path(path).name, "being protected")
+            yield {album: held, table: pieces.outcomes([*held.rows.values()])}
+            work = _each(page, path, asked, visitor, held)
+            try:
+                prefix = f"Photo {number} of {len(paths or ())}. "
+                yield from page.watch(visitor, work, lambda html: {panel: html}, prefix)
+            except Stopped:
+                break
+            except Exception as error:
+                problem = known(error)
+                held.rows[path] = ("failed", Path(path).name, f"{problem.message} {problem.hint}")
+        yield ended(held)
+
+    def ended(held: Album) -> Update:
+        for path, (kind, name, _) in held.rows.items():
+            if kind == "running":
+                held.rows[path] = ("waiting", name, "not done yet")
+        files = [(f"Download the zip ({held.count} photos)", held.zip)] if held.zip and held.count else []
+        missing = sum(kind == "waiting" for kind, _, _ in held.rows.values())
+        return {
+            album: held,
+            panel: pieces.note(f"{held.count} of {len(held.rows)} photos are protected."),
+            table: pieces.outcomes([*held.rows.values()]),
+            start: gr.Button("Continue" if missing else "Protect the album", interactive=True),
+            stop: gr.Button(interactive=False),
+            download: pieces.downloads(files) if files else "",
+        }
+
+    def stopped(held: Album, request: gr.Request) -> Update:
+        page.visitors.stop(request.session_hash)
+        return ended(held)
+
+    results = [album, panel, table, start, stop, download]
+    running = start.click(
+        run,
+        [album, photos, strength],
+        results,
+        concurrency_id=ENGINE,
+        concurrency_limit=page.rules.concurrency,
+        show_progress_on=panel,
+        api_visibility="private",
+    )
+    stop.click(stopped, album, results, cancels=[running], queue=False, api_visibility="private")
+
+
+def _continued(page: Page, held: Album, visitor: Visitor, paths: list[str], strength: str) -> Album:
+    """The album with these photos: what was done with the same strength stays done.
+
+    Raises:
+        BadPhoto: there are none, or too many.
+    """
+    if not paths:
+        raise BadPhoto("There are no photos yet.", "Drop some above.")
+    if page.rules.album and len(paths) > page.rules.album:
+        raise BadPhoto(f"This page takes {page.rules.album} photos at a time.", "Take some away.")
+    same = strength == held.strength and set(held.rows) <= set(paths)
+    old = held if same else Album(strength)
+    rows = {path: ("waiting", Path(path).name, "not done yet") for path in paths}
+    kept = {path: row for path, row in old.rows.items() if row[0] == "done" and path in rows}
+    return Album(strength, rows | kept, old.zip or visitor.place("veiled.zip"))
+
+
+def _each(page: Page, path: str, asked: Wish, visitor: Visitor, held: Album) -> Work[None]:
+    """Protect one photo of the album and put it into the zip."""
+    arrival = arrive(page, visitor, path)
+    outcome = yield from protect(arrival.path, arrival.picked, asked, visitor, thorough=False)
+    held.add(outcome.after, outcome.record)
+    held.rows[path] = ("done", arrival.name, headline(outcome.report))
