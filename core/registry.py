@@ -28,6 +28,10 @@ class Registry(Generic[T]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    def __or__(self, other: Registry[T]) -> Registry[T]:
+        """Both registries' entries, as one."""
+        return Registry(self.kind, self._entries | other._entries)
+
     def check(self, name: str) -> str:
         """Return `name` if it is known.
 

@@ -15,3 +15,14 @@ Metric: TypeAlias = "Callable[[Tensor, Tensor], Tensor]"  # two (B, 3, H, W) in 
 METRICS: Registry[Metric] = Registry(
     "metric", {"psnr": "veil.eval.metrics.psnr:psnr", "ssim": "veil.eval.metrics.ssim:ssim"}
 )
+
+# What only a benchmark measures: slower, or larger where more has changed.
+MEASURES: Registry[Metric] = Registry(
+    "metric",
+    {
+        "ms_ssim": "veil.eval.metrics.ms_ssim:ms_ssim",
+        "chroma": "veil.eval.metrics.chroma:chroma",
+        "brightness": "veil.eval.metrics.brightness:brightness",
+        "colourfulness": "veil.eval.metrics.colourfulness:colourfulness",
+    },
+)

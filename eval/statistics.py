@@ -55,6 +55,21 @@ def mean(values: ArrayLike, people: Sequence[object], draws: int = DRAWS, seed: 
     return percentiles(float(numbers.mean()), (weights @ sums) / (weights @ sizes), len(numbers))
 
 
+def rate(values: ArrayLike, people: Sequence[object], draws: int = DRAWS, seed: int = 0) -> Interval:
+    """The mean of zeros and ones (N,), with its interval over people (N,).
+
+    Where all are equal no draw differs, which proves nothing: there the interval is Wilson's (1927), for as
+    many cases as there are people.
+    """
+    found = mean(values, people, draws, seed)
+    if found.value not in (0.0, 1.0):
+        return found
+    count, z = grouped(people)[1], 1.96
+    reach = z**2 / (count + z**2)
+    low, high = (0.0, reach) if found.value == 0 else (1 - reach, 1.0)
+    return found._replace(low=low, high=high)
+
+
 class Curve:
     """The error rates of a recogniser: cosines of pairs of one person, and of pairs of two people.
 

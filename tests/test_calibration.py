@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from scipy.interpolate import interp1d
 from scipy.optimize import brentq
-from scipy.stats import bootstrap
+from scipy.stats import binomtest, bootstrap
 from skimage.data import astronaut
 from sklearn.metrics import roc_curve
 from typer.testing import CliRunner
@@ -18,7 +18,7 @@ from veil.core.errors import BadPhoto, BadSettings, UnknownName
 from veil.core.progress import finish
 from veil.eval.calibration import Calibration, calibrate, made_of, overlap, thresholds
 from veil.eval.datasets import balanced, labels, samples
-from veil.eval.statistics import Curve, draws_of, mean
+from veil.eval.statistics import Curve, draws_of, mean, rate
 from veil.ui.cli import app
 from veil.weights.registry import card
 
@@ -82,6 +82,13 @@ def test_interval_draws_people_not_photos() -> None:
     together = mean(each.repeat(10), list(np.repeat(range(40), 10)))
     assert together[:3] == pytest.approx(alone[:3])
     assert together.n == 400
+
+
+def test_a_rate_of_nought_or_one_is_not_certain() -> None:
+    """Wilson's interval, as scipy has it, for people rather than photos."""
+    expected = binomtest(20, 20).proportion_ci(method="wilson")
+    assert rate(np.ones(60), list(np.repeat(range(20), 3)))[:3] == pytest.approx((1, *expected), abs=1e-4)
+    assert rate(np.zeros(20), range(20)).high == pytest.approx(1 - expected.low, abs=1e-4)
 
 
 def test_mean_of_nothing_is_nan() -> None:

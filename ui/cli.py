@@ -219,6 +219,34 @@ def ui(
     serve(hosting.rules(os.environ, concurrency, max_side), host, port, entrants)
 
 
+@app.command()
+def benchmark(
+    file: Annotated[Path, typer.Argument(help="What to run, such as benchmarks/methods.toml.")],
+    faces: Annotated[Path, typer.Option(help="Folder that holds the datasets.")] = Path("."),
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder of the run; otherwise runs/ and the name.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes, each with one thread.")] = 1,
+    photos: Annotated[int | None, typer.Option(min=1, help="Take only so many people.")] = None,
+    ray: Annotated[
+        str | None, typer.Option(help="Address of a Ray cluster, or local.", show_default=False)
+    ] = None,
+) -> None:
+    """Measure methods on a dataset; a run that was stopped goes on where it was."""
+    from ..eval import benchmark as judge
+    from ..eval import pages
+    from .bench import TOOLS
+
+    spec = judge.read(file)
+    if photos:
+        spec = spec.model_copy(update={"photos": photos})
+    folder = output or Path("runs") / file.stem
+    rows = _follow(judge.run(spec, TOOLS, faces, folder, workers, ray), file.stem)
+    for page in pages.write(folder):
+        typer.echo(page)
+    typer.echo(rows)
+
+
 def _numbers(faces: str | None, largest: bool) -> set[int]:
     """The numbers in "1,3"; 1 for the largest; none for all."""
     if faces and largest:

@@ -1,0 +1,577 @@
+"""A benchmark: a dataset x methods x recognisers x disturbances, from one declarative file to rows.
+
+Every photo is protected by every method, once for each recogniser that is left out of the surrogates, saved,
+disturbed and recognised again. What the judge must not know, the engine and its purifiers, is handed in.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..attacks import RECOGNIZERS, independent
+from ..core.errors import BadSettings, NoFace, VeilError
+from ..core.images import open_photo, to_tensor
+from ..core.registry import Registry
+from ..core.types import Array, Face, Photo, Pixels, Step, Work
+from ..weights.registry import card
+from . import MEASURES, METRICS, shards
+from .calibration import made_of, overlap
+from .datasets import Sample, balanced, checksum, main_face, samples
+from .disturbances import Disturbance
+from .verification import embedding
+
+CLEAN = "identity"  # the method that changes nothing: every benchmark has it
+ROWS = ".npz"  # a finished photo: its rows, and what the recognisers saw
+PICTURE = ".png"
+
+
+class Knob(BaseModel):
+    """The setting of a method that is searched until its quality is that of `Match`, between two values."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    setting: str
+    low: float = Field(gt=0)
+    high: float = Field(gt=0)
+
+
+class MethodSpec(BaseModel):
+    """One method under test: its `name` in the tables; the rest as the engine knows it.
+
+    attacks: whether it uses surrogates; one that does not is run once, not once for each left-out recogniser.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[\w.+-]+$")
+    method: str = "veil"
+    preset: str = "balanced"
+    settings: dict[str, Any] = {}
+    attacks: bool = True
+    knob: Knob | None = None
+
+
+class Match(BaseModel):
+    """Make the mean of `metric` over the first `photos` equal for all methods that have a knob.
+
+    To the mean of the method `like`, or to `value`, within a share `tolerance`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    metric: str = "psnr"
+    like: str = ""
+    value: float = 0.0
+    photos: int = Field(6, ge=1)
+    tolerance: float = Field(0.02, gt=0)
+    rounds: int = Field(6, ge=2)
+
+
+class Spec(BaseModel):
+    """A benchmark file.
+
+    judges: left out of the surrogates in turn; with `surrogates`, these attack and all judges judge.
+    photos: how many people at most; per_group: how many for each gender and race.
+    only_recognised: take only people whose two clean photos every judge takes for one person.
+    targets: for impersonation, a folder with enrol/ (attacked) and probe/ (measured), paired by order.
+    rate: the rate of false accepts at which recognisers decide.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    dataset: str
+    judges: tuple[str, ...] = Field(min_length=1)
+    surrogates: tuple[str, ...] = ()
+    pool: tuple[str, ...] = ()
+    methods: tuple[MethodSpec, ...] = Field(min_length=1)
+    disturbances: tuple[str, ...] = ("none",)
+    photos: int | None = Field(None, ge=1)
+    per_group: int | None = Field(None, ge=1)
+    only_recognised: bool = False
+    goal: Literal["dodge", "impersonate"] = "dodge"
+    targets: str = ""
+    rate: Literal["far10", "far1", "far01"] = "far1"
+    seeds: tuple[int, ...] = (0,)
+    match: Match | None = None
+
+    def folds(self, method: MethodSpec) -> dict[str, tuple[str, ...]]:
+        """The surrogates of a method by the recogniser left out; "all" where there is one set of them."""
+        if not method.attacks or self.surrogates:
+            return {"all": self.surrogates or self.judges}
+        pool = self.pool or tuple(name for name in RECOGNIZERS if not card(name).shares)
+        return {judge: tuple(name for name in pool if independent(name, judge)) for judge in self.judges}
+
+    def unseen(self, method: MethodSpec, fold: str) -> tuple[str, ...]:
+        """The judges that know nothing of a fold's surrogates."""
+        used = self.folds(method)[fold] if method.attacks else ()
+        return tuple(judge for judge in self.judges if all(independent(judge, name) for name in used))
+
+
+class Protect(Protocol):
+    """Protects one face; `values` are all settings of the method."""
+
+    def __call__(
+        self, photo: Photo, face: Face, values: Mapping[str, Any], target: tuple[Photo, Face] | None
+    ) -> Photo: ...
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What is handed to the judge.
+
+    protect: protects one face of a photo.
+    resolve: all settings of a method, checked: (method, preset, settings) -> settings that JSON can hold.
+    disturbances: the judge's own and those that need the engine.
+    """
+
+    protect: Protect
+    resolve: Callable[[str, str, Mapping[str, Any]], dict[str, Any]]
+    disturbances: Registry[Disturbance]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One photo, to be protected by one method against one fold's surrogates and then judged."""
+
+    sample: Sample
+    method: str
+    fold: str
+    judges: tuple[str, ...]
+    values: dict[str, Any]
+    disturbances: tuple[str, ...]
+    seed: int = 0
+    target: tuple[Path, Path] | None = None
+    rate: str = "far1"
+    quality_only: bool = False
+
+    @property
+    def key(self) -> str:
+        """Where its result lies."""
+        parts = [self.sample.identity, self.fold, *([self.target[0].stem] if self.target else [])]
+        return f"{self.method}/{'-'.join([*parts, str(self.seed)])}"
+
+
+def read(path: Path) -> Spec:
+    """Read a benchmark file.
+
+    Raises:
+        BadSettings: it is missing, no TOML, or says what is not allowed; the message names it.
+    """
+    try:
+        return Spec.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise BadSettings(f"There is no file {path}.", "Those of veil lie in benchmarks/.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise BadSettings(f"{path} is not TOML: {error}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise BadSettings(f"{path}: {name!r} does not fit: {first['msg']}.") from error
+
+
+def check(spec: Spec, tools: Tools) -> None:
+    """Check everything that a file says before the long work begins.
+
+    Raises:
+        UnknownName: of a method, recogniser, setting or disturbance.
+        BadSettings: a judge shares weights with a surrogate, or what is told does not fit together.
+    """
+    for name in (*spec.judges, *spec.surrogates, *spec.pool):
+        RECOGNIZERS.check(name)
+    for name in spec.disturbances:
+        tools.disturbances.check(name)
+    for judge in spec.judges:
+        for name in spec.surrogates:
+            if not independent(judge, name):
+                raise BadSettings(
+                    f"{judge!r} cannot judge an attack on {name!r}: they share their weights.",
+                    "Take one of the two out.",
+                )
+    names = [method.name for method in spec.methods]
+    if len(set(names)) < len(names):
+        raise BadSettings("Two methods have one name.", "Give each a name of its own.")
+    if (spec.goal == "impersonate") != bool(spec.targets):
+        raise BadSettings("Impersonation needs targets, and only impersonation.", "Name their folder.")
+    for method in spec.methods:
+        tools.resolve(method.method, method.preset, method.settings)
+        if method.knob:
+            tools.resolve(
+                method.method, method.preset, {**method.settings, method.knob.setting: method.knob.low}
+            )
+    if spec.match and spec.match.like not in ("", *names):
+        raise BadSettings(
+            f"There is no method {spec.match.like!r} to match.", f"There are: {', '.join(names)}."
+        )
+
+
+def methods(spec: Spec) -> tuple[MethodSpec, ...]:
+    """The methods, with the one that changes nothing first."""
+    clean = MethodSpec(name=CLEAN, method="identity", attacks=False)
+    return (clean, *(method for method in spec.methods if method.name != CLEAN))
+
+
+def tasks(
+    spec: Spec, tools: Tools, people: list[Sample], faces: Path, matched: Mapping[str, float]
+) -> Iterator[Task]:
+    """Everything that has to be done, photo by photo, so that a run that is cut short is complete in part."""
+    targets: list[tuple[Path, Path] | None] = [None]
+    if spec.targets:
+        enrol, probe = (sorted((faces / spec.targets / kind).iterdir()) for kind in ("enrol", "probe"))
+        targets = list(zip(enrol, probe, strict=True))
+    for seed in spec.seeds:
+        for index, one in enumerate(people):
+            for method in methods(spec):
+                for fold in spec.folds(method):
+                    target = targets[index % len(targets)]
+                    yield task(spec, tools, one, method, fold, matched.get(method.name), seed, target)
+
+
+def task(
+    spec: Spec,
+    tools: Tools,
+    sample: Sample,
+    method: MethodSpec,
+    fold: str,
+    value: float | None = None,
+    seed: int = 0,
+    target: tuple[Path, Path] | None = None,
+) -> Task:
+    """One task; `value` is what the method's knob was matched to."""
+    aimed = target is not None and method.attacks
+    changes = {
+        **method.settings,
+        **({method.knob.setting: value} if method.knob and value is not None else {}),
+        "surrogates": spec.folds(method)[fold],
+        "seed": seed,
+        "goal": "impersonate" if aimed else "dodge",
+    }
+    return Task(
+        sample=sample,
+        method=method.name,
+        fold=fold,
+        judges=spec.unseen(method, fold),
+        values=tools.resolve(method.method, method.preset, changes),
+        disturbances=spec.disturbances,
+        seed=seed,
+        target=target,
+        rate=spec.rate,
+    )
+
+
+def run(
+    spec: Spec, tools: Tools, faces: Path, folder: Path, workers: int = 1, cluster: str | None = None
+) -> Work[Path]:
+    """Run what is missing of a benchmark; yields a step a photo and returns the file of the rows.
+
+    Raises:
+        as `check` does; BadSettings: the folder holds another benchmark.
+    """
+    check(spec, tools)
+    folder.mkdir(parents=True, exist_ok=True)
+    _same(folder / "spec.json", spec)
+    store = shards.Store(folder / "photos", ROWS)
+    people = yield from choose(spec, faces, folder)
+    matched = yield from match(spec, tools, people, store, faces, workers, cluster)
+    everything = list(tasks(spec, tools, people, faces, matched))
+    yield from shards.run(
+        [(one.key, one) for one in everything], partial(perform, tools), store, workers, cluster
+    )
+    _manifest(spec, everything, people, matched, folder)
+    return collect(everything, store, folder)
+
+
+def _same(file: Path, spec: Spec) -> None:
+    """Remember the benchmark of a folder."""
+    text = spec.model_dump_json(indent=2) + "\n"
+    if file.exists() and file.read_text(encoding="utf-8") != text:
+        raise BadSettings(f"{file.parent} holds another benchmark.", "Name another folder with --output.")
+    shards.replace(file, text.encode())
+
+
+def choose(spec: Spec, faces: Path, folder: Path) -> Work[list[Sample]]:
+    """The people of a benchmark: the first that show a face and, if asked for, whom every judge knows."""
+    everyone = samples(faces / spec.dataset)
+    if spec.per_group:
+        everyone = balanced(everyone, spec.per_group)
+    wanted = min(spec.photos or len(everyone), len(everyone))
+    if not spec.only_recognised:
+        return everyone[:wanted]
+    file = folder / "people.json"
+    if file.exists():
+        kept = set(json.loads(file.read_text(encoding="utf-8")))
+        return [one for one in everyone if one.identity in kept]
+    chosen: list[Sample] = []
+    for done, one in enumerate(everyone, 1):
+        if len(chosen) == wanted:
+            break
+        if recognised(one, spec):
+            chosen.append(one)
+        yield Step("choosing people", done, len(everyone))
+    shards.replace(file, json.dumps([one.identity for one in chosen]).encode())
+    return chosen
+
+
+def recognised(sample: Sample, spec: Spec) -> bool:
+    """Whether every judge takes the two clean photos of a person for one person."""
+    if not sample.probe:
+        return False
+    photos = [open_photo(path).pixels for path in (sample.photo, sample.probe)]
+    found = [main_face(pixels) for pixels in photos]
+    if found[0] is None or found[1] is None:
+        return False
+    pairs = [(to_tensor(pixels), face) for pixels, face in zip(photos, found, strict=True) if face]
+    for judge in spec.judges:
+        one, other = (embedding(judge, *pair) for pair in pairs)
+        if float(one @ other) <= card(judge).thresholds[spec.rate]:
+            return False
+    return True
+
+
+def match(
+    spec: Spec,
+    tools: Tools,
+    people: list[Sample],
+    store: shards.Store,
+    faces: Path,
+    workers: int,
+    cluster: str | None,
+) -> Work[dict[str, float]]:
+    """What the knobs have to be set to; everything that is tried is kept like other results."""
+    wanted, found = spec.match, dict[str, float]()
+    if not wanted:
+        return found
+
+    def quality(method: MethodSpec, value: float | None) -> Work[float]:
+        fold = list(spec.folds(method))[-1]
+        some = [task(spec, tools, one, method, fold, value) for one in people[: wanted.photos]]
+        name = f".match/{method.name}/{'as-is' if value is None else f'{value:.6g}'}"
+        tried = [
+            (f"{name}/{one.sample.identity}", dataclasses.replace(one, quality_only=True)) for one in some
+        ]
+        yield from shards.run(tried, partial(perform, tools), store, workers, cluster)
+        rows = [row for key, _ in tried for row in load(store.path(key, ROWS))[0] if not row["error"]]
+        return float(np.mean([row[wanted.metric] for row in rows]))
+
+    goal = wanted.value
+    for method in spec.methods:
+        if method.name == wanted.like:
+            goal = yield from quality(method, None)
+    for method in spec.methods:
+        if method.knob:
+            found[method.name] = yield from search(method.knob, partial(quality, method), goal, wanted)
+    return found
+
+
+def search(knob: Knob, quality: Callable[[float], Work[float]], goal: float, wanted: Match) -> Work[float]:
+    """The knob's value at which quality meets the goal, by false position in its logarithm.
+
+    Where the goal is out of reach, the nearer end.
+    """
+    ends: list[tuple[float, float]] = []
+    for value in (knob.low, knob.high):
+        ends.append((float(np.log(value)), (yield from quality(value)) - goal))
+    tried = list(ends)
+    for _ in range(wanted.rounds):
+        (a, low), (b, high) = ends
+        near = min(tried, key=lambda one: abs(one[1]))
+        if abs(near[1]) <= wanted.tolerance * abs(goal) / 2 or low * high > 0:
+            break
+        middle = a - low * (b - a) / (high - low)
+        lowest, highest = sorted((a + 0.1 * (b - a), b - 0.1 * (b - a)))
+        middle = min(max(middle, lowest), highest)
+        new = middle, (yield from quality(round(float(np.exp(middle)), 8))) - goal
+        tried.append(new)
+        ends = [new, ends[1]] if new[1] * low > 0 else [ends[0], new]
+    return round(float(np.exp(min(tried, key=lambda one: abs(one[1]))[0])), 8)
+
+
+def perform(tools: Tools, one: Task) -> dict[str, bytes]:
+    """Protect, save, disturb and judge one photo: the picture, then its rows and embeddings."""
+    try:
+        before, face = _face(one.sample.photo)
+        began = time.perf_counter()
+        aim = _face(one.target[0]) if one.target and one.values["goal"] == "impersonate" else None
+        protected = tools.protect(before, face, one.values, aim)
+        seconds = time.perf_counter() - began
+        picture = BytesIO()
+        Image.fromarray(protected.pixels).save(picture, "PNG")
+        after = np.array(Image.open(BytesIO(picture.getvalue())).convert("RGB"))
+        if one.values["method"] != CLEAN and np.array_equal(after, before.pixels):
+            raise VeilError("The method changed nothing: it is reported, not scored.")
+        rows, vectors = judge(tools, one, before, face, after)
+        shared = {**_about(one), **quality(before.pixels, after, face), "seconds": round(seconds, 2)}
+        rows = [{**shared, **row} for row in rows]
+        return {PICTURE: picture.getvalue(), ROWS: packed(rows, vectors)}
+    except VeilError as error:
+        return {ROWS: packed([{**_about(one), "error": error.message}], {})}
+
+
+def _face(path: Path) -> tuple[Photo, Face]:
+    photo = open_photo(path)
+    face = main_face(photo.pixels)
+    if face is None:
+        raise NoFace(f"No face was found in {path.name}.")
+    return photo, face
+
+
+def _about(one: Task) -> dict[str, Any]:
+    """The columns that say what a row is about."""
+    return {
+        "identity": one.sample.identity,
+        "photo": one.sample.photo.name,
+        "target": one.target[0].stem if one.target else "",
+        **{label: one.sample.labels.get(label, "") for label in ("gender", "race", "age")},
+        "method": one.method,
+        "left_out": one.fold,
+        "seed": one.seed,
+        "error": "",
+    }
+
+
+def judge(
+    tools: Tools, one: Task, before: Photo, face: Face, after: Pixels
+) -> tuple[list[dict[str, Any]], dict[str, Array]]:
+    """Rows by disturbance and recogniser, and the embeddings that they come from.
+
+    Faces are found afresh; where none is found, an adversary's better detector is assumed, which finds it
+    where it lies in the clean photo under the same disturbance.
+    """
+    if one.quality_only:
+        return [{}], {}
+    clean = to_tensor(before.pixels)
+    others = {"photo": {name: _vector(name, clean, face) for name in one.judges}}
+    for kind, path in (("probe", one.sample.probe), ("aim", one.target[1] if one.target else None)):
+        if path:
+            photo, place = _face(path)
+            others[kind] = {name: _vector(name, to_tensor(photo.pixels), place) for name in one.judges}
+    rows: list[dict[str, Any]] = []
+    vectors = {f"{kind}/{name}": vector for kind, seen in others.items() for name, vector in seen.items()}
+    for disturbance in one.disturbances:
+        disturb = tools.disturbances[disturbance]
+        pixels = disturb(after)
+        found = main_face(pixels)
+        place = found or (main_face(disturb(before.pixels)) if disturbance != "none" else None) or face
+        for name in one.judges:
+            seen = vectors[f"{disturbance}/{name}"] = _vector(name, to_tensor(pixels), place)
+            cosines = {kind: others[kind][name] for kind in others}
+            rows.append(
+                {
+                    "recognizer": name,
+                    "disturbance": disturbance,
+                    "found": found is not None,
+                    "threshold": card(name).thresholds[one.rate],
+                    "same": float(seen @ cosines["photo"]),
+                    **{kind: float(seen @ cosines[kind]) for kind in ("probe", "aim") if kind in cosines},
+                    **{
+                        f"clean_{kind}": float(cosines["photo"] @ cosines[kind])
+                        for kind in ("probe", "aim")
+                        if kind in cosines
+                    },
+                }
+            )
+    return rows, vectors
+
+
+def _vector(name: str, image: Any, face: Face) -> Array:
+    return embedding(name, image, face).double().numpy()
+
+
+def quality(before: Pixels, after: Pixels, face: Face) -> dict[str, float]:
+    """Every metric that applies over the whole photo, and those that are quick over the face."""
+    images = to_tensor(before), to_tensor(after)
+    left, top, right, bottom = np.clip(face.box.round().astype(int), 0, before.shape[1::-1] * 2).tolist()
+    parts = [image[..., top:bottom, left:right] for image in images]
+    whole = {name: METRICS[name](*images) for name in METRICS} | {
+        name: MEASURES[name](*images) for name in MEASURES
+    }
+    inside = {f"face_{name}": METRICS[name](*parts) for name in METRICS}
+    return {name: round(float(value), 5) for name, value in (whole | inside).items()}
+
+
+def packed(rows: list[dict[str, Any]], vectors: Mapping[str, Array]) -> bytes:
+    """Rows and embeddings in one file."""
+    file = BytesIO()
+    arrays: dict[str, Any] = {name: vector.astype(np.float16) for name, vector in vectors.items()}
+    np.savez(file, rows=np.frombuffer(json.dumps(rows).encode(), np.uint8), **arrays)
+    return file.getvalue()
+
+
+def load(path: Path) -> tuple[list[dict[str, Any]], dict[str, Array]]:
+    """What `packed` put together."""
+    with np.load(path) as file:
+        rows = json.loads(file["rows"].tobytes())
+        return rows, {name: file[name].astype(float) for name in file.files if name != "rows"}
+
+
+COLUMNS: dict[str, type] = {
+    **dict.fromkeys(("identity", "photo", "target", "gender", "race", "age", "method", "left_out"), str),
+    **{"seed": int, "error": str, "recognizer": str, "disturbance": str, "found": bool, "threshold": float},
+    **dict.fromkeys(("same", "probe", "aim", "clean_probe", "clean_aim"), float),
+    **dict.fromkeys((*METRICS, *MEASURES, *(f"face_{name}" for name in METRICS), "seconds"), float),
+}
+
+
+def collect(everything: list[Task], store: shards.Store, folder: Path) -> Path:
+    """Gather all rows into rows.parquet and rows.csv, a few at a time."""
+    import pyarrow as arrow
+    from pyarrow import csv, parquet
+
+    kinds: dict[type, Any] = {
+        str: arrow.string(),
+        int: arrow.int64(),
+        float: arrow.float64(),
+        bool: arrow.bool_(),
+    }
+    schema = arrow.schema([(name, kinds[kind]) for name, kind in COLUMNS.items()])
+    file = folder / "rows.parquet"
+    parts = file.with_suffix(".parquet.part"), folder / "rows.csv.part"
+    with parquet.ParquetWriter(parts[0], schema) as columns, csv.CSVWriter(parts[1], schema) as lines:
+        for one in everything:
+            rows = load(store.path(one.key, ROWS))[0]
+            table = arrow.Table.from_pylist(rows, schema)
+            columns.write_table(table)
+            lines.write_table(table)
+    parts[0].replace(file)
+    parts[1].replace(folder / "rows.csv")
+    return file
+
+
+def _manifest(
+    spec: Spec, everything: list[Task], people: list[Sample], matched: Mapping[str, float], folder: Path
+) -> None:
+    """Write down what it takes to make the benchmark again."""
+    photos = {str(one.identity): checksum(one.photo) for one in people}
+    probes = {str(one.identity): checksum(one.probe) for one in people if one.probe}
+    settings: dict[str, Any] = {}
+    for one in everything:
+        settings.setdefault(f"{one.method}, {one.fold} left out", {**one.values, "seed": list(spec.seeds)})
+    used = {name for one in everything for name in (*one.judges, *one.values["surrogates"])}
+    weights = {name: card(name).sha256 for name in sorted(used)} | {"portrait": card("portrait").sha256}
+    packages = ("veil", "torch", "numpy", "pillow", "facenet-pytorch", "kornia", "diffusers", "piq")
+    manifest = {
+        "spec": json.loads(spec.model_dump_json()),
+        "settings": settings,
+        "matched": dict(matched),
+        "versions": {name: version(name) for name in packages},
+        "weights": weights,
+        "thresholds": {name: dict(card(name).thresholds) for name in spec.judges},
+        "photos": photos,
+        "probes": probes,
+        "warnings": overlap(made_of(), photos, [*photos.values(), *probes.values()]),
+    }
+    shards.replace(folder / "manifest.json", (json.dumps(manifest, indent=1) + "\n").encode())

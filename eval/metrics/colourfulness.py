@@ -1,0 +1,18 @@
+"""The change of colourfulness (Hasler and Suesstrunk 2003)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def colourfulness(before: Tensor, after: Tensor) -> Tensor:
+    """How much images (B, 3, H, W) in [0, 1] gained or lost in colourfulness -> (B,), in 1/255."""
+    return (_measure(after) - _measure(before)).abs()
+
+
+def _measure(image: Tensor) -> Tensor:
+    red, green, blue = (255 * image).unbind(1)
+    axes = red - green, (red + green) / 2 - blue
+    spread = sum(axis.var((1, 2), correction=0) for axis in axes)
+    offset = sum(axis.mean((1, 2)).square() for axis in axes)
+    return spread**0.5 + 0.3 * offset**0.5

@@ -1,0 +1,191 @@
+"""The reports of a finished benchmark: Markdown and CSV to commit, and one HTML file with plots and faces."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment
+
+from . import MEASURES, METRICS, plots, summary
+from .benchmark import PICTURE
+from .identification import identification, stored
+from .shards import replace
+from .summary import CLEAN, Frame
+
+FACES = 8  # people on the contact sheet
+
+MARKDOWN = """\
+# {{ title }}
+
+{{ about }}
+
+{% for warning in warnings %}**Warning:** {{ warning }}
+
+{% endfor %}
+{% for heading, words, rows in tables %}## {{ heading }}
+
+{{ words }}
+
+| {{ rows[0] | join(" | ") }} |
+|{{ "---|" * rows[0] | length }}
+{% for row in rows[1:] %}| {{ row | join(" | ") }} |
+{% endfor %}
+
+{% endfor %}
+## To make it again
+
+`veil benchmark` with the file below; `manifest.json` holds all settings, versions and checksums.
+
+```json
+{{ spec }}
+```
+"""
+PAGE = """\
+<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{{ title }}</title>
+<style>
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; font-size: 13px; display: block; overflow-x: auto; }
+td, th { padding: .2rem .6rem; border-bottom: 1px solid #ddd; text-align: left; white-space: nowrap; }
+img { max-width: 100%; } pre { overflow-x: auto; font-size: 12px; }
+</style>
+<h1>{{ title }}</h1>
+<p>{{ about }}</p>
+{% for warning in warnings %}<p><strong>Warning:</strong> {{ warning }}</p>{% endfor %}
+{% for heading, data in pictures %}
+<h2>{{ heading }}</h2><img alt="{{ heading }}" src="data:image/png;base64,{{ data }}">
+{% endfor %}
+{% for heading, words, rows in tables %}
+<h2>{{ heading }}</h2><p>{{ words }}</p>
+<table><tr>{% for cell in rows[0] %}<th>{{ cell }}</th>{% endfor %}</tr>
+{% for row in rows[1:] %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}</table>
+{% endfor %}
+<h2>To make it again</h2>
+<details><summary>Settings, versions, checksums</summary><pre>{{ manifest }}</pre></details>
+</html>
+"""
+
+Table = tuple[str, str, list[list[str]]]
+
+
+def write(folder: Path) -> list[Path]:
+    """Write report.md, report.html and the tables as CSV beside the rows of a benchmark."""
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    file = folder / "rows.parquet"
+    rows = summary.read(file)
+    outcome = summary.main_outcome(rows)
+    found = frames(folder, rows, outcome, manifest["spec"])
+    for name, frame in found.items():
+        replace(folder / f"{name}.csv", frame.round(4).to_csv(index=False).encode())
+    content: dict[str, Any] = {
+        "title": manifest["spec"]["title"],
+        "about": _about(rows, outcome, manifest["spec"]["rate"]),
+        "warnings": [*manifest["warnings"], *_failed(file)],
+        "tables": tables(found),
+        "spec": json.dumps(manifest["spec"], indent=1),
+        "manifest": json.dumps(manifest, indent=1),
+    }
+    pictures = [(heading, b64encode(data).decode()) for heading, data in _plots(folder, rows, found, outcome)]
+    written = [folder / "report.md", folder / "report.html"]
+    plain, escaping = Environment(trim_blocks=True), Environment(autoescape=True)
+    replace(written[0], plain.from_string(MARKDOWN).render(content).encode())
+    replace(written[1], escaping.from_string(PAGE).render(content, pictures=pictures).encode())
+    return written
+
+
+def frames(folder: Path, rows: Frame, outcome: str, spec: dict[str, Any]) -> dict[str, Frame]:
+    """All tables of a benchmark by name; those that say nothing are left out."""
+    first = next(one["name"] for one in spec["methods"] if one["name"] != CLEAN)
+    metrics = [*METRICS, *MEASURES, "face_psnr", "face_ssim", "seconds"]
+    found = {
+        "rates": summary.rates(rows, outcome),
+        "same_photo": summary.rates(rows, "dodged_same") if outcome == "dodged" else summary.frame([], []),
+        "compared": summary.compared(rows, outcome, first),
+        "quality": summary.qualities(rows, metrics),
+        "identification": identification(folder, rows),
+        "groups": summary.groups(rows, outcome),
+    }
+    found["compared"].insert(1, "with", first)
+    return {name: frame for name, frame in found.items() if len(frame)}
+
+
+WORDS = {
+    "rates": ("Protected", "In percent."),
+    "same_photo": ("Protected, against the same photo", "In percent."),
+    "compared": ("Compared on the same photos", "Percentage points more than the other method."),
+    "quality": (
+        "Quality",
+        "Over the whole photo, unless face; chroma, brightness and colourfulness in 1/255.",
+    ),
+    "identification": ("Identification", "In percent; the gallery holds the people of this benchmark."),
+    "groups": ("Groups", "In percent, and dB."),
+}
+
+
+def tables(found: dict[str, Frame]) -> list[Table]:
+    """The tables as text, with intervals in brackets."""
+    return [(*WORDS[name], _text(frame)) for name, frame in found.items()]
+
+
+def _text(frame: Frame) -> list[list[str]]:
+    share = next((name for name in ("rate", "difference") if name in frame), "")
+    hidden = {"low", "high", "psnr low", "psnr high"}
+    names = [str(name) for name in frame.columns if name not in hidden]
+    lines = [names]
+    for row in frame.to_dict("records"):
+        cells: list[str] = []
+        for name in names:
+            value: Any = row[name]
+            if name == share:
+                cells.append(summary.as_percent((value, row["low"], row["high"])))
+            elif name == "psnr":
+                low, high = (row.get(f"psnr {end}", row.get(end)) for end in ("low", "high"))
+                cells.append(f"{value:.2f} [{low:.2f}, {high:.2f}]")
+            elif name in ("clean", "rebuilt", "found"):
+                cells.append("-" if pd.isna(value) else f"{100 * value:.1f}")
+            else:
+                cells.append(f"{value:.3f}" if isinstance(value, float) else str(value))
+        lines.append(cells)
+    return lines
+
+
+def _about(rows: Frame, outcome: str, rate: str) -> str:
+    share = {"far10": "10 %", "far1": "1 %", "far01": "0.1 %"}[rate]
+    return (
+        f"{rows['identity'].nunique()} people. A photo is protected where it is {summary.OUTCOMES[outcome]}, "
+        f"by a recogniser that the method did not use, at its threshold of FAR {share}. In brackets: 95 % "
+        "intervals from drawing people. Clean: the same rate without protection; rebuilt: through the prior, "
+        "without an attack."
+    )
+
+
+def _failed(file: Path) -> list[str]:
+    """What was not scored, in words."""
+    return [
+        f"{row['method']}: {row['photos']} photos are not scored: {row['error']}"
+        for row in summary.failures(file).to_dict("records")
+    ]
+
+
+def _plots(folder: Path, rows: Frame, found: dict[str, Frame], outcome: str) -> list[tuple[str, bytes]]:
+    cosine = {"dodged": "probe", "dodged_same": "same", "impersonated": "aim"}[outcome]
+    drawn = [
+        ("Protected, by recogniser", plots.bars(found["rates"])),
+        ("Protection and quality", plots.curve(found["rates"], found["quality"])),
+        ("Cosines", plots.histograms(rows, cosine)),
+    ]
+    if found["rates"]["disturbance"].nunique() > 1:
+        drawn.append(("Robustness: protected, %", plots.heat(found["rates"])))
+    some = rows.drop_duplicates(["identity", "method"])
+    grid = [
+        [stored(folder, row, PICTURE) for row in some[some["identity"] == person].to_dict("records")]
+        for person in list(some["identity"].unique())[:FACES]
+    ]
+    names = ", ".join(some["method"].unique())
+    return [*drawn, (f"Before and after: {names}", plots.contacts(grid))]

@@ -1,0 +1,150 @@
+"""From the rows of a benchmark to its tables: rates with intervals over people, compared pairwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from ..core.types import Array
+from .statistics import Interval, mean, rate
+
+Frame: TypeAlias = Any  # pandas.DataFrame, whose annotations are too loose for a strict checker
+CLEAN, REBUILT = "identity", "reconstruction"
+KEY = ["identity", "recognizer", "disturbance", "seed"]
+OUTCOMES = {
+    "dodged": "not recognised against another photo of the person",
+    "dodged_same": "not recognised against the same photo, before",
+    "impersonated": "taken for the target, against another photo of the target",
+}
+COLUMNS = ["method", "recognizer", "disturbance", "rate", "low", "high", "n", "clean", "rebuilt"]
+
+
+def frame(rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> Frame:
+    """A table."""
+    return pd.DataFrame(rows, columns=pd.Index(columns))
+
+
+def read(file: Path) -> Frame:
+    """The rows of a benchmark that can be scored, with what came out: `OUTCOMES`, as 1, 0 or nothing."""
+    rows: Frame = pd.read_parquet(file)
+    rows = rows[rows["error"] == ""].copy()
+    for outcome, cosine in (("dodged", "probe"), ("dodged_same", "same"), ("impersonated", "aim")):
+        passed = rows[cosine] > rows["threshold"]
+        rows[outcome] = (passed if outcome == "impersonated" else ~passed).astype(float)
+        rows.loc[rows[cosine].isna(), outcome] = np.nan
+    return rows
+
+
+def failures(file: Path) -> Frame:
+    """How many photos of each method could not be scored, and why."""
+    rows: Frame = pd.read_parquet(file)
+    rows = rows[rows["error"] != ""]
+    return rows.groupby(["method", "error"], as_index=False).agg(photos=("identity", "nunique"))
+
+
+def main_outcome(rows: Frame) -> str:
+    """What a benchmark is about: impersonation, else another photo, else the same photo."""
+    for outcome in ("impersonated", "dodged"):
+        if rows[outcome].notna().any():
+            return outcome
+    return "dodged_same"
+
+
+def judges(rows: Frame) -> Iterator[tuple[str, Frame]]:
+    """Rows by recogniser, and all of them."""
+    for name in rows["recognizer"].unique():
+        yield str(name), rows[rows["recognizer"] == name]
+    if rows["recognizer"].nunique() > 1:
+        yield "all", rows
+
+
+def rates(rows: Frame, outcome: str) -> Frame:
+    """For each method, recogniser and disturbance: the rate of an outcome, its interval over people, the
+    number of cases, and the same rate of the photos as they were and as the prior alone rebuilds them."""
+    rows = rows[rows[outcome].notna()]
+    table: list[list[Any]] = []
+    for disturbance in rows["disturbance"].unique():
+        disturbed = rows[rows["disturbance"] == disturbance]
+        for recognizer, seen in judges(disturbed):
+            beside = [
+                float(seen.loc[seen["method"] == name, outcome].mean())
+                if (seen["method"] == name).any()
+                else np.nan
+                for name in (CLEAN, REBUILT)
+            ]
+            for method in rows["method"].unique():
+                part = seen[seen["method"] == method]
+                if len(part):
+                    found = rate(part[outcome], part["identity"].tolist())
+                    table.append([method, recognizer, disturbance, *found, *beside])
+    return frame(table, COLUMNS)
+
+
+def compared(rows: Frame, outcome: str, other: str) -> Frame:
+    """How much more often than `other` each method reaches an outcome, on the same photos and recognisers."""
+    rows = rows[rows[outcome].notna() & (rows["disturbance"] == "none")]
+    base = rows[rows["method"] == other].set_index(KEY)[outcome]
+    table: list[list[Any]] = []
+    for method in rows["method"].unique():
+        part = rows[rows["method"] == method].set_index(KEY)[outcome]
+        both: Frame = pd.concat([part, base], axis=1, join="inner", keys=["method", "other"])
+        if method != other and len(both):
+            found = mean(both["method"] - both["other"], both.index.get_level_values("identity").tolist())
+            table.append([method, *found])
+    return frame(table, ["method", "difference", "low", "high", "n"])
+
+
+def qualities(rows: Frame, metrics: list[str]) -> Frame:
+    """The mean of each metric by method, PSNR with its interval."""
+    table: list[dict[str, Any]] = []
+    for method in rows["method"].unique():
+        part = rows[rows["method"] == method].drop_duplicates(["identity", "left_out", "seed"])
+        psnr = mean(part["psnr"], part["identity"].tolist())
+        found = {"found": rows.loc[rows["method"] == method, "found"].astype(float).mean()}
+        rest = {name: part[name].mean() for name in metrics if name != "psnr"}
+        table.append(
+            {"method": method, "psnr": psnr.value, "low": psnr.low, "high": psnr.high, **rest, **found}
+        )
+    return frame([list(row.values()) for row in table], list(table[0]))
+
+
+def groups(rows: Frame, outcome: str) -> Frame:
+    """The rate of an outcome, PSNR and how often the face is found, for each gender, race and age."""
+    rows = rows[rows[outcome].notna() & (rows["disturbance"] == "none")]
+    table: list[list[Any]] = []
+    for label in ("gender", "race", "age"):
+        for group in sorted(set(rows[label]) - {""}):
+            for method in rows["method"].unique():
+                part = rows[(rows["method"] == method) & (rows[label] == group)]
+                if len(part):
+                    people = part["identity"].tolist()
+                    psnr, found = mean(part["psnr"], people), float(part["found"].astype(float).mean())
+                    table.append([label, group, method, *rate(part[outcome], people), *psnr[:3], found])
+    names = ["label", "group", "method", "rate", "low", "high", "n", "psnr", "psnr low", "psnr high", "found"]
+    return frame(table, names)
+
+
+def ranks(gallery: Array, probes: Array) -> Array:
+    """The rank, from 1, of the right person for each probe (N, D) in a gallery (N, D) of the same people."""
+    cosines = probes @ gallery.T
+    own = np.diag(cosines)
+    return 1 + (cosines > own[:, None]).sum(1).astype(float)
+
+
+def missed(gallery: Array, probes: Array, strangers: Array, rate: float = 0.01) -> Array:
+    """Open-set search: which probes (N, D) of enrolled people are not found (1) where a share `rate` of the
+    searches for strangers, people taken out of the gallery (N, D) in turn, would find somebody."""
+    others = strangers @ gallery.T
+    np.fill_diagonal(others, -np.inf)
+    threshold = float(np.quantile(others.max(1), 1 - rate))
+    return ((probes * gallery).sum(1) <= threshold).astype(float)
+
+
+def as_percent(interval: Interval | tuple[float, ...]) -> str:
+    """A rate and its interval in percent."""
+    value, low, high = interval[:3]
+    return "-" if np.isnan(value) else f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
