@@ -104,7 +104,7 @@ def opened(
             allowed_paths=[],
             max_file_size=rules.heaviest,
             state_session_capacity=1000,
-            app_kwargs={"middleware": [_middleware(Headers)]},
+            app_kwargs={"middleware": [(Headers, (), {})]},
             theme=look.theme(),
             css_paths=[look.CSS],
             head=look.HEAD,
@@ -112,14 +112,8 @@ def opened(
         yield blocks, address
     finally:
         closed.set()
-        blocks.close()
+        blocks.close(verbose=False)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _middleware(kind: Any) -> Any:
-    from starlette.middleware import Middleware
-
-    return Middleware(kind)
 
 
 def serve(

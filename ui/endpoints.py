@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 from gradio import processing_utils
 
+from ..core.errors import BadSettings
 from ..core.progress import finish
 from ..privacy.settings import STRENGTHS
 from .arrivals import arrive
@@ -16,9 +17,14 @@ from .hosting import ENGINE
 from .outcomes import Outcome, protect, wish
 from .page import Page, plain
 
+OPTIONS = (
+    "strength: subtle, balanced, strong; faces: numbers like 1,3, or empty for all; format: png, keep, jpeg, "
+    "webp. Returns the protected photo without metadata, and the report as the command line writes it."
+)
+
 
 def fill(page: Page) -> None:
-    """Add `/protect` and `/faces`."""
+    """Add `/protect`, `/impersonate` and `/faces`."""
     photo, target = gr.File(visible=False, label="photo"), gr.File(visible=False, label="target")
     strength = gr.Dropdown(list(STRENGTHS), value="balanced", label="strength", visible=False)
     faces = gr.Textbox("", label="faces", visible=False)
@@ -31,23 +37,26 @@ def fill(page: Page) -> None:
         gr.Button(visible=False),
     )
 
-    def one(
+    def dodge(
+        photo: str, strength: str, faces: str, seed: float, format: str, request: gr.Request
+    ) -> tuple[str, Any]:
+        return protected(photo, None, strength, faces, seed, format, request)
+
+    def protected(
         photo: str,
+        target: str | None,
         strength: str,
         faces: str,
         seed: float,
-        target: str | None,
         format: str,
         request: gr.Request,
     ) -> tuple[str, Any]:
         visitor = page.visitors.of(request.session_hash, filter(None, (photo, target)))
-        goal = "impersonate" if target else "dodge"
-        asked = wish(strength, goal, target, seed, format=format)
+        asked = wish(strength, "impersonate" if target else "dodge", target, seed, format=format)
         arrival = arrive(page, visitor, photo)
-        numbers = [int(number) for number in faces.split(",")] if faces else arrival.picked
-        work = protect(arrival.path, numbers, asked, visitor, thorough=False)
-        watching = page.watch(visitor, work, str)
-        return _handed(_drained(watching), visitor.uploads, picture.GRADIO_CACHE)
+        work = protect(arrival.path, _numbers(faces) or arrival.picked, asked, visitor, thorough=False)
+        outcome = _drained(page.watch(visitor, work, str))
+        return _handed(outcome, visitor.uploads, picture.GRADIO_CACHE)
 
     def listed(photo: str, request: gr.Request) -> list[dict[str, Any]]:
         arrival = arrive(page, page.visitors.of(request.session_hash, [photo]), photo)
@@ -60,17 +69,24 @@ def fill(page: Page) -> None:
             for number, face in arrival.faces.items()
         ]
 
-    trigger.click(
-        plain(one),
-        [photo, strength, faces, seed, target, format],
-        [picture, report],
-        api_name="protect",
-        concurrency_id=ENGINE,
-        concurrency_limit=page.rules.concurrency,
-        api_description="Protect a photo. strength: subtle, balanced, strong; faces: numbers like 1,3, or "
-        "empty for all; target: a photo of whom to look like, or None; format: png, keep, jpeg, webp. "
-        "Returns the protected photo without metadata, and the report as the command line writes it.",
-    )
+    for name, event, whom, text in (
+        ("protect", dodge, [], "Protect a photo: nobody known is seen in it."),
+        (
+            "impersonate",
+            protected,
+            [target],
+            "Protect a photo: the person of the photo `target` is seen in it.",
+        ),
+    ):
+        trigger.click(
+            plain(event),
+            [photo, *whom, strength, faces, seed, format],
+            [picture, report],
+            api_name=name,
+            concurrency_id=ENGINE,
+            concurrency_limit=page.rules.concurrency,
+            api_description=f"{text} {OPTIONS}",
+        )
     ask.click(
         plain(listed),
         photo,
@@ -79,6 +95,13 @@ def fill(page: Page) -> None:
         concurrency_id="light",
         api_description="The faces of a photo, the largest first: a list of {number, box, protectable}.",
     )
+
+
+def _numbers(faces: str) -> list[int]:
+    try:
+        return [int(number) for number in faces.split(",") if number.strip()]
+    except ValueError:
+        raise BadSettings(f"{faces!r} is no list of face numbers.", "Write them like 1,3.") from None
 
 
 def leaving(page: Page) -> Callable[[gr.Request], None]:

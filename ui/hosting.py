@@ -118,7 +118,7 @@ def one_job_each(queue: Any) -> None:
                 running = [event for job in queue.active_jobs if job for event in job]
                 for event in (*waiting.queue, *running):
                     if event.session_hash == body.session_hash and event.concurrency_id == ENGINE:
-                        return False, "One job at a time: wait for the first, or stop it.", "queue_full"
+                        return False, "One job at a time: wait for the first, or stop it.", "error"
         return await push(body=body, request=request, username=username)
 
     queue.push = checked

@@ -10,6 +10,14 @@ CSS = Path(__file__).with_name("page.css")
 HEAD = """<meta name="viewport" content="width=device-width, initial-scale=1">
 <script>
 document.documentElement.lang = "en";
+new MutationObserver(() => {  // gradio nests the button that adds files in another one, which has no name
+  for (const outer of document.querySelectorAll('button[aria-label="common.upload"]')) {
+    outer.setAttribute("aria-label", "Add files");
+    outer.setAttribute("title", "Add files");
+    outer.setAttribute("role", "group");
+    outer.tabIndex = -1;
+  }
+}).observe(document.documentElement, {childList: true, subtree: true});
 document.addEventListener("click", event => {  // a face on the photo is its checkbox
   const face = event.target.closest("[data-face]");
   if (!face) return;

@@ -27,13 +27,13 @@ def tab(page: Page) -> None:
     ask = gr.Button("Check", variant="primary", elem_id="veil-check")
     answer = gr.HTML(elem_id="veil-answer")
 
-    def check(first: Arrival | None, second: Arrival | None) -> str:
+    def say(first: Arrival | None, second: Arrival | None) -> str:
         try:
             return pieces.same_person(compare(first, second))
         except Exception as error:
             return pieces.problem(known(error))
 
-    ask.click(check, [one, other], answer, concurrency_id="light", api_visibility="private")
+    ask.click(say, [one, other], answer, concurrency_id="light", api_visibility="private")
     _endpoint(page)
 
 

@@ -84,7 +84,7 @@ def tab(page: Page) -> None:
     """Fill the tab."""
     desk = gr.State(Desk())
     with gr.Row(equal_height=False):
-        with gr.Column(min_width=320):
+        with gr.Column(min_width=260):
             gr.HTML("<div class='veil-step'><h2>1. Your photo</h2></div>")
             photos = gr.File(label="Photos", file_count="multiple", height=140, elem_id="veil-photos")
             trouble = gr.HTML(elem_classes="veil-hollow")
@@ -102,7 +102,7 @@ def tab(page: Page) -> None:
             with gr.Row():
                 start = gr.Button("Protect", variant="primary", elem_id="veil-start")
                 stop = gr.Button("Stop", interactive=False, elem_id="veil-stop")
-        with gr.Column(min_width=320, elem_id="veil-result"):
+        with gr.Column(min_width=260, elem_id="veil-result"):
             gr.HTML("<div class='veil-step'><h2>3. The protected photo</h2></div>")
             panel = gr.HTML(
                 pieces.note("It appears here, with what recognisers say of it."), elem_id="veil-panel"

@@ -158,7 +158,7 @@ def _mark(face: FaceReport | None, recognizer: str) -> str:
         return ""
     kind = "bad" if match.still_recognised else "good"
     words = "recognises" if match.still_recognised else "does not"
-    return f'<span class="veil-mark veil-{kind}">{words}</span> {match.after:.2f}'
+    return f'<span class="veil-mark veil-{kind}">{words}</span><br>{match.after:.2f}'
 
 
 def downloads(files: Iterable[tuple[str, Path]]) -> str:

@@ -1,0 +1,329 @@
+"""The page in a real browser: people by mouse, finger and keyboard; screenshots go to artefacts/."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import zipfile
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from insightface.data import get_image
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from skimage.data import astronaut
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync", "--disable-quic"]
+SHOTS = Path(__file__).parents[1] / "artefacts" / "page"
+PATIENCE = 60_000.0  # milliseconds
+expect.set_options(timeout=PATIENCE)
+
+pytestmark = [
+    pytest.mark.skipif(not CHROMIUM, reason="no chromium here: apt-get install chromium"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Generator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser, opened: Any, request: pytest.FixtureRequest) -> Generator[Page]:
+    """A fresh visitor's page; in the end it has asked nobody but this server, and raised no error."""
+    options: dict[str, Any] = getattr(request, "param", {})
+    context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+    context.set_default_timeout(PATIENCE)
+    visited = context.new_page()
+    asked, errors = list[str](), list[str]()
+    visited.on("request", lambda each: asked.append(each.url))
+    visited.on("pageerror", lambda error: errors.append(str(error)))
+    visited.goto(opened.address)
+    visited.locator("#veil-start").wait_for()
+    yield visited
+    context.close()
+    local = (opened.address, "data:", "blob:")
+    assert [url for url in asked if not url.startswith(local)] == []
+    assert errors == []
+
+
+@pytest.fixture(scope="module")
+def group(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """insightface's group photo."""
+    path = tmp_path_factory.mktemp("photos") / "group.png"
+    Image.fromarray(get_image("t1")[..., ::-1].copy()).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("photos") / "notes.jpg"
+    path.write_text("no picture at all")
+    return path
+
+
+def shoot(page: Page, name: str) -> None:
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.wait_for_timeout(400)  # transitions
+    page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+
+
+def drop(page: Page, where: str, *photos: Path) -> None:
+    page.locator(f"{where} input[type=file]").set_input_files(photos)
+
+
+def download(page: Page, label: str, to: Path) -> Path:
+    with page.expect_download() as started:
+        page.get_by_role("link", name=label).click()
+    path = to / started.value.suggested_filename
+    started.value.save_as(path)
+    return path
+
+
+def test_protecting_a_portrait(page: Page, portrait: Path, tmp_path: Path) -> None:
+    shoot(page, "first")
+    expect(page.get_by_text("Nothing about your photo leaves this machine")).to_be_visible()
+    drop(page, "#veil-photos", portrait)
+    expect(page.locator(".veil-face")).to_have_count(1)
+    shoot(page, "face")
+    page.get_by_role("button", name="Protect", exact=True).click()
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    expect(page.locator(".veil-progress img")).to_be_visible()
+    shoot(page, "progress")
+    verdict = page.locator(".veil-verdict")
+    expect(verdict).to_contain_text("recognise")
+    rows = verdict.locator("tbody tr")
+    expect(rows.first).to_contain_text("mobilefacenet")
+    expect(rows.first).to_contain_text("honest judge")
+    expect(rows.first).to_contain_text(re.compile(r"similarity 1\.00 → -?0\.\d\d, limit 0\.35"))
+    expect(verdict.locator("thead")).to_contain_text("after JPEG 75")
+    expect(verdict).to_contain_text("PSNR")
+    expect(page.get_by_text("What this does not promise")).to_be_visible()
+    shoot(page, "result")
+
+    line = page.get_by_label("How much of the photo before is shown")
+    line.focus()
+    for _ in range(20):
+        page.keyboard.press("ArrowLeft")
+    assert page.locator(".veil-pair").evaluate("pair => pair.style.getPropertyValue('--at')") == "40%"
+    size = page.locator(".veil-after").evaluate("image => [image.naturalWidth, image.naturalHeight]")
+    assert size == [512, 512]
+    page.get_by_label("The change, amplified").check()
+    expect(page.get_by_text("Plain grey has not changed")).to_be_visible()
+    shoot(page, "change")
+
+    picture = download(page, "Download the photo", tmp_path)
+    assert picture.name == "astronaut.veiled.png"
+    assert b"private-author" not in picture.read_bytes()
+    changed = (np.asarray(Image.open(picture)) != np.asarray(Image.open(portrait))).any(-1)
+    assert 0.01 < changed.mean() < 0.5
+    report = json.loads(download(page, "Download the report", tmp_path).read_text())
+    assert report["photo"] == "astronaut.jpg"
+
+
+def test_choosing_a_face_on_the_photo(page: Page, group: Path, tmp_path: Path) -> None:
+    drop(page, "#veil-photos", group)
+    faces = page.locator(".veil-face")
+    expect(faces.nth(5)).to_be_visible()
+    for number in range(1, faces.count() + 1):
+        if number != 2:
+            page.locator(f"[data-face='{number}']").click()
+            expect(page.locator(f"[data-face='{number}']")).to_have_attribute("aria-pressed", "false")
+    expect(page.get_by_label("Face 2").first).to_be_visible()
+    shoot(page, "group")
+    page.get_by_role("button", name="Protect", exact=True).click()
+    expect(page.locator(".veil-verdict")).to_be_visible()
+    picture = np.asarray(Image.open(download(page, "Download the photo", tmp_path)))
+    changed = np.argwhere((picture != np.asarray(Image.open(group))).any(-1))
+    box = page.locator("[data-face='2']").evaluate(
+        "face => [face.style.left, face.style.top, face.style.width, face.style.height].map(parseFloat)"
+    )
+    high, wide = picture.shape[:2]
+    low, top = changed.min(0), changed.max(0)
+    assert abs(low[1] / wide * 100 - box[0]) < 1
+    assert abs(low[0] / high * 100 - box[1]) < 1
+    assert abs((top - low)[1] / wide * 100 - box[2]) < 1
+
+
+def test_stop_in_the_middle_and_another_run(page: Page, opened: Any, portrait: Path) -> None:
+    drop(page, "#veil-photos", portrait)
+    expect(page.locator(".veil-face")).to_have_count(1)
+    page.get_by_label("Strong:").first.check()
+    page.locator("#veil-start").click()
+    expect(page.get_by_text("Changing what machines look at").first).to_be_visible()
+    assert opened.engine.running == 1
+    page.locator("#veil-stop").click()
+    expect(page.get_by_text("Stopped.")).to_be_visible()
+    page.wait_for_timeout(1500)
+    assert opened.engine.running == 0
+    expect(page.get_by_text("Stopped.")).to_be_visible()
+    expect(page.locator("#veil-start")).to_be_enabled()
+    page.get_by_label("Balanced:").first.check()
+    page.locator("#veil-start").click()
+    expect(page.locator(".veil-verdict")).to_be_visible()
+    assert opened.engine.running == 0
+
+
+def test_what_cannot_be_used_is_said_with_a_way_out(page: Page, notes: Path, tmp_path: Path) -> None:
+    blank = tmp_path / "wall.png"
+    Image.new("RGB", (300, 300), "grey").save(blank)
+    page.locator("#veil-start").click()
+    expect(page.get_by_text("No face is chosen.")).to_be_visible()
+    drop(page, "#veil-photos", notes, blank)
+    problem = page.get_by_role("alert").first
+    expect(problem).to_contain_text("notes.jpg is not a picture that veil can read. It reads JPEG")
+    expect(problem).to_contain_text("No face was found in wall.png. Try a photo in which the face is larger")
+    assert "/tmp" not in problem.inner_text()
+    shoot(page, "problems")
+
+
+def test_checking_two_photos(page: Page, portrait: Path, group: Path) -> None:
+    page.get_by_role("tab", name="Check").click()
+    page.locator("#veil-check").click()
+    expect(page.get_by_text("Two photos are needed.")).to_be_visible()
+    drop(page, "#veil-one-file", portrait)
+    drop(page, "#veil-other-file", group)
+    expect(page.get_by_label("Face 3").last).to_be_visible()
+    page.locator("#veil-other-file ~ * [data-face='3']").click()
+    page.locator("#veil-check").click()
+    expect(page.locator("#veil-answer")).to_contain_text(re.compile("[01] of 5 recognisers take them"))
+    shoot(page, "check")
+
+
+def test_an_album_with_a_bad_file(page: Page, portrait: Path, notes: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.png"
+    Image.fromarray(astronaut()[:300, 80:380]).save(other)
+    page.get_by_role("tab", name="Album").click()
+    drop(page, "#veil-album", portrait, notes, other)
+    expect(page.locator("#veil-album")).to_contain_text("other")
+    page.locator("#veil-album-start").click()
+    rows = page.locator("#veil-album-rows tbody tr")
+    expect(page.get_by_text("2 of 3 photos are protected.")).to_be_visible()
+    expect(rows.nth(1)).to_contain_text("is not a picture")
+    shoot(page, "album")
+    archive = download(page, "Download the zip (2 photos)", tmp_path)
+    with zipfile.ZipFile(archive) as zipped:
+        assert zipped.testzip() is None
+        assert sorted(zipped.namelist()) == [
+            *("astronaut.veiled.json", "astronaut.veiled.png", "other.veiled.json", "other.veiled.png")
+        ]
+
+
+def test_an_album_goes_on_after_a_stop(page: Page, opened: Any, portrait: Path, tmp_path: Path) -> None:
+    photos = [portrait]
+    for number in range(2):
+        photos.append(tmp_path / f"photo{number}.png")
+        Image.fromarray(astronaut()[: 300 + number, 80:380]).save(photos[-1])
+    page.get_by_role("tab", name="Album").click()
+    drop(page, "#veil-album", *photos)
+    expect(page.locator("#veil-album")).to_contain_text("photo1")
+    page.locator("#veil-album-start").click()
+    rows = page.locator("#veil-album-rows tbody tr")
+    expect(rows.nth(1)).to_contain_text("being protected")
+    page.locator("#veil-album-stop").click()
+    expect(page.locator("#veil-album-start")).to_have_text("Continue")
+    begun = opened.engine.begun
+    page.locator("#veil-album-start").click()
+    expect(page.get_by_text("3 of 3 photos are protected.")).to_be_visible()
+    assert opened.engine.begun == begun + 2
+
+
+@pytest.mark.parametrize(
+    "page", [{"viewport": {"width": 360, "height": 740}, "has_touch": True}], indirect=True
+)
+def test_phone_width(page: Page, group: Path) -> None:
+    drop(page, "#veil-photos", group)
+    expect(page.locator(".veil-face").nth(5)).to_be_visible()
+    page.locator("[data-face='7']").tap()
+    page.get_by_role("button", name="Protect", exact=True).tap()
+    expect(page.locator(".veil-verdict")).to_be_visible()
+    shoot(page, "phone")
+    for tab in ("Protect", "Check", "Album", "Models"):
+        page.get_by_role("tab", name=tab).tap()
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= 360, (tab, page.evaluate(WIDE))
+
+
+WIDE = """[...document.querySelectorAll('body *')].filter(each => each.getBoundingClientRect().right > 361)
+  .map(each => each.tagName + '#' + each.id + '.' + each.className).slice(0, 12)"""
+
+
+def tab_to(page: Page, name: str) -> None:
+    """Press Tab until the element of this accessible name, or text, has the focus."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        text = page.evaluate(
+            "[document.activeElement.getAttribute('aria-label'), document.activeElement.innerText, "
+            "document.activeElement.parentElement?.innerText].join('|')"
+        )
+        if name in text:
+            return
+    raise AssertionError(f"{name} is not reached by Tab")
+
+
+def test_keyboard_only(page: Page, portrait: Path) -> None:
+    with page.expect_file_chooser() as chooser:
+        tab_to(page, "Click to Upload")
+        page.keyboard.press("Enter")
+    chooser.value.set_files(portrait)
+    expect(page.locator(".veil-face")).to_have_count(1)
+    tab_to(page, "Face 1")
+    for pressed in ("false", "true"):
+        page.keyboard.press("Space")
+        expect(page.locator(".veil-face")).to_have_attribute("aria-pressed", pressed)
+        page.locator(".veil-face").focus()
+    tab_to(page, "Subtle:")
+    page.keyboard.press("Space")
+    expect(page.get_by_label("Subtle:").first).to_be_checked()
+    tab_to(page, "Protect")
+    page.keyboard.press("Enter")
+    expect(page.locator(".veil-verdict")).to_be_visible()
+    tab_to(page, "How much of the photo before is shown")
+    page.keyboard.press("End")
+    tab_to(page, "Download the photo")
+
+
+@pytest.mark.parametrize(
+    "page", [{"color_scheme": "light"}, {"color_scheme": "dark"}], indirect=True, ids=str
+)
+def test_accessible(page: Page, portrait: Path, request: pytest.FixtureRequest) -> None:
+    """axe-core has no serious finding, on any tab, before and after a run, in light and in dark."""
+    scheme = "dark" if "dark" in request.node.name else "light"
+    found = dict[str, list[str]]()
+
+    def look(name: str) -> None:
+        page.wait_for_timeout(400)
+        result = Axe().run(page).response["violations"]
+        found[name] = [
+            f"{each['id']}: {node['html'][:150]} {node['failureSummary'][:200]}"
+            for each in result
+            if each["impact"] in ("serious", "critical")
+            for node in each["nodes"]
+        ]
+
+    drop(page, "#veil-photos", portrait)
+    expect(page.locator(".veil-face")).to_have_count(1)
+    page.get_by_role("button", name="Advanced").click()
+    look("chosen")
+    page.locator("#veil-start").click()
+    expect(page.locator(".veil-progress img")).to_be_visible()
+    look("progress")
+    expect(page.locator(".veil-verdict")).to_be_visible()
+    look("result")
+    shoot(page, f"result-{scheme}")
+    for tab in ("Check", "Album", "Models"):
+        page.get_by_role("tab", name=tab).click()
+        look(tab)
+        shoot(page, f"{tab.lower()}-{scheme}")
+    assert {name: problems for name, problems in found.items() if problems} == {}
