@@ -165,7 +165,11 @@ def over_ray(pieces: Iterable[Piece[Payload]], do: Callable[[Payload], Files], a
         log_to_driver=False,
     )
     try:
-        remote = ray.remote(num_cpus=1, max_retries=TRIES)(do)
+
+        def piece(payload: Payload) -> Files:  # Ray wants a plain function
+            return do(payload)
+
+        remote = ray.remote(num_cpus=1, max_retries=TRIES)(piece)
         slots = AHEAD * int(ray.cluster_resources().get("CPU", 1))
         waiting, running = iter(pieces), dict[Any, str]()
         while True:

@@ -1,0 +1,310 @@
+"""A benchmark from its file to its report, on six people, with quick methods and negative controls."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from skimage.data import astronaut
+from typer.testing import CliRunner
+
+from veil.attacks.faces import find_faces
+from veil.core.errors import BadSettings, UnknownName
+from veil.core.progress import finish
+from veil.core.types import Face, Photo, Step, Work
+from veil.eval import MEASURES, pages, summary
+from veil.eval.benchmark import Knob, Match, Spec, check, read, run, search
+from veil.eval.summary import missed, ranks
+from veil.ui.bench import TOOLS
+from veil.ui.cli import app
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted((ROOT / "benchmarks").glob("*.toml"))
+JUDGES = ("mobilefacenet", "mobileface")
+TOML = """
+title = "Six people"
+dataset = "people"
+judges = ["mobilefacenet", "mobileface"]
+pool = ["mobilefacenet", "mobileface"]
+disturbances = ["none", "jpeg-75", "crop-90"]
+
+[match]
+value = 34.0
+photos = 2
+
+[[methods]]
+name = "pgd"
+method = "pgd"
+settings = { steps = 2, views = 1 }
+knob = { setting = "epsilon", low = 0.01, high = 0.2 }
+
+[[methods]]
+name = "random-noise"
+method = "random-noise"
+attacks = false
+settings = { steps = 1 }
+knob = { setting = "epsilon", low = 0.01, high = 0.2 }
+"""
+
+
+def people(folder: Path) -> None:
+    """The six people of insightface's group photo, twice: as they are, and mirrored and brighter."""
+    package = find_spec("insightface")
+    assert package
+    assert package.origin
+    group = np.asarray(Image.open(Path(package.origin).parent / "data" / "images" / "t1.jpg").convert("RGB"))
+    for number, face in enumerate(find_faces(group)[:6]):
+        left, top, right, bottom = np.clip(
+            face.box + 0.5 * face.side * np.array([-1, -1, 1, 1]), 0, group.shape[1::-1] * 2
+        ).astype(int)
+        photo = Image.fromarray(group[top:bottom, left:right]).resize((200, 200))
+        (folder / f"person-{number}").mkdir(parents=True)
+        photo.save(folder / f"person-{number}" / "a.png")
+        other = (255 * (np.asarray(photo)[:, ::-1] / 255) ** 0.8).astype(np.uint8)
+        Image.fromarray(other).save(folder / f"person-{number}" / "b.png")
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("faces")
+    people(folder / "people")
+    (folder / "six.toml").write_text(TOML)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def done(faces: Path) -> Path:
+    """A finished run, by the command line."""
+    options = ["--faces", str(faces), "-o", str(faces / "run"), "--workers", "0"]
+    result = CliRunner().invoke(app, ["benchmark", str(faces / "six.toml"), *options])
+    assert result.exit_code == 0, result.output
+    assert "report.html" in result.stdout
+    return faces / "run"
+
+
+@pytest.fixture(scope="module")
+def rows(done: Path) -> pd.DataFrame:
+    return summary.read(done / "rows.parquet")
+
+
+def test_rows_hold_every_photo_method_judge_and_disturbance(done: Path, rows: pd.DataFrame) -> None:
+    counts = rows.groupby(["method", "recognizer", "disturbance"])["identity"].nunique()
+    assert len(counts) == 3 * 2 * 3
+    assert set(counts) == {6}
+    assert len(rows) == 6 * 18
+    with (done / "rows.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    assert [line["identity"] for line in lines] == rows["identity"].tolist()
+    assert [float(line["same"]) for line in lines] == pytest.approx(rows["same"].tolist())
+
+
+def test_the_judge_of_an_attack_was_left_out_of_it(done: Path, rows: pd.DataFrame) -> None:
+    attacked = rows[rows["method"] == "pgd"]
+    assert (attacked["left_out"] == attacked["recognizer"]).all()
+    used = json.loads((done / "manifest.json").read_text())["settings"]
+    for judge in JUDGES:
+        assert judge not in used[f"pgd, {judge} left out"]["surrogates"]
+
+
+def test_identity_gives_the_clean_rate(rows: pd.DataFrame) -> None:
+    clean = rows[(rows["method"] == "identity") & (rows["disturbance"] == "none")]
+    assert clean["same"].to_numpy() == pytest.approx(1, abs=1e-5)
+    assert clean["probe"].to_numpy() == pytest.approx(clean["clean_probe"].to_numpy(), abs=1e-5)
+    assert (clean["psnr"] >= 79).all()
+    for row in summary.rates(rows, "dodged").to_dict("records"):
+        if row["method"] == "identity":
+            assert row["rate"] == row["clean"]
+
+
+def test_noise_of_equal_size_does_not_protect(rows: pd.DataFrame) -> None:
+    noise = rows[(rows["method"] == "random-noise") & (rows["disturbance"] == "none")]
+    assert noise["dodged_same"].sum() == 0
+    attacked = rows[(rows["method"] == "pgd") & (rows["disturbance"] == "none")]
+    assert attacked["same"].mean() < noise["same"].mean()
+
+
+def test_methods_are_matched_in_quality(rows: pd.DataFrame) -> None:
+    tried = rows[rows["identity"].isin(["person-0", "person-1"])]
+    for method in ("pgd", "random-noise"):
+        assert tried.loc[tried["method"] == method, "psnr"].mean() == pytest.approx(34, rel=0.02)
+
+
+def test_a_finished_run_is_not_repeated_and_a_lost_photo_is(faces: Path, done: Path) -> None:
+    spec = read(faces / "six.toml")
+    files = {path: path.stat().st_mtime_ns for path in done.glob("photos/**/*.npz")}
+    lost = done / "photos" / "pgd" / "person-3-mobileface-0.npz"
+    lost.unlink()
+    steps: list[Step] = []
+    before = (done / "rows.csv").read_text()
+    finish(run(spec, TOOLS, faces, done, 0), steps.append)
+    again = {path: path.stat().st_mtime_ns for path in files}
+    assert {path for path in files if files[path] != again[path]} == {lost}
+    table, old = (pd.read_csv(file) for file in (done / "rows.csv", kept(faces, before)))
+    pd.testing.assert_frame_equal(table.drop(columns="seconds"), old.drop(columns="seconds"))
+    with pytest.raises(BadSettings, match="holds another benchmark"):
+        finish(run(spec.model_copy(update={"title": "other"}), TOOLS, faces, done, 0))
+
+
+def kept(folder: Path, text: str) -> Path:
+    (folder / "before.csv").write_text(text)
+    return folder / "before.csv"
+
+
+def test_reports_are_self_contained_and_complete(done: Path) -> None:
+    page = (done / "report.html").read_text()
+    assert 'src="http' not in page
+    assert page.count("data:image/png;base64,") == 5
+    text = (done / "report.md").read_text()
+    for words in ("Six people", "mobilefacenet", "jpeg-75", "rank-1", "FNIR", "pgd", "1 %"):
+        assert words in text
+        assert words in page
+    manifest = json.loads((done / "manifest.json").read_text())
+    assert set(manifest["matched"]) == {"pgd", "random-noise"}
+    assert len(manifest["photos"]["person-0"]) == 64
+    assert manifest["versions"]["veil"]
+
+
+def test_two_processes_and_a_cluster_give_the_same_rows(
+    faces: Path, rows: pd.DataFrame, tmp_path: Path
+) -> None:
+    changes = {
+        "match": None,
+        "photos": 2,
+        "disturbances": ("none",),
+        "methods": read(faces / "six.toml").methods[1:],
+    }
+    spec = read(faces / "six.toml").model_copy(update=changes)
+    tables: list[pd.DataFrame] = []
+    for number, cluster in enumerate([None, *(["local"] if find_spec("ray") else [])]):
+        file = finish(run(spec, TOOLS, faces, tmp_path / str(number), 2, cluster))
+        tables.append(pd.read_parquet(file).drop(columns="seconds"))
+    for table in tables[1:]:
+        pd.testing.assert_frame_equal(table, tables[0])
+    same = rows[(rows["method"] == "identity") & (rows["disturbance"] == "none")]["probe"].tolist()[:4]
+    assert tables[0][tables[0]["method"] == "identity"]["probe"].tolist() == pytest.approx(same, abs=1e-4)
+
+
+def nothing(photo: Photo, face: Face, values: Mapping[str, Any], target: object) -> Photo:
+    return photo
+
+
+def test_a_method_that_changes_nothing_is_reported_not_scored(faces: Path, tmp_path: Path) -> None:
+    methods = read(faces / "six.toml").methods[:1]
+    changes = {"match": None, "photos": 1, "disturbances": ("none",), "methods": methods}
+    spec = read(faces / "six.toml").model_copy(update=changes)
+    file = finish(run(spec, replace(TOOLS, protect=nothing), faces, tmp_path, 0))
+    assert set(summary.read(file)["method"]) == {"identity"}
+    (failure,) = summary.failures(file).to_dict("records")
+    assert failure["method"] == "pgd"
+    assert "changed nothing" in failure["error"]
+    markdown, _ = pages.write(tmp_path)
+    assert "pgd: 1 photos are not scored" in markdown.read_text()
+
+
+REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
+    "shared weights": (
+        {"judges": ("faceres-deep",), "surrogates": ("faceres",)},
+        BadSettings,
+        "share their weights",
+    ),
+    "judge": ({"judges": ("facenet",)}, UnknownName, "facenet"),
+    "disturbance": ({"disturbances": ("fax",)}, UnknownName, "fax"),
+    "targets": ({"goal": "impersonate"}, BadSettings, "targets"),
+    "method": ({"methods": ({"name": "a", "method": "b"},)}, UnknownName, "no method"),
+    "preset": ({"methods": ({"name": "a", "preset": "b"},)}, BadSettings, "no strength"),
+    "setting": ({"methods": ({"name": "a", "settings": {"b": 1}},)}, BadSettings, "'b'"),
+    "twice": ({"methods": ({"name": "a"}, {"name": "a"})}, BadSettings, "one name"),
+    "like": ({"match": {"like": "b"}}, BadSettings, "to match"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_refused_before_the_work(case: str) -> None:
+    changes, kind, words = REFUSED[case]
+    base: dict[str, Any] = {"title": "", "dataset": "", "judges": ("dlib",), "methods": ({"name": "veil"},)}
+    with pytest.raises(kind, match=words):
+        check(Spec.model_validate(base | changes), TOOLS)
+
+
+def test_bad_files_are_told(tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match="no file"):
+        read(tmp_path / "a.toml")
+    for text, words in (("a = ", "not TOML"), ('title = ""', "dataset"), (TOML + "extra = 1", "extra")):
+        (tmp_path / "a.toml").write_text(text)
+        with pytest.raises(BadSettings, match=words):
+            read(tmp_path / "a.toml")
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_our_own_benchmarks_are_sound(file: Path) -> None:
+    spec = read(file)
+    check(spec, TOOLS)
+    for method in spec.methods:
+        for fold in spec.folds(method):
+            assert spec.unseen(method, fold)
+
+
+@pytest.mark.parametrize(("goal", "expected"), [(30.0, 10**-1.5), (60.0, 0.001), (5.0, 0.5)])
+def test_the_search_meets_its_goal_or_the_nearer_end(goal: float, expected: float) -> None:
+    def quality(value: float) -> Work[float]:
+        yield Step("trying", 1, 1)
+        return float(-20 * np.log10(value)) + (0.5 if value > 0.05 else 0)
+
+    wanted = Match(value=goal, tolerance=0.002)
+    found = finish(search(Knob(setting="epsilon", low=0.001, high=0.5), quality, goal, wanted))
+    assert found == pytest.approx(expected, rel=0.01)
+
+
+def test_ranks_and_misses_agree_with_counting() -> None:
+    rng = np.random.default_rng(0)
+    gallery, probes, strangers = (rng.normal(size=(30, 4)) for _ in range(3))
+    expected = [1 + sum(p @ g > p @ gallery[i] for g in gallery) for i, p in enumerate(probes)]
+    assert ranks(gallery, probes).tolist() == expected
+    assert ranks(gallery, gallery / 2 + gallery).tolist() == ranks(gallery, gallery).tolist()
+    best = [max(s @ g for j, g in enumerate(gallery) if j != i) for i, s in enumerate(strangers)]
+    threshold = np.quantile(best, 0.99)
+    assert missed(gallery, probes, strangers).tolist() == [
+        float(p @ g <= threshold) for p, g in zip(probes, gallery, strict=True)
+    ]
+
+
+def test_methods_are_compared_on_the_same_photos() -> None:
+    table = pd.DataFrame(
+        [
+            (method, str(number), "dlib", "none", 0, float(number < limit))
+            for method, limit in (("a", 8), ("b", 4))
+            for number in range(10)
+        ],
+        columns=["method", "identity", "recognizer", "disturbance", "seed", "dodged"],
+    )
+    (found,) = summary.compared(table, "dodged", "b").to_dict("records")
+    assert found["method"] == "a"
+    assert found["difference"] == pytest.approx(0.4)
+    assert 0 < found["low"] < 0.4 < found["high"]
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_every_measure_tells_more_from_less(name: str) -> None:
+    from veil.core.images import to_tensor
+
+    photo = astronaut()[:200, 100:300]
+    tinted = [
+        np.clip(photo.astype(int) + step * np.array([2, -1, 1]), 0, 255).astype(np.uint8)
+        for step in (0, 6, 20)
+    ]
+    none, little, much = (float(MEASURES[name](to_tensor(photo), to_tensor(one))) for one in tinted)
+    if name == "ms_ssim":
+        assert 1 == pytest.approx(none)
+        assert none > little > much
+    else:
+        assert none == 0
+        assert none < little < much
