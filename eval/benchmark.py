@@ -12,7 +12,7 @@ import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
@@ -421,6 +421,7 @@ def perform(tools: Tools, one: Task) -> dict[str, bytes]:
         return {ROWS: packed([{**_about(one), "error": error.message}], {})}
 
 
+@lru_cache(8)  # one photo is protected by many methods in turn
 def _face(path: Path) -> tuple[Photo, Face]:
     photo = open_photo(path)
     face = main_face(photo.pixels)
@@ -453,12 +454,8 @@ def judge(
     """
     if one.quality_only:
         return [{}], {}
-    clean = to_tensor(before.pixels)
-    others = {"photo": {name: _vector(name, clean, face) for name in one.judges}}
-    for kind, path in (("probe", one.sample.probe), ("aim", one.target[1] if one.target else None)):
-        if path:
-            photo, place = _face(path)
-            others[kind] = {name: _vector(name, to_tensor(photo.pixels), place) for name in one.judges}
+    paths = {"photo": one.sample.photo, "probe": one.sample.probe, "aim": one.target and one.target[1]}
+    others = {kind: {name: _clean(name, path) for name in one.judges} for kind, path in paths.items() if path}
     rows: list[dict[str, Any]] = []
     vectors = {f"{kind}/{name}": vector for kind, seen in others.items() for name, vector in seen.items()}
     for disturbance in one.disturbances:
@@ -485,6 +482,13 @@ def judge(
                 }
             )
     return rows, vectors
+
+
+@lru_cache(64)
+def _clean(name: str, path: Path) -> Array:
+    """How a recogniser sees a photo as it is."""
+    photo, face = _face(path)
+    return _vector(name, to_tensor(photo.pixels), face)
 
 
 def _vector(name: str, image: Any, face: Face) -> Array:

@@ -1,10 +1,10 @@
-"""A benchmark from its file to its report, on six people, with quick methods and negative controls."""
+"""A benchmark from its file to its report, on four people, with quick methods and negative controls."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 from skimage.data import astronaut
 from typer.testing import CliRunner
@@ -31,15 +32,15 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "benchmarks").glob("*.toml"))
 JUDGES = ("mobilefacenet", "mobileface")
 TOML = """
-title = "Six people"
+title = "Four people"
 dataset = "people"
 judges = ["mobilefacenet", "mobileface"]
 pool = ["mobilefacenet", "mobileface"]
-disturbances = ["none", "jpeg-75", "crop-90"]
+disturbances = ["none", "jpeg-75"]
 
 [match]
 value = 34.0
-photos = 2
+photos = 1
 
 [[methods]]
 name = "pgd"
@@ -57,12 +58,12 @@ knob = { setting = "epsilon", low = 0.01, high = 0.2 }
 
 
 def people(folder: Path) -> None:
-    """The six people of insightface's group photo, twice: as they are, and mirrored and brighter."""
+    """The four people of insightface's group photo, twice: as they are, and mirrored and brighter."""
     package = find_spec("insightface")
     assert package
     assert package.origin
     group = np.asarray(Image.open(Path(package.origin).parent / "data" / "images" / "t1.jpg").convert("RGB"))
-    for number, face in enumerate(find_faces(group)[:6]):
+    for number, face in enumerate(find_faces(group)[:4]):
         left, top, right, bottom = np.clip(
             face.box + 0.5 * face.side * np.array([-1, -1, 1, 1]), 0, group.shape[1::-1] * 2
         ).astype(int)
@@ -71,6 +72,15 @@ def people(folder: Path) -> None:
         photo.save(folder / f"person-{number}" / "a.png")
         other = (255 * (np.asarray(photo)[:, ::-1] / 255) ** 0.8).astype(np.uint8)
         Image.fromarray(other).save(folder / f"person-{number}" / "b.png")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small crops gain nothing from threads, and lose much where others use the cores too."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +108,9 @@ def rows(done: Path) -> pd.DataFrame:
 
 def test_rows_hold_every_photo_method_judge_and_disturbance(done: Path, rows: pd.DataFrame) -> None:
     counts = rows.groupby(["method", "recognizer", "disturbance"])["identity"].nunique()
-    assert len(counts) == 3 * 2 * 3
-    assert set(counts) == {6}
-    assert len(rows) == 6 * 18
+    assert len(counts) == 3 * 2 * 2
+    assert set(counts) == {4}
+    assert len(rows) == 4 * 12
     with (done / "rows.csv").open() as file:
         lines = list(csv.DictReader(file))
     assert [line["identity"] for line in lines] == rows["identity"].tolist()
@@ -133,7 +143,7 @@ def test_noise_of_equal_size_does_not_protect(rows: pd.DataFrame) -> None:
 
 
 def test_methods_are_matched_in_quality(rows: pd.DataFrame) -> None:
-    tried = rows[rows["identity"].isin(["person-0", "person-1"])]
+    tried = rows[rows["identity"].isin(["person-0"])]
     for method in ("pgd", "random-noise"):
         assert tried.loc[tried["method"] == method, "psnr"].mean() == pytest.approx(34, rel=0.02)
 
@@ -164,7 +174,7 @@ def test_reports_are_self_contained_and_complete(done: Path) -> None:
     assert 'src="http' not in page
     assert page.count("data:image/png;base64,") == 5
     text = (done / "report.md").read_text()
-    for words in ("Six people", "mobilefacenet", "jpeg-75", "rank-1", "FNIR", "pgd", "1 %"):
+    for words in ("Four people", "mobilefacenet", "jpeg-75", "rank-1", "FNIR", "pgd", "1 %"):
         assert words in text
         assert words in page
     manifest = json.loads((done / "manifest.json").read_text())
@@ -173,23 +183,24 @@ def test_reports_are_self_contained_and_complete(done: Path) -> None:
     assert manifest["versions"]["veil"]
 
 
-def test_two_processes_and_a_cluster_give_the_same_rows(
+def test_another_process_and_a_cluster_give_the_same_rows(
     faces: Path, rows: pd.DataFrame, tmp_path: Path
 ) -> None:
     changes = {
         "match": None,
-        "photos": 2,
+        "photos": 1,
         "disturbances": ("none",),
         "methods": read(faces / "six.toml").methods[1:],
     }
     spec = read(faces / "six.toml").model_copy(update=changes)
     tables: list[pd.DataFrame] = []
     for number, cluster in enumerate([None, *(["local"] if find_spec("ray") else [])]):
-        file = finish(run(spec, TOOLS, faces, tmp_path / str(number), 2, cluster))
+        file = finish(run(spec, TOOLS, faces, tmp_path / str(number), 1, cluster))
         tables.append(pd.read_parquet(file).drop(columns="seconds"))
     for table in tables[1:]:
         pd.testing.assert_frame_equal(table, tables[0])
-    same = rows[(rows["method"] == "identity") & (rows["disturbance"] == "none")]["probe"].tolist()[:4]
+    clean = rows[(rows["method"] == "identity") & (rows["disturbance"] == "none")]
+    same = clean.loc[clean["identity"] == "person-0", "probe"].tolist()
     assert tables[0][tables[0]["method"] == "identity"]["probe"].tolist() == pytest.approx(same, abs=1e-4)
 
 
