@@ -12,15 +12,13 @@ import numpy as np
 from pydantic import Field
 from torch import Tensor
 
-from ..attacks import recognizer
 from ..attacks.ensemble import Ensemble
-from ..attacks.faces import fit, warp
+from ..attacks.faces import fit
 from ..attacks.pixel import ATTACKS, Budget
-from ..core.images import to_tensor
-from ..core.types import Crop, Face, Objective, Photo, Pixels, Work
+from ..core.types import Crop, Face, Photo, Work
 from . import Protected
-from .engine import Canvas, canvas_of
-from .paste import feather, paste, shifted, spread, window
+from .canvas import Canvas, cut, detail
+from .engine import in_turn
 from .priors.portrait import SIZE, TEMPLATE
 from .settings import Settings
 
@@ -34,17 +32,6 @@ class PixelSettings(Settings):
     epsilon: float = Field(EPSILON, gt=0, le=1)
 
 
-def cut(pixels: Pixels, face: Face) -> Crop:
-    """The engine's crop of a face, in about as many pixels as the photo has there."""
-    to_photo = fit(face, TEMPLATE, SIZE)
-    detail = float(np.linalg.det(to_photo[:, :2])) ** 0.5  # pixels of the photo for one of the crop
-    size = int(np.clip(round(SIZE * detail), SIZE, FINEST))
-    to_photo = fit(face, TEMPLATE, size)
-    left, top, right, bottom = window(to_photo, size, pixels.shape[1], pixels.shape[0], 0.05)
-    part = to_tensor(pixels[top:bottom, left:right])
-    return Crop(warp(part, shifted(to_photo, left, top), size, "border"), face, to_photo)
-
-
 def protect(
     attack: str,
     photo: Photo,
@@ -52,42 +39,20 @@ def protect(
     settings: Settings,
     target: tuple[Photo, Face] | None = None,
 ) -> Work[Protected]:
-    """Protect faces one after the other by a pixel attack; see `privacy.protect`."""
-    surrogates = [recognizer(name) for name in settings.surrogates]
+    """Protect faces by a pixel attack; see `privacy.protect`."""
     epsilon = settings.epsilon if isinstance(settings, PixelSettings) else EPSILON
-    aim = (to_tensor(target[0].pixels), target[1]) if target else None
-    pixels, similarity = photo.pixels, list[dict[str, float]]()
-    for face in faces:
-        crop = cut(photo.pixels, face)
-        canvas = canvas_of(crop, photo.pixels)
-        objective = Ensemble(
-            surrogates,
-            canvas.image,
-            canvas.face,
-            target=aim,
-            own_identity=settings.own_identity,
-            balance=settings.balance,
-            views=settings.views,
-            seed=settings.seed,
-        )
-        budget = Budget(epsilon, settings.steps, settings.seed)
+    budget = Budget(epsilon, settings.steps, settings.seed)
+
+    def crop_of(face: Face) -> Crop:
+        """The engine's crop, in about as many pixels as the photo has there."""
+        size = int(np.clip(round(SIZE * detail(fit(face, TEMPLATE, SIZE))), SIZE, FINEST))
+        return cut(photo.pixels, face, TEMPLATE, size)
+
+    def find(crop: Crop, canvas: Canvas, objective: Ensemble) -> Work[Tensor]:
         image = crop.pixels.clamp(0, 1)
-        change = yield from ATTACKS[attack](image, composed(canvas, image, objective), budget)
-        pixels = paste(pixels, change, crop.to_photo, photo.grey)
-        similarity.append(objective.similarity(canvas_of(crop, pixels).image))
-    return Protected(photo.with_pixels(pixels), tuple(faces), tuple(similarity), settings)
+        return ATTACKS[attack](image, lambda x: objective(canvas.with_change(x - image)), budget)
 
-
-def composed(canvas: Canvas, image: Tensor, objective: Objective) -> Objective:
-    """The objective of a crop (1, 3, S, S) whose change from `image` is blended into the canvas."""
-    mask = feather(image.shape[-1])
-    high, wide = canvas.image.shape[-2:]
-
-    def seen(changed: Tensor) -> Tensor:
-        layer = spread(mask * (changed - image), canvas.to_canvas, wide, high)
-        return objective((canvas.image + layer).clamp(0, 1))
-
-    return seen
+    return (yield from in_turn(photo, faces, settings, target, crop_of, find))
 
 
 identity = partial(protect, "identity")

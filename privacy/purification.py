@@ -13,7 +13,7 @@ from torch import Tensor
 from ..attacks.faces import find_faces
 from ..core.registry import Registry
 from ..core.types import Pixels
-from .engine import cut
+from .canvas import cut
 from .inversion import move
 from .paste import paste
 from .priors import Prior, prior
@@ -51,7 +51,7 @@ def washed(pixels: Pixels, timestep: int, name: str = "portrait") -> Pixels:
     """A photo (H, W, 3) whose faces are purified and pasted back."""
     used, result = prior(name), pixels.copy()
     for face in find_faces(pixels):
-        crop = cut(used, pixels, face)
+        crop = cut(pixels, face, used.template, used.size)
         change = purified(used, crop.pixels, timestep) - crop.pixels
         result = paste(result, change, crop.to_photo)
     return result

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from ..core.progress import finish
 from ..core.types import Face, Photo, Step, Work
 from . import Protected
-from .engine import cut, find_start
+from .canvas import cut
+from .engine import find_start
 from .paste import paste
 from .priors import prior
 from .settings import Settings
@@ -19,7 +20,7 @@ def protect(
     """Replace faces by their reconstruction: inverted, with learned embeddings, and denoised again."""
     used, pixels = prior(settings.prior), photo.pixels
     for number, face in enumerate(faces, 1):
-        crop = cut(used, photo.pixels, face)
+        crop = cut(photo.pixels, face, used.template, used.size)
         rebuilt = finish(find_start(used, crop, settings)).reconstruction
         pixels = paste(pixels, rebuilt - crop.pixels, crop.to_photo, photo.grey)
         yield Step("rebuilding", number, len(faces))

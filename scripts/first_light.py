@@ -29,7 +29,8 @@ from veil.core.images import open_photo, to_tensor
 from veil.core.progress import finish
 from veil.core.types import Face, Pixels
 from veil.privacy import protect
-from veil.privacy.engine import cut, find_start
+from veil.privacy.canvas import cut
+from veil.privacy.engine import find_start
 from veil.privacy.paste import paste, window
 from veil.privacy.priors import prior
 from veil.privacy.settings import Settings, settings
@@ -87,7 +88,7 @@ def judge(faces: Path, run: Path, identity: str, left_out: str, chosen: Settings
     Image.fromarray(result.photo.pixels).save(file)
     after = open_photo(file).pixels
     used = prior(chosen.prior)
-    crop = cut(used, photo.pixels, face)
+    crop = cut(photo.pixels, face, used.template, used.size)
     plain = finish(find_start(used, crop, chosen)).reconstruction - crop.pixels
     rebuilt = paste(photo.pixels, plain, crop.to_photo)
     left, top, right, bottom = window(crop.to_photo, used.size, *photo.size)

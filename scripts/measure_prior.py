@@ -18,8 +18,8 @@ from torch import Tensor
 
 from veil.attacks.faces import largest_face
 from veil.core.progress import finish
+from veil.privacy.canvas import cut
 from veil.privacy.embeddings import learn
-from veil.privacy.engine import cut
 from veil.privacy.inversion import denoise, invert, levels
 from veil.privacy.priors import Prior, prior
 from veil.privacy.settings import Settings
@@ -30,7 +30,7 @@ def crops(faces: Path, used: Prior) -> Tensor:
     found: list[Tensor] = []
     for path in track(sorted((faces / "celebahq_pairs").glob("[ab]/*.png")), "crops"):
         pixels = np.asarray(Image.open(path).convert("RGB"))
-        found.append(cut(used, pixels, largest_face(pixels)).pixels)
+        found.append(cut(pixels, largest_face(pixels), used.template, used.size).pixels)
     return torch.cat(found)
 
 

@@ -15,8 +15,9 @@ from veil.core.images import to_tensor
 from veil.core.progress import finish
 from veil.core.types import Crop, Photo
 from veil.privacy import protect
+from veil.privacy.canvas import canvas_of, cut
 from veil.privacy.embeddings import learn
-from veil.privacy.engine import canvas_of, cut, find_start
+from veil.privacy.engine import find_start
 from veil.privacy.inversion import denoise, invert, levels, move
 from veil.privacy.paste import feather, paste, window
 from veil.privacy.priors import PRIORS, Prior, prior
@@ -39,7 +40,7 @@ def portrait() -> Prior:
 
 @pytest.fixture(scope="module")
 def crop(photo: Photo, portrait: Prior) -> Crop:
-    return cut(portrait, photo.pixels, find_faces(photo.pixels)[0])
+    return cut(photo.pixels, find_faces(photo.pixels)[0], portrait.template, portrait.size)
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +146,7 @@ def test_the_blend_mask_is_closed_at_the_border_and_open_inside() -> None:
 def test_the_canvas_shows_the_face_where_it_says(photo: Photo, portrait: Prior) -> None:
     large = np.asarray(photo.pixels.repeat(6, 0).repeat(6, 1))
     face = find_faces(photo.pixels)[0].moved(6, 2.5, 2.5)
-    canvas = canvas_of(cut(portrait, large, face), large)
+    canvas = canvas_of(cut(large, face, portrait.template, portrait.size), large)
     assert max(canvas.image.shape) < 600
     one = recognizer("mobilefacenet")
     a = one.embed(one.align(canvas.image, canvas.face))

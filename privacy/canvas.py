@@ -1,0 +1,58 @@
+"""What is cut out of a photo for one face: the crop that is changed, and the canvas that recognisers see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from ..attacks.faces import fit, warp
+from ..core.images import to_tensor
+from ..core.types import Array, Crop, Face, Pixels
+from .paste import feather, shifted, spread, window
+
+MARGIN = 0.35  # of the crop's side: what recognisers may look at around it
+DETAIL = 2.0  # pixels of the canvas for one of the crop, at most: finer than any recogniser looks
+
+
+def cut(pixels: Pixels, face: Face, template: Array, size: int) -> Crop:
+    """The crop of a face in which its five points lie as in the template, `size` pixels a side."""
+    to_photo = fit(face, template, size)
+    left, top, right, bottom = window(to_photo, size, pixels.shape[1], pixels.shape[0], 0.05)
+    part = to_tensor(pixels[top:bottom, left:right])
+    return Crop(warp(part, shifted(to_photo, left, top), size, "border"), face, to_photo)
+
+
+def detail(crop_to_photo: Array) -> float:
+    """How many pixels of the photo one of the crop covers along a side."""
+    return float(np.linalg.det(crop_to_photo[:, :2])) ** 0.5
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """The part of a photo around one face, no larger than recognisers need: what the objective looks at."""
+
+    image: Tensor  # (1, 3, H, W)
+    face: Face
+    to_canvas: Array  # (2, 3), from the crop
+
+    def with_change(self, change: Tensor) -> Tensor:
+        """The image with a crop's change (1, 3, S, S) blended in as it will be in the photo."""
+        high, wide = self.image.shape[-2:]
+        masked = feather(change.shape[-1]).to(change) * change
+        return (self.image + spread(masked, self.to_canvas, wide, high)).clamp(0, 1)
+
+
+def canvas_of(crop: Crop, pixels: Pixels) -> Canvas:
+    """The canvas of a crop's face, cut out of the pixels of its photo."""
+    size = crop.pixels.shape[-1]
+    left, top, right, bottom = window(crop.to_photo, size, pixels.shape[1], pixels.shape[0], MARGIN)
+    part = Image.fromarray(pixels[top:bottom, left:right])
+    wide = max(1, round(part.width * min(1.0, DETAIL / detail(crop.to_photo))))
+    scale = wide / part.width
+    part = part.resize((wide, max(1, round(part.height * scale))), Image.Resampling.BOX)
+    rest = (scale - 1) / 2
+    face = crop.face.moved(scale, rest - left * scale, rest - top * scale)
+    return Canvas(to_tensor(np.asarray(part)), face, shifted(crop.to_photo, left, top, scale))
