@@ -327,3 +327,24 @@ def test_accessible(page: Page, portrait: Path, request: pytest.FixtureRequest) 
         look(tab)
         shoot(page, f"{tab.lower()}-{scheme}")
     assert {name: problems for name, problems in found.items() if problems} == {}
+
+
+def test_a_visitor_in_line_is_told_the_place(
+    page: Page, browser: Browser, opened: Any, portrait: Path
+) -> None:
+    pages = [page, browser.new_context().new_page()]
+    pages[1].goto(opened.address)
+    for each in pages:
+        drop(each, "#veil-photos", portrait)
+        expect(each.locator(".veil-face")).to_have_count(1)
+        each.get_by_label("Strong:").first.check()
+        each.locator("#veil-start").click()
+        if each is page:
+            expect(each.locator(".veil-progress img")).to_be_visible()
+    expect(pages[1].locator("#veil-panel")).to_contain_text("queue: 1/1")
+    shoot(pages[1], "line")
+    page.locator("#veil-stop").click()
+    expect(pages[1].locator(".veil-progress img")).to_be_visible()
+    pages[1].locator("#veil-stop").click()
+    expect(pages[1].get_by_text("Stopped.")).to_be_visible()
+    pages[1].context.close()
