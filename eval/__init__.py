@@ -24,5 +24,6 @@ MEASURES: Registry[Metric] = Registry(
         "chroma": "veil.eval.metrics.chroma:chroma",
         "brightness": "veil.eval.metrics.brightness:brightness",
         "colourfulness": "veil.eval.metrics.colourfulness:colourfulness",
+        "lpips": "veil.eval.metrics.lpips:lpips",
     },
 )

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib.metadata import version
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
+import torch
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -89,6 +90,7 @@ class Spec(BaseModel):
     only_recognised: take only people whose two clean photos every judge takes for one person.
     targets: for impersonation, a folder with enrol/ (attacked) and probe/ (measured), paired by order.
     rate: the rate of false accepts at which recognisers decide.
+    measures: of quality, beside PSNR and SSIM; lpips needs weights that are not packaged.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -108,6 +110,7 @@ class Spec(BaseModel):
     rate: Literal["far10", "far1", "far01"] = "far1"
     seeds: tuple[int, ...] = (0,)
     match: Match | None = None
+    measures: tuple[str, ...] = ("ms_ssim", "chroma", "brightness", "colourfulness")
 
     def folds(self, method: MethodSpec) -> dict[str, tuple[str, ...]]:
         """The surrogates of a method by the recogniser left out; "all" where there is one set of them."""
@@ -157,6 +160,7 @@ class Task:
     seed: int = 0
     target: tuple[Path, Path] | None = None
     rate: str = "far1"
+    measures: tuple[str, ...] = ()
     quality_only: bool = False
 
     @property
@@ -193,6 +197,11 @@ def check(spec: Spec, tools: Tools) -> None:
     """
     for name in (*spec.judges, *spec.surrogates, *spec.pool):
         RECOGNIZERS.check(name)
+    blank = torch.zeros(1, 3, 32, 32)
+    for name in spec.measures:
+        MEASURES[name](blank, blank)
+    if spec.match and spec.match.metric not in (*METRICS, *spec.measures):
+        raise BadSettings(f"{spec.match.metric!r} is not measured.", "Name it among the measures.")
     for name in spec.disturbances:
         tools.disturbances.check(name)
     for judge in spec.judges:
@@ -270,6 +279,7 @@ def task(
         seed=seed,
         target=target,
         rate=spec.rate,
+        measures=spec.measures,
     )
 
 
@@ -414,7 +424,11 @@ def perform(tools: Tools, one: Task) -> dict[str, bytes]:
         if one.values["method"] != CLEAN and np.array_equal(after, before.pixels):
             raise VeilError("The method changed nothing: it is reported, not scored.")
         rows, vectors = judge(tools, one, before, face, after)
-        shared = {**_about(one), **quality(before.pixels, after, face), "seconds": round(seconds, 2)}
+        shared = {
+            **_about(one),
+            **quality(before.pixels, after, face, one.measures),
+            "seconds": round(seconds, 2),
+        }
         rows = [{**shared, **row} for row in rows]
         return {PICTURE: picture.getvalue(), ROWS: packed(rows, vectors)}
     except VeilError as error:
@@ -495,13 +509,13 @@ def _vector(name: str, image: Any, face: Face) -> Array:
     return embedding(name, image, face).double().numpy()
 
 
-def quality(before: Pixels, after: Pixels, face: Face) -> dict[str, float]:
-    """Every metric that applies over the whole photo, and those that are quick over the face."""
+def quality(before: Pixels, after: Pixels, face: Face, measures: Iterable[str] = ()) -> dict[str, float]:
+    """PSNR, SSIM and the given measures over the whole photo; PSNR and SSIM over the face."""
     images = to_tensor(before), to_tensor(after)
     left, top, right, bottom = np.clip(face.box.round().astype(int), 0, before.shape[1::-1] * 2).tolist()
     parts = [image[..., top:bottom, left:right] for image in images]
     whole = {name: METRICS[name](*images) for name in METRICS} | {
-        name: MEASURES[name](*images) for name in MEASURES
+        name: MEASURES[name](*images) for name in measures
     }
     inside = {f"face_{name}": METRICS[name](*parts) for name in METRICS}
     return {name: round(float(value), 5) for name, value in (whole | inside).items()}

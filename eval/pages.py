@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment
 
-from . import MEASURES, METRICS, plots, summary
+from . import METRICS, plots, summary
 from .benchmark import PICTURE
 from .identification import identification, stored
 from .shards import replace
@@ -102,7 +102,7 @@ def write(folder: Path) -> list[Path]:
 def frames(folder: Path, rows: Frame, outcome: str, spec: dict[str, Any]) -> dict[str, Frame]:
     """All tables of a benchmark by name; those that say nothing are left out."""
     first = next(one["name"] for one in spec["methods"] if one["name"] != CLEAN)
-    metrics = [*METRICS, *MEASURES, "face_psnr", "face_ssim", "seconds"]
+    metrics = [*METRICS, *spec["measures"], "face_psnr", "face_ssim", "seconds"]
     found = {
         "rates": summary.rates(rows, outcome),
         "same_photo": summary.rates(rows, "dodged_same") if outcome == "dodged" else summary.frame([], []),

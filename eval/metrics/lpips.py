@@ -1,0 +1,38 @@
+"""LPIPS (Zhang et al. 2018), where the weights of its VGG are on this machine; they are not packaged."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import piq
+import torch
+from torch import Tensor
+
+from ...core.errors import WeightsMissing
+
+BACKBONE = "vgg16-397923af.pth"
+HEADS = "lpips_weights.pt"
+
+
+@cache
+def _network() -> Any:
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    for file in (BACKBONE, HEADS):
+        if not (folder / file).exists():
+            raise WeightsMissing(
+                f"LPIPS needs {file}, which is not on this machine.",
+                f"Put it into {folder}, or leave lpips out of the measures.",
+            )
+    return piq.LPIPS(reduction="none")
+
+
+def lpips(before: Tensor, after: Tensor) -> Tensor:
+    """The perceptual distance of images (B, 3, H, W) in [0, 1] -> (B,), 0 where equal.
+
+    Raises:
+        WeightsMissing: its backbone is not on this machine; nothing is downloaded.
+    """
+    with torch.no_grad():
+        return _network()(before, after)
