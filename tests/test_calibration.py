@@ -43,9 +43,9 @@ def test_error_rates_agree_with_scikit_learn(curve: Curve) -> None:
     false, true, _ = roc_curve(truth, np.r_[curve.same, curve.different], drop_intermediate=False)
     expected = brentq(lambda rate: 1 - rate - interp1d(false, true)(rate), 0, 1)
     assert curve.equal_error_rate() == pytest.approx(expected, abs=1e-9)
-    for rate in (0.1, 0.01):
-        accepted = curve.accepted(curve.threshold(rate))
-        assert accepted == pytest.approx(true[false <= rate].max(), abs=1 / len(curve.same) + 1e-9)
+    for share in (0.1, 0.01):
+        accepted = curve.accepted(curve.threshold(share))
+        assert accepted == pytest.approx(true[false <= share].max(), abs=1 / len(curve.same) + 1e-9)
 
 
 def test_pairs_are_counted_once(curve: Curve) -> None:
