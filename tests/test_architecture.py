@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +56,33 @@ def test_every_package_is_listed() -> None:
     listed = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     for folder in {path.parent.relative_to(ROOT) for path in FILES}:
         assert f'"veil.{".".join(folder.parts)}" = "{folder.as_posix()}"' in listed
+
+
+MODULES = {
+    "facenet-pytorch": "facenet_pytorch",
+    "pillow": "PIL",
+    "scikit-image": "skimage",
+    "scikit-learn": "sklearn",
+}
+SILENT = {
+    "accelerate",  # diffusers loads large models through it
+    "torchvision",  # facenet-pytorch takes any; only one fits the torch that we ask for
+}
+
+
+def names(requirements: list[str]) -> set[str]:
+    """The distributions that requirements name, without versions and extras."""
+    return {re.split(r"[\[<>=~ ]", requirement)[0] for requirement in requirements}
+
+
+def test_every_dependency_is_declared_and_used() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    main = names(project["dependencies"])
+    extra = names([one for extra in project["optional-dependencies"].values() for one in extra]) - {"veil"}
+    used = {module.split(".")[0] for path in FILES for module in imports(path)}
+    assert {MODULES.get(name, name) for name in main - SILENT} <= used
+    foreign = used - sys.stdlib_module_names - {"veil"}
+    assert foreign <= {MODULES.get(name, name) for name in main | extra}
 
 
 @pytest.mark.parametrize("argument", ["--help", "models"])
