@@ -105,12 +105,12 @@ def tab(page: Page) -> None:
             download: pieces.downloads(files) if files else "",
         }
 
-    def stopped(held: Album, request: gr.Request) -> Update:
+    def stopped(request: gr.Request) -> None:
+        """The run ends by itself within a step, and only then offers to continue: no run is cut after it."""
         page.visitors.stop(request.session_hash)
-        return ended(held)
 
     results = [album, panel, table, start, stop, download]
-    running = start.click(
+    start.click(
         run,
         [album, photos, strength],
         results,
@@ -119,7 +119,7 @@ def tab(page: Page) -> None:
         show_progress_on=panel,
         api_visibility="private",
     )
-    stop.click(stopped, album, results, cancels=[running], queue=False, api_visibility="private")
+    stop.click(stopped, queue=False, api_visibility="private")
 
 
 def _continued(page: Page, held: Album, visitor: Visitor, paths: list[str], strength: str) -> Album:
