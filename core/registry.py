@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Generic, TypeVar, cast
@@ -10,6 +10,14 @@ from typing import Generic, TypeVar, cast
 from .errors import UnknownName
 
 T = TypeVar("T")
+
+
+def unknown(kind: str, name: str, names: Iterable[str]) -> UnknownName:
+    """The error for a name that is not among `names`; its hint gives the closest, or all of them."""
+    everyone = list(names)
+    close = get_close_matches(name, everyone, 1)
+    hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(everyone)}."
+    return UnknownName(f"There is no {kind} called {name!r}.", hint)
 
 
 class Registry(Generic[T]):
@@ -39,9 +47,7 @@ class Registry(Generic[T]):
             UnknownName: it is not; the hint names the closest or all names.
         """
         if name not in self._entries:
-            close = get_close_matches(name, self._entries, 1)
-            hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(self._entries)}."
-            raise UnknownName(f"There is no {self.kind} called {name!r}.", hint)
+            raise unknown(self.kind, name, self._entries)
         return name
 
     def __getitem__(self, name: str) -> T:

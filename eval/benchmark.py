@@ -512,7 +512,7 @@ def _vector(name: str, image: Any, face: Face) -> Array:
 def quality(before: Pixels, after: Pixels, face: Face, measures: Iterable[str] = ()) -> dict[str, float]:
     """PSNR, SSIM and the given measures over the whole photo; PSNR and SSIM over the face."""
     images = to_tensor(before), to_tensor(after)
-    left, top, right, bottom = np.clip(face.box.round().astype(int), 0, before.shape[1::-1] * 2).tolist()
+    left, top, right, bottom = face.within((before.shape[1], before.shape[0]))
     parts = [image[..., top:bottom, left:right] for image in images]
     whole = {name: METRICS[name](*images) for name in METRICS} | {
         name: MEASURES[name](*images) for name in measures

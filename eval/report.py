@@ -107,10 +107,10 @@ def assess(
 
     def judge(number: int, face: Face) -> FaceReport:
         again = _same_place(face, found)
-        left, top, right, bottom = np.clip(face.box.round().astype(int), 0, before.size * 2).tolist()
+        left, top, right, bottom = box = face.within(before.size)
         return FaceReport(
             number=number,
-            box=(left, top, right, bottom),
+            box=box,
             found=again is not None,
             quality=_quality(*(image[..., top:bottom, left:right] for image in images)),
             matches=tuple(_match(name, images, (face, again or face), person, seen) for name in names),

@@ -23,11 +23,13 @@ import typer
 from PIL import Image
 from rich.progress import Progress
 
-from veil.attacks import independent, recognizer
+from veil.attacks import independent
 from veil.attacks.faces import find_faces, largest_face
 from veil.core.images import open_photo, to_tensor
 from veil.core.progress import finish
 from veil.core.types import Face, Pixels
+from veil.eval.statistics import mean
+from veil.eval.verification import embedding
 from veil.privacy import protect
 from veil.privacy.canvas import cut
 from veil.privacy.engine import find_start
@@ -40,16 +42,10 @@ STRONG = ("dlib", "mobilefacenet", "faceres")
 SURROGATES = ("dlib", "mobilefacenet", "faceres", "mobileface")
 
 
-def embedding(name: str, pixels: Pixels, face: Face) -> torch.Tensor:
-    """The unit vector (D,) of a face."""
-    used = recognizer(name)
-    with torch.no_grad():
-        return used.embed(used.align(to_tensor(pixels), face))[0]
-
-
 def cosine(name: str, a: tuple[Pixels, Face], b: tuple[Pixels, Face]) -> float:
     """How alike a recogniser finds two faces."""
-    return float(embedding(name, *a) @ embedding(name, *b))
+    one, other = (embedding(name, to_tensor(pixels), face) for pixels, face in (a, b))
+    return float(one @ other)
 
 
 def seen(pixels: Pixels) -> tuple[Pixels, Face]:
@@ -121,14 +117,10 @@ def finished(rows: Path) -> dict[tuple[str, str], dict[str, str]]:
         return {(row["identity"], row["left_out"]): row for row in csv.DictReader(file)}
 
 
-def interval(values: np.ndarray, people: np.ndarray) -> str:
+def interval(values: np.ndarray, people: list[str]) -> str:
     """Mean and 95 % bootstrap interval, drawing people."""
-    rng = np.random.default_rng(0)
-    groups = [values[people == one] for one in np.unique(people)]
-    draws = rng.integers(len(groups), size=(2000, len(groups)))
-    means = [np.concatenate([groups[index] for index in draw]).mean() for draw in draws]
-    low, high = np.quantile(means, (0.025, 0.975))
-    return f"{values.mean():.2f} [{low:.2f}, {high:.2f}]"
+    found = mean(values, people)
+    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
 
 
 def table(rows: list[dict[str, str]]) -> str:
@@ -141,7 +133,7 @@ def table(rows: list[dict[str, str]]) -> str:
         part = [row for row in rows if name in ("all", row["left_out"])]
         if not part:
             continue
-        people = np.array([row["identity"] for row in part])
+        people = [row["identity"] for row in part]
         rejected = {
             key: np.array([100.0 * (float(row[key]) <= float(row["threshold"])) for row in part])
             for key in ("clean", "rebuilt", "protected")

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ..core.registry import Registry
+from ..core.registry import unknown
 
 CARDS = Path(__file__).with_name("cards.toml")
 
@@ -73,4 +73,6 @@ def card(name: str) -> Card:
     Raises:
         UnknownName: no model has this name; the hint names the closest or all names.
     """
-    return cards()[Registry[Card]("model", dict.fromkeys(cards(), "")).check(name)]
+    if name not in cards():
+        raise unknown("model", name, cards())
+    return cards()[name]
