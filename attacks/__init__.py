@@ -2,6 +2,8 @@
 
 A recogniser turns a face into a unit vector; two faces are taken for one person where the cosine of their
 vectors exceeds the recogniser's threshold (`weights/cards.toml`). Listing names imports no torch.
+
+Those that are not packaged are fetched first (`veil fetch NAME`) and calibrated before they can judge.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
+from ..core.errors import BadSettings
 from ..core.registry import Registry
 from ..weights.registry import card
 
@@ -58,19 +61,48 @@ RECOGNIZERS: Registry[Callable[[], Recognizer]] = Registry(
         "faceres": "veil.attacks.recognizers.faceres:load",
         "faceres-deep": "veil.attacks.recognizers.faceres:load_deep",
         "mobileface": "veil.attacks.recognizers.mobileface:load",
+        "facenet:": "veil.attacks.recognizers.facenet:load",
+        "frbench:": "veil.attacks.recognizers.frbench:load",
+        "insightface:": "veil.attacks.recognizers.insightface_onnx:load",
     },
 )
 
 
-@cache
+def packaged() -> tuple[str, ...]:
+    """The recognisers that come with veil: those that are used and asked where none is named."""
+    return tuple(name for name in RECOGNIZERS if card(name).packaged)
+
+
 def recognizer(name: str) -> Recognizer:
-    """Load a recogniser, once: frozen, in evaluation mode, on the CPU.
+    """Load a recogniser, once: frozen and in evaluation mode; its network follows its crops' device.
 
     Raises:
         UnknownName: no recogniser has this name.
+        BadSettings: the extra that it needs is not installed.
         WeightsMissing, WeightsCorrupt: its file is not here, or not what its card says.
     """
+    return _loaded(card(RECOGNIZERS.check(name)).name)
+
+
+@cache
+def _loaded(name: str) -> Recognizer:
     return RECOGNIZERS[name]()
+
+
+def surrogate(name: str) -> Recognizer:
+    """Load a recogniser that an attack is to use.
+
+    Raises:
+        BadSettings: it has no gradients, so that no attack can use it.
+        UnknownName, WeightsMissing, WeightsCorrupt: as `recognizer` does.
+    """
+    one = recognizer(name)
+    if not one.differentiable:
+        raise BadSettings(
+            f"{name!r} has no gradients: it can judge a protection, but not help to make it.",
+            f"Name other surrogates: {', '.join(packaged())}.",
+        )
+    return one
 
 
 def independent(a: str, b: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
 from typing import Generic, TypeVar, cast
 
@@ -21,24 +22,29 @@ def unknown(kind: str, name: str, names: Iterable[str]) -> UnknownName:
 
 
 class Registry(Generic[T]):
-    """Maps a name to "module:attribute"; listing the names imports nothing."""
+    """Maps a name to "module:attribute"; listing the names imports nothing.
+
+    An entry "name:" is a family: it is asked for as "name" or "name:model", and what stands behind it is
+    called with the model ("" where none was named) before anything else.
+    """
 
     def __init__(self, kind: str, entries: Mapping[str, str]) -> None:
         self.kind = kind
-        self._entries = dict(entries)
+        self._given = dict(entries)
+        self._entries = {name.removesuffix(":"): place for name, place in entries.items()}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        return name in self._entries or (isinstance(name, str) and self._family(name) in self._given)
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def __or__(self, other: Registry[T]) -> Registry[T]:
         """Both registries' entries, as one."""
-        return Registry(self.kind, self._entries | other._entries)
+        return Registry(self.kind, self._given | other._given)
 
     def check(self, name: str) -> str:
         """Return `name` if it is known.
@@ -46,7 +52,7 @@ class Registry(Generic[T]):
         Raises:
             UnknownName: it is not; the hint names the closest or all names.
         """
-        if name not in self._entries:
+        if name not in self:
             raise unknown(self.kind, name, self._entries)
         return name
 
@@ -56,5 +62,12 @@ class Registry(Generic[T]):
         Raises:
             UnknownName: no such name.
         """
-        module, _, attribute = self._entries[self.check(name)].partition(":")
-        return cast(T, getattr(import_module(module), attribute))
+        family, _, model = self.check(name).partition(":")
+        module, _, attribute = self._entries[family].partition(":")
+        found = getattr(import_module(module), attribute)
+        return cast(T, partial(found, model) if self._family(name) in self._given else found)
+
+    @staticmethod
+    def _family(name: str) -> str:
+        """The entry to which a name belongs if that is a family's."""
+        return name.partition(":")[0] + ":"

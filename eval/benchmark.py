@@ -23,7 +23,7 @@ import torch
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..attacks import RECOGNIZERS, independent
+from ..attacks import RECOGNIZERS, independent, packaged
 from ..core.errors import BadSettings, NoFace, VeilError
 from ..core.images import open_photo, to_tensor
 from ..core.registry import Registry
@@ -116,7 +116,7 @@ class Spec(BaseModel):
         """The surrogates of a method by the recogniser left out; "all" where there is one set of them."""
         if not method.attacks or self.surrogates:
             return {"all": self.surrogates or self.judges}
-        pool = self.pool or tuple(name for name in RECOGNIZERS if not card(name).shares)
+        pool = self.pool or tuple(name for name in packaged() if not card(name).shares)
         return {judge: tuple(name for name in pool if independent(name, judge)) for judge in self.judges}
 
     def unseen(self, method: MethodSpec, fold: str) -> tuple[str, ...]:
@@ -197,6 +197,8 @@ def check(spec: Spec, tools: Tools) -> None:
     """
     for name in (*spec.judges, *spec.surrogates, *spec.pool):
         RECOGNIZERS.check(name)
+    for name in spec.judges:
+        card(name).thresholds[spec.rate]  # a recogniser that was never calibrated says so
     blank = torch.zeros(1, 3, 32, 32)
     for name in spec.measures:
         MEASURES[name](blank, blank)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from ..attacks import RECOGNIZERS
+from ..attacks import RECOGNIZERS, packaged
 from ..core.errors import BadSettings, UnknownName
 from ..core.images import open_photo, to_tensor
 from ..core.types import Step, Work
@@ -60,7 +60,7 @@ class Calibration(BaseModel):
     measured: tuple[Measured, ...] = ()
 
 
-def calibrate(folder: Path, names: Sequence[str] = tuple(RECOGNIZERS), draws: int = 200) -> Work[Calibration]:
+def calibrate(folder: Path, names: Sequence[str] = packaged(), draws: int = 200) -> Work[Calibration]:
     """Measure recognisers on a dataset; yields a step a photo.
 
     Raises:

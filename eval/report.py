@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, computed_field
 from torch import Tensor
 
-from ..attacks import RECOGNIZERS
+from ..attacks import packaged
 from ..attacks.faces import find_faces, largest_face
 from ..core.errors import BadPhoto, NoFace
 from ..core.images import to_tensor
@@ -98,7 +98,7 @@ def assess(
     if before.size != after.size:
         sizes = " and ".join(f"{wide}x{high}" for wide, high in (before.size, after.size))
         raise BadPhoto(f"The two photos differ in size: {sizes}.", "Give the photo that was protected.")
-    names = tuple(recognizers or (name for name in RECOGNIZERS if card(name).packaged))
+    names = tuple(recognizers or packaged())
     person = _person(names, probe) if probe else {}
     images = to_tensor(before.pixels), to_tensor(after.pixels)
     faces, found = find_faces(before.pixels), find_faces(after.pixels)

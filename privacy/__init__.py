@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from ..core.errors import DeviceFull
 from ..core.registry import Registry
 from ..core.types import Face, Photo, Work
 
@@ -59,7 +60,17 @@ def protect(
 
     Raises:
         UnknownName: the settings name a method, prior or recogniser that does not exist.
-        BadSettings: the settings contradict each other (impersonation without a target).
+        BadSettings: the settings contradict each other (impersonation without a target), or ask for a
+            device or an extra that is not here, or for a surrogate without gradients or thresholds.
         WeightsMissing, WeightsCorrupt: a model's file is not here, or not what it should be.
+        DeviceFull: the device ran out of memory.
     """
-    return METHODS[settings.method](photo, faces, settings, target)
+    from torch import OutOfMemoryError
+
+    try:
+        return (yield from METHODS[settings.method](photo, faces, settings, target))
+    except OutOfMemoryError as error:
+        raise DeviceFull(
+            f"The device {settings.device!r} ran out of memory.",
+            "Close what else uses it, take smaller crops (--size 256) or another device (VEIL_DEVICE=cpu).",
+        ) from error

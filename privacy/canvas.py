@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -17,12 +18,16 @@ MARGIN = 0.35  # of the crop's side: what recognisers may look at around it
 DETAIL = 2.0  # pixels of the canvas for one of the crop, at most: finer than any recogniser looks
 
 
-def cut(pixels: Pixels, face: Face, template: Array, size: int) -> Crop:
-    """The crop of a face in which its five points lie as in the template, `size` pixels a side."""
+def cut(pixels: Pixels, face: Face, template: Array, size: int, device: torch.device | str = "cpu") -> Crop:
+    """The crop of a face in which its five points lie as in the template, `size` pixels a side.
+
+    Whatever is made of it is made on its device.
+    """
     to_photo = fit(face, template, size)
     left, top, right, bottom = window(to_photo, size, pixels.shape[1], pixels.shape[0], 0.05)
     part = to_tensor(pixels[top:bottom, left:right])
-    return Crop(warp(part, shifted(to_photo, left, top), size, "border"), face, to_photo)
+    image = warp(part, shifted(to_photo, left, top), size, "border")
+    return Crop(image.to(device), face, to_photo)
 
 
 def detail(crop_to_photo: Array) -> float:
@@ -55,4 +60,5 @@ def canvas_of(crop: Crop, pixels: Pixels) -> Canvas:
     part = part.resize((wide, max(1, round(part.height * scale))), Image.Resampling.BOX)
     rest = (scale - 1) / 2
     face = crop.face.moved(scale, rest - left * scale, rest - top * scale)
-    return Canvas(to_tensor(np.asarray(part)), face, shifted(crop.to_photo, left, top, scale))
+    image = to_tensor(np.asarray(part)).to(crop.pixels)
+    return Canvas(image, face, shifted(crop.to_photo, left, top, scale))

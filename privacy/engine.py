@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..attacks import recognizer
+from ..attacks import surrogate
 from ..attacks.ensemble import Ensemble
 from ..core.errors import BadSettings
 from ..core.images import to_pixels, to_tensor
@@ -34,13 +34,13 @@ def protect(
     photo: Photo, faces: Sequence[Face], settings: Settings, target: tuple[Photo, Face] | None = None
 ) -> Work[Protected]:
     """Protect faces by the diffusion engine; see `privacy.protect`."""
-    used = prior(settings.prior)
+    used = prior(settings.prior, settings.size, settings.device)
 
     def find(crop: Crop, canvas: Canvas, objective: Ensemble) -> Work[Tensor]:
         return find_change(used, crop, canvas, settings, objective)
 
     def crop_of(face: Face) -> Crop:
-        return cut(photo.pixels, face, used.template, used.size)
+        return cut(photo.pixels, face, used.template, used.size, used.device)
 
     return (yield from in_turn(photo, faces, settings, target, crop_of, find))
 
@@ -62,7 +62,7 @@ def in_turn(
         raise BadSettings(
             "Impersonation needs a target, and only impersonation.", "Name a photo of the target."
         )
-    surrogates = [recognizer(name) for name in settings.surrogates]
+    surrogates = [surrogate(name) for name in settings.surrogates]
     pixels, similarity = photo.pixels, list[dict[str, float]]()
     for number, face in enumerate(faces, 1):
         crop = crop_of(face)
@@ -71,7 +71,7 @@ def in_turn(
             surrogates,
             canvas.image,
             face=canvas.face,
-            target=(to_tensor(target[0].pixels), target[1]) if target else None,
+            target=(to_tensor(target[0].pixels).to(canvas.image), target[1]) if target else None,
             own_identity=settings.own_identity,
             balance=settings.balance,
             views=settings.views,

@@ -29,7 +29,8 @@ def spread(change: Tensor, to_image: Array, width: int, height: int) -> Tensor:
     size = change.shape[-1]
     back = inverse(to_image)
     rows, columns = torch.meshgrid(
-        torch.arange(height, dtype=change.dtype), torch.arange(width, dtype=change.dtype), indexing="ij"
+        *(torch.arange(side, dtype=change.dtype, device=change.device) for side in (height, width)),
+        indexing="ij",
     )
     grid = torch.stack(
         [((back[i, 0] * columns + back[i, 1] * rows + back[i, 2]) * 2 + 1) / size - 1 for i in range(2)],
@@ -73,6 +74,7 @@ def paste(pixels: Pixels, change: Tensor, to_photo: Array, grey: bool = False) -
     """
     high, wide = pixels.shape[:2]
     left, top, right, bottom = window(to_photo, change.shape[-1], wide, high)
+    change = change.cpu()
     masked = change * feather(change.shape[-1]).to(change)
     if grey:
         masked = masked.mean(1, keepdim=True).expand(-1, 3, -1, -1)

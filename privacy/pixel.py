@@ -19,6 +19,7 @@ from ..core.types import Crop, Face, Photo, Work
 from . import Protected
 from .canvas import Canvas, cut, detail
 from .engine import in_turn
+from .priors import placed
 from .priors.portrait import SIZE, TEMPLATE
 from .settings import Settings
 
@@ -46,7 +47,7 @@ def protect(
     def crop_of(face: Face) -> Crop:
         """The engine's crop, in about as many pixels as the photo has there."""
         size = int(np.clip(round(SIZE * detail(fit(face, TEMPLATE, SIZE))), SIZE, FINEST))
-        return cut(photo.pixels, face, TEMPLATE, size)
+        return cut(photo.pixels, face, TEMPLATE, size, placed(settings.device))
 
     def find(crop: Crop, canvas: Canvas, objective: Ensemble) -> Work[Tensor]:
         image = crop.pixels.clamp(0, 1)

@@ -18,9 +18,9 @@ def protect(
     photo: Photo, faces: Sequence[Face], settings: Settings, target: tuple[Photo, Face] | None = None
 ) -> Work[Protected]:
     """Replace faces by their reconstruction: inverted, with learned embeddings, and denoised again."""
-    used, pixels = prior(settings.prior), photo.pixels
+    used, pixels = prior(settings.prior, settings.size, settings.device), photo.pixels
     for number, face in enumerate(faces, 1):
-        crop = cut(photo.pixels, face, used.template, used.size)
+        crop = cut(photo.pixels, face, used.template, used.size, used.device)
         rebuilt = finish(find_start(used, crop, settings)).reconstruction
         pixels = paste(pixels, rebuilt - crop.pixels, crop.to_photo, photo.grey)
         yield Step("rebuilding", number, len(faces))

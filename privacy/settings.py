@@ -21,6 +21,8 @@ class Settings(BaseModel):
 
     method: str = "veil"
     prior: str = "portrait"
+    size: int | None = Field(None, ge=64, le=1024)  # pixels: the side of a crop; the prior's own where None
+    device: str = "cpu"  # as torch names it
     surrogates: tuple[str, ...] = Field(("dlib", "faceres", "mobileface"), min_length=1)
     goal: Goal = "dodge"
     seed: int = Field(0, ge=0)
@@ -61,6 +63,8 @@ PAPER: dict[str, Any] = {
     "compose": False,
 }
 PRESETS = {**STRENGTHS, "paper": PAPER}
+# What fits a prior, or a family of them, better than the defaults: the paper's for Stable Diffusion.
+FITTING: dict[str, dict[str, Any]] = {"stable-diffusion": {"embedding_steps": 20, "embedding_rate": 0.1}}
 DESCRIPTIONS = {
     "subtle": "Hard to see side by side; fools some recognisers.",
     "balanced": "Looks like light make-up or other light; fools most recognisers.",
@@ -76,8 +80,9 @@ def settings(strength: str = "balanced", **changes: Any) -> Settings:
     """
     if strength not in PRESETS:
         raise BadSettings(f"There is no strength called {strength!r}.", f"There are: {', '.join(PRESETS)}.")
+    fitting = FITTING.get(str(changes.get("prior")).partition(":")[0], {})
     try:
-        return Settings(**{**PRESETS[strength], **changes})
+        return Settings(**{**fitting, **PRESETS[strength], **changes})
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])

@@ -60,12 +60,13 @@ def test_every_package_is_listed() -> None:
 
 MODULES = {
     "facenet-pytorch": "facenet_pytorch",
+    "huggingface-hub": "huggingface_hub",
     "pillow": "PIL",
+    "pyyaml": "yaml",
     "scikit-image": "skimage",
     "scikit-learn": "sklearn",
 }
 SILENT = {
-    "accelerate",  # diffusers loads large models through it
     "torchvision",  # facenet-pytorch takes any; only one fits the torch that we ask for
 }
 

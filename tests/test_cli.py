@@ -23,7 +23,7 @@ from veil.privacy.settings import STRENGTHS, Settings, settings
 from veil.ui import jobs
 from veil.ui.cli import app
 from veil.ui.present import LIMITS, headline
-from veil.weights import store
+from veil.weights import registry, store
 
 PORTRAIT = astronaut()[20:260, 100:340]
 
@@ -140,8 +140,8 @@ BAD: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     "small face": (_small("a.png"), ["a.png"], "Face 1 of a.png measures only"),
     "small face by number": (_small("a.png"), ["a.png", "--faces", "1"], "Face 1 of a.png measures only"),
     "strength": (_no, ["photo.png", "--strength", "huge"], "no strength called 'huge'"),
-    "surrogate": (_no, ["photo.png", "--surrogates", "dlib,facenet"], "no recogniser called 'facenet'"),
-    "left out": (_no, ["photo.png", "--leave-out", "facenet"], "no recogniser called 'facenet'"),
+    "surrogate": (_no, ["photo.png", "--surrogates", "dlib,arcnet"], "no recogniser called 'arcnet'"),
+    "left out": (_no, ["photo.png", "--leave-out", "arcnet"], "no recogniser called 'arcnet'"),
     "prior": (_no, ["photo.png", "--prior", "flux"], "no prior called 'flux'"),
     "face number": (_no, ["photo.png", "--faces", "1,3"], "photo.png has no face number 3"),
     "face zero": (_no, ["photo.png", "--faces", "0"], "photo.png has no face number 0"),
@@ -204,7 +204,7 @@ def flipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     damaged = bytearray((weights / "faceres.safetensors").read_bytes())
     damaged[100_000] ^= 1
     (weights / "faceres.safetensors").write_bytes(damaged)
-    monkeypatch.setattr(store, "_folders", [weights, weights])
+    monkeypatch.setattr(registry, "folders", [weights, weights])
     return weights
 
 
@@ -330,10 +330,10 @@ def test_a_headline_needs_a_judge_that_knew_the_face() -> None:
 def test_weights_that_are_not_packaged_are_looked_for_where_the_environment_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "_folders", list(store._folders))
+    monkeypatch.setattr(registry, "folders", list(registry.folders))
     monkeypatch.setenv("VEIL_WEIGHTS", str(tmp_path))
     assert veil("models").exit_code == 0
-    assert store._folders[1] == tmp_path
+    assert registry.folders[1] == tmp_path
 
 
 @pytest.mark.parametrize("strength", STRENGTHS)

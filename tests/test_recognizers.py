@@ -15,7 +15,7 @@ from PIL import Image
 from skimage.data import astronaut
 from torch import Tensor
 
-from veil.attacks import RECOGNIZERS, Recognizer, independent, recognizer
+from veil.attacks import RECOGNIZERS, Recognizer, independent, packaged, recognizer
 from veil.attacks.faces import find_faces, largest_face
 from veil.core.errors import UnknownName
 from veil.core.types import Face, Pixels
@@ -32,7 +32,7 @@ def embed(model: Recognizer, photo: Pixels, face: Face) -> Tensor:
     return model.embed(model.align(tensor(photo), face))
 
 
-@pytest.fixture(scope="module", params=list(RECOGNIZERS))
+@pytest.fixture(scope="module", params=packaged())
 def model(request: pytest.FixtureRequest) -> Recognizer:
     return recognizer(request.param)
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from veil.attacks import RECOGNIZERS
+from veil.attacks import RECOGNIZERS, packaged
 from veil.core.errors import UnknownName, WeightsCorrupt, WeightsMissing
-from veil.weights import store
+from veil.weights import registry, store
 from veil.weights.registry import CARDS, card, cards
 
 PACKAGED = [model for model in cards().values() if model.packaged]
@@ -23,7 +23,7 @@ MEGABYTE = 2**20
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The only folder in which files are looked for."""
-    monkeypatch.setattr(store, "_folders", [tmp_path / "packaged", tmp_path])
+    monkeypatch.setattr(registry, "folders", [tmp_path / "packaged", tmp_path])
     return tmp_path
 
 
@@ -35,7 +35,7 @@ def test_packaged_file_is_what_its_card_says(model: store.Card) -> None:
 
 
 def test_packaged_recognisers_stay_small() -> None:
-    assert sum(card(name).bytes for name in RECOGNIZERS) < 35 * MEGABYTE
+    assert sum(card(name).bytes for name in packaged()) < 35 * MEGABYTE
 
 
 def test_every_packaged_file_has_a_card_and_a_notice() -> None:
@@ -56,7 +56,9 @@ def test_every_card_is_complete() -> None:
         assert model.training
         assert model.source.package
         assert model.shares in {"", *cards()}
-        assert all(len(checksum) == 64 for checksum in (model.sha256, *model.source.files.values()))
+        assert all(len(checksum) == 64 for checksum in model.source.files.values())
+        assert len(model.sha256) == 64 * model.packaged
+        assert bool(model.models) != model.packaged
 
 
 def test_cards_know_no_other_fields() -> None:

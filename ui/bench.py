@@ -15,6 +15,7 @@ from ..privacy import protect as engine
 from ..privacy.pixel import PixelSettings
 from ..privacy.purification import PURIFIERS
 from ..privacy.settings import Settings, settings
+from .jobs import device
 
 
 def protect(photo: Photo, face: Face, values: Mapping[str, Any], target: tuple[Photo, Face] | None) -> Photo:
@@ -31,7 +32,7 @@ def resolve(method: str, preset: str, changes: Mapping[str, Any]) -> dict[str, A
     """
     own = {key: value for key, value in changes.items() if key == "epsilon" and method in ATTACKS}
     rest = {key: value for key, value in changes.items() if key not in own}
-    chosen = settings(preset, method=METHODS.check(method), **rest)
+    chosen = settings(preset, method=METHODS.check(method), **{"device": device(), **rest})
     return _settings(chosen.model_dump() | own).model_dump(mode="json")
 
 

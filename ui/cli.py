@@ -1,4 +1,4 @@
-"""The command line: `veil protect`, `assess`, `faces`, `models`, `calibrate`, `benchmark` and `ui`.
+"""The command line: `veil protect`, `assess`, `faces`, `models`, `fetch`, `calibrate`, `benchmark`, `ui`.
 
 Whatever needs torch is imported inside of the commands, so that help comes at once.
 """
@@ -68,7 +68,13 @@ def protect(
     ] = None,
     largest: Annotated[bool, typer.Option("--largest", help="Only the largest face.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")] = 0,
-    prior: Annotated[str, typer.Option(help="The generative model.")] = "portrait",
+    prior: Annotated[
+        str, typer.Option(help="The generative model: portrait, stable-diffusion[:FOLDER or HUB/ID].")
+    ] = "portrait",
+    size: Annotated[
+        int | None, typer.Option(help="Side of the prior's crop in pixels.", show_default="the prior's own")
+    ] = None,
+    device: Annotated[str, typer.Option(envvar="VEIL_DEVICE", help="cpu, cuda, cuda:1, mps.")] = "cpu",
     surrogates: Annotated[
         str | None, typer.Option(help="The recognisers to defeat: dlib,faceres.", show_default=False)
     ] = None,
@@ -96,7 +102,7 @@ def protect(
     from .present import LIMITS
 
     used = jobs.surrogates(surrogates, all_surrogates, leave_out)
-    chosen = settings(strength, surrogates=used, goal=goal, seed=seed, prior=prior)
+    chosen = settings(strength, surrogates=used, goal=goal, seed=seed, prior=prior, size=size, device=device)
     jobs.check_models(chosen)
     if (goal == "impersonate") != (target is not None):
         raise BadSettings("--goal impersonate and --target belong together.", "Give both or neither.")
@@ -172,6 +178,25 @@ def models() -> None:
     from .present import MODEL_COLUMNS, model_rows
 
     _table(MODEL_COLUMNS, model_rows())
+    _say("`veil fetch NAME` says more about a model that is not here, and downloads it.")
+
+
+@app.command()
+def fetch(
+    name: Annotated[
+        str, typer.Argument(help="As `veil models` lists it, or NAME:MODEL.", show_default=False)
+    ],
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="You have read the licence and accept it.")
+    ] = False,
+) -> None:
+    """Show a model's licence and, once it is accepted, download the model."""
+    from ..weights.fetch import fetch as download
+    from .present import facts
+
+    for line in facts(name):
+        _say(line)
+    typer.echo(download(name, accept_licence))
 
 
 @app.command()
@@ -181,13 +206,20 @@ def calibrate(
         str | None, typer.Option(help="Which: dlib,faceres. Otherwise all.", show_default=False)
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write it as JSON, too.")] = None,
+    save: Annotated[
+        bool,
+        typer.Option("--save", help="From now on use these thresholds of recognisers that were fetched."),
+    ] = False,
 ) -> None:
     """Measure recognisers on photos of known people: error rates, and thresholds at FAR 10, 1 and 0.1 %."""
-    from ..attacks import RECOGNIZERS
+    from ..attacks import packaged
     from ..eval import calibration
+    from . import jobs
 
-    names = [name.strip() for name in recognizers.split(",")] if recognizers else list(RECOGNIZERS)
+    names = [name.strip() for name in recognizers.split(",")] if recognizers else packaged()
     measured = _follow(calibration.calibrate(folder, names), folder.name)
+    if save:
+        jobs.keep_thresholds(measured)
     if output:
         output.write_text(measured.model_dump_json(indent=2) + "\n", encoding="utf-8")
     _table(calibration.COLUMNS, calibration.rows(measured))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -9,19 +10,20 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from ..attacks import RECOGNIZERS, independent
+from ..attacks import RECOGNIZERS, independent, packaged
 from ..attacks.faces import SMALLEST, find_faces, largest_face
 from ..core.errors import BadPhoto, BadSettings, NoFace
 from ..core.images import beside, check_writable, open_photo, save_photo, to_tensor
 from ..core.types import Face, Photo, Step, Work
+from ..eval.calibration import Calibration
 from ..eval.disturbances import DISTURBANCES
 from ..eval.report import Report, assess
 from ..eval.verification import embedding
 from ..privacy import protect
-from ..privacy.priors import PRIORS
+from ..privacy.priors import PRIORS, placed
 from ..privacy.settings import Settings
 from ..weights import store
-from ..weights.registry import card, cards
+from ..weights.registry import card, cards, learn
 from .present import LIMITS, Likeness
 
 LEFT_OUT = "mobilefacenet"  # a strong recogniser that stays an honest judge unless another is named
@@ -52,6 +54,11 @@ class Job:
     record: Path
 
 
+def device() -> str:
+    """Where the environment wants the work to be done."""
+    return os.environ.get("VEIL_DEVICE", "cpu")
+
+
 def surrogates(named: str | None, everyone: bool, left_out: str | None) -> tuple[str, ...]:
     """The recognisers that the protection uses: those named, or every one, or all but one and its relatives.
 
@@ -64,11 +71,11 @@ def surrogates(named: str | None, everyone: bool, left_out: str | None) -> tuple
             "--surrogates, --all-surrogates and --leave-out exclude each other.", "Give one of them."
         )
     if everyone:
-        return tuple(RECOGNIZERS)
+        return packaged()
     if named:
         return tuple(RECOGNIZERS.check(name.strip()) for name in named.split(","))
     judge = RECOGNIZERS.check(left_out or LEFT_OUT)
-    return tuple(name for name in RECOGNIZERS if not card(name).shares and independent(name, judge))
+    return tuple(name for name in packaged() if not card(name).shares and independent(name, judge))
 
 
 def check_models(settings: Settings) -> None:
@@ -76,9 +83,11 @@ def check_models(settings: Settings) -> None:
 
     Raises:
         UnknownName, WeightsMissing, WeightsCorrupt: as it says.
+        BadSettings: this machine has no such device.
     """
-    for name in (PRIORS.check(settings.prior), *settings.surrogates, *RECOGNIZERS):
-        if name in cards():
+    placed(settings.device)
+    for name in (PRIORS.check(settings.prior), *settings.surrogates, *packaged()):
+        if name.partition(":")[0] in cards():
             store.path(name)
 
 
@@ -204,10 +213,9 @@ def same_person(one: tuple[Photo, Face], other: tuple[Photo, Face]) -> list[Like
     """
     images = [(to_tensor(photo.pixels), face) for photo, face in (one, other)]
     found: list[Likeness] = []
-    for name in RECOGNIZERS:
-        if card(name).packaged:
-            first, second = (embedding(name, image, face) for image, face in images)
-            found.append(Likeness(name, round(float(first @ second), 4), card(name).thresholds["far1"]))
+    for name in packaged():
+        first, second = (embedding(name, image, face) for image, face in images)
+        found.append(Likeness(name, round(float(first @ second), 4), card(name).thresholds["far1"]))
     return found
 
 
@@ -218,3 +226,11 @@ def known_surrogates(after: Path) -> frozenset[str] | None:
     except (OSError, ValidationError):
         return None
     return frozenset(written.settings.surrogates)
+
+
+def keep_thresholds(measured: Calibration) -> None:
+    """Keep measured thresholds on the cards of recognisers that are not packaged."""
+    for one in measured.measured:
+        if not card(one.recognizer).packaged:
+            values = {rate: round(bound.value, 4) for rate, bound in one.thresholds.items()}
+            learn(card(one.recognizer).name, thresholds=values)

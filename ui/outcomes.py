@@ -60,7 +60,9 @@ def wish(
             "Add the photo under Advanced, or choose to look like nobody known.",
         )
     used = jobs.surrogates(",".join(surrogates) if surrogates else None, False, None)
-    chosen = settings(strength, surrogates=used, goal=goal, seed=int(seed or 0), prior=prior)
+    chosen = settings(
+        strength, surrogates=used, goal=goal, seed=int(seed or 0), prior=prior, device=jobs.device()
+    )
     jobs.check_models(chosen)
     return Wish(chosen, Path(target) if target else None, format)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from ..attacks import RECOGNIZERS
+from ..attacks import packaged
 from ..core.errors import BadPhoto, NoFace, VeilError
 from ..privacy.priors import PRIORS
 from ..privacy.settings import DESCRIPTIONS
@@ -56,7 +56,7 @@ def advanced() -> dict[str, Any]:
                 info="PNG protects best",
             )
         surrogates = gr.CheckboxGroup(
-            list(RECOGNIZERS),
+            list(packaged()),
             label="Recognisers to protect against",
             info="None chosen: all but one strong one, which stays an honest judge",
         )

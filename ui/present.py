@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import WeightsCorrupt, WeightsMissing
 from ..weights import store
-from ..weights.registry import Card, cards
+from ..weights.registry import Card, card, cards
 
 if TYPE_CHECKING:
     from ..core.types import Face
@@ -102,6 +102,17 @@ def model_rows() -> list[Row]:
     return [
         (card.name, card.kind, card.licence, f"{card.bytes / 1e6:.1f} MB", _state(card))
         for card in cards().values()
+    ]
+
+
+def facts(name: str) -> list[str]:
+    """What to know of a model before it is fetched, a line each."""
+    model = card(name)
+    return [
+        f"{model.name}: {model.kind}, about {model.bytes / 1e6:.0f} MB, from {model.source.package}",
+        f"Licence: {model.licence}",
+        f"Trained on: {model.training}",
+        *filter(None, [model.notes]),
     ]
 
 

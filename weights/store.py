@@ -8,30 +8,53 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.errors import WeightsCorrupt, WeightsMissing
+from . import registry
 from .registry import Card, card
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-PACKAGED = Path(__file__).with_name("packaged")
-
-_folders = [PACKAGED, Path.home() / ".cache" / "veil"]  # where files are looked for, in this order
+PACKAGED = registry.folders[0]
+SNAPSHOT = "model_index.json"  # what every folder of diffusers holds
 
 
 def use_cache(folder: Path) -> None:
     """Look for files that are not packaged in `folder` from now on."""
-    _folders[1] = folder
+    registry.folders[1] = folder
+    registry.cards.cache_clear()
 
 
 def path(name: str) -> Path:
     """Where the file of a model lies: packaged or in the cache folder; checked once in a process.
 
+    Of a model that is a folder ("name:folder", or a hub id that was fetched before) it is the folder. Nothing
+    is ever downloaded here: that is `fetch`.
+
     Raises:
         UnknownName: no model has this name.
-        WeightsMissing: its file is in neither place.
+        WeightsMissing: it is in neither place.
         WeightsCorrupt: its file does not have the checksum that its card states.
     """
-    return _checked(name, *_folders)
+    model = card(name)
+    return _checked(model.name, *registry.folders) if model.file else _folder(model)
+
+
+def _folder(model: Card) -> Path:
+    """Where a folder of diffusers is: the one that is named, or the hub's own cache."""
+    folder = Path(model.model).expanduser()
+    if not folder.is_dir():
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+        try:
+            folder = Path(snapshot_download(model.model, local_files_only=True))
+        except HFValidationError as error:
+            raise WeightsMissing(f"There is no folder {model.model}.", "Check its name.") from error
+        except LocalEntryNotFoundError as error:
+            raise WeightsMissing(f"{model.model} is not on this machine.", _remedy(model)) from error
+    if not (folder / SNAPSHOT).is_file():
+        raise WeightsMissing(f"{folder} is no complete model: it has no {SNAPSHOT}.", _remedy(model))
+    return folder
 
 
 @cache
@@ -49,7 +72,7 @@ def _checked(name: str, *folders: Path) -> Path:
 
 
 def _remedy(model: Card) -> str:
-    return "Install veil again." if model.packaged else f"Put {model.file} into {_folders[1]}."
+    return "Install veil again." if model.packaged else f"Run `veil fetch {model.name}`."
 
 
 def load(name: str) -> dict[str, Tensor]:

@@ -1,11 +1,10 @@
-"""What the packaged recognisers share."""
+"""What recognisers that are networks of PyTorch share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -26,8 +25,8 @@ class SameConv(nn.Conv2d):
 
 
 @dataclass(frozen=True)
-class Packaged:
-    """A packaged network behind the `Recognizer` protocol: reads its weights, cuts, normalises, embeds.
+class Network:
+    """A network behind the `Recognizer` protocol: cuts, normalises, embeds.
 
     The network sees (pixels - mean) / scale, pixels being RGB or BGR in 0..255; `mean` is in its order.
     """
@@ -36,13 +35,12 @@ class Packaged:
     size: int
     network: nn.Module
     place: Callable[[Face, int], Array]
-    mean: tuple[float, float, float]
-    scale: float = 1.0
+    mean: tuple[float, ...]
+    scale: float | tuple[float, ...] = 1.0
     reverse: bool = False  # BGR
     differentiable: bool = True
 
     def __post_init__(self) -> None:
-        self.network.load_state_dict(store.load(self.name))
         self.network.eval().requires_grad_(False)
 
     def crop(self, face: Face) -> Array:
@@ -56,5 +54,13 @@ class Packaged:
     def embed(self, crops: Tensor) -> Tensor:
         """The unit vectors (B, D) of aligned crops (B, 3, S, S) in [0, 1], on the device of the crops."""
         pixels = 255 * (crops.flip(1) if self.reverse else crops)
-        mean = torch.tensor(self.mean, dtype=crops.dtype, device=crops.device)[:, None, None]
-        return functional.normalize(self.network.to(crops.device)((pixels - mean) / self.scale))
+        mean, scale = (crops.new_tensor(values).reshape(-1, 1, 1) for values in (self.mean, self.scale))
+        return functional.normalize(self.network.to(crops.device)((pixels - mean) / scale))
+
+
+class Packaged(Network):
+    """A network that reads its own weights: the file that its card states."""
+
+    def __post_init__(self) -> None:
+        self.network.load_state_dict(store.load(self.name))
+        super().__post_init__()

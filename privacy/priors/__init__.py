@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+from ...core.errors import BadSettings
 from ...core.registry import Registry
 from ...core.types import Array
 
 if TYPE_CHECKING:
+    import torch
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
     from diffusers.schedulers.scheduling_ddim import DDIMScheduler
     from torch import Tensor
@@ -22,8 +24,10 @@ class Prior:
 
     template: where the five points lie in its crops (5, 2), in fractions of the side.
     encode: (B, 3, S, S) in [0, 1] -> (B, C, h, w); decode: back, not clamped.
-    unet, scheduler: as in diffusers; predicts the noise.
+    unet, scheduler: as in diffusers; predicts the noise, or the velocity where the scheduler says so.
     unconditional: the embedding (1, N, D) that stands for no condition.
+
+    Tensors go in and come out as float32 on the device of `unconditional`, whatever the networks are in.
     """
 
     name: str
@@ -35,24 +39,69 @@ class Prior:
     scheduler: DDIMScheduler
     unconditional: Tensor
 
+    def __post_init__(self) -> None:
+        from ..attention import Attention
+
+        self.unet.set_attn_processor(Attention())
+
+    @property
+    def device(self) -> torch.device:
+        """Where its networks are."""
+        return self.unconditional.device
+
     def noise(self, latent: Tensor, timestep: int, embedding: Tensor) -> Tensor:
         """The noise in latents (B, C, h, w) at a timestep, given embeddings (1 or B, N, D)."""
-        return self.unet(latent, timestep, embedding.expand(len(latent), -1, -1)).sample
+        dtype = self.unet.dtype
+        tokens = embedding.expand(len(latent), -1, -1).to(dtype)
+        predicted = self.unet(latent.to(dtype), timestep, tokens).sample.to(latent)
+        if self.scheduler.config["prediction_type"] == "epsilon":
+            return predicted
+        kept = self.kept(timestep)  # velocity: Salimans & Ho, arXiv 2202.00512
+        return kept**0.5 * predicted + (1 - kept) ** 0.5 * latent
 
     def kept(self, timestep: int) -> float:
         """The share of signal (cumulated alpha) at a timestep."""
         return float(self.scheduler.alphas_cumprod[timestep])
 
 
-PRIORS: Registry[Callable[[], Prior]] = Registry("prior", {"portrait": "veil.privacy.priors.portrait:load"})
+Load = Callable[
+    ["int | None", "torch.device"], Prior
+]  # its size, the model's own where None; where to put it
+PRIORS: Registry[Load] = Registry(
+    "prior",
+    {
+        "portrait": "veil.privacy.priors.portrait:load",
+        "stable-diffusion:": "veil.privacy.priors.stable_diffusion:load",
+    },
+)
 
 
 @cache
-def prior(name: str) -> Prior:
-    """Load a prior, once: frozen and in evaluation mode.
+def prior(name: str, size: int | None = None, device: str = "cpu") -> Prior:
+    """Load a prior, once: frozen and in evaluation mode, on a device such as "cpu" or "cuda:1".
 
     Raises:
         UnknownName: no prior has this name.
+        BadSettings: no such device is here, the prior does not come in this size, or an extra is missing.
         WeightsMissing, WeightsCorrupt: its file is not here, or not what its card says.
     """
-    return PRIORS[name]()
+    return PRIORS[name](size, placed(device))
+
+
+def placed(device: str) -> torch.device:
+    """The device of this name.
+
+    Raises:
+        BadSettings: there is none here.
+    """
+    import torch
+
+    try:
+        where = torch.device(device)
+        torch.empty(0, device=where)
+    except (RuntimeError, AssertionError) as error:  # what torch raises differs between its builds
+        raise BadSettings(
+            f"This machine has no device {device!r} for torch.",
+            "Name another in VEIL_DEVICE: cpu, cuda, mps.",
+        ) from error
+    return where

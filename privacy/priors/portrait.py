@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...attacks.faces import ARCFACE
+from ...core.errors import BadSettings
 from ...weights import store
 from . import Prior
 
@@ -151,11 +152,17 @@ def networks() -> tuple[PortraitAutoencoder, PortraitDenoiser]:
     return autoencoder, denoiser
 
 
-def load() -> Prior:
-    """The packaged prior."""
+def load(size: int | None, device: torch.device) -> Prior:
+    """The packaged prior, which comes in one size.
+
+    Raises:
+        BadSettings: another was asked for.
+    """
+    if size not in (None, SIZE):
+        raise BadSettings(f"The prior 'portrait' has crops of {SIZE} pixels, not of {size}.")
     autoencoder, denoiser = networks()
     for network in autoencoder, denoiser:
-        network.eval().requires_grad_(False)
+        network.to(device).eval().requires_grad_(False)
     return Prior(
         "portrait",
         SIZE,

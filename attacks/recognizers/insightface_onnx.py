@@ -1,0 +1,53 @@
+"""The recognisers of InsightFace's packs, by onnxruntime: they judge and have no gradients; not packaged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ...core.extras import needs
+from ...core.types import Array, Face
+from ...weights import store
+from ...weights.registry import card
+from ..faces import ARCFACE, fit, warp
+
+with needs("recognizers"):
+    from insightface.model_zoo.arcface_onnx import ArcFaceONNX
+
+
+@dataclass(frozen=True)
+class Session:
+    """A network of onnxruntime behind the `Recognizer` protocol."""
+
+    name: str
+    network: ArcFaceONNX
+    differentiable: bool = False
+
+    @property
+    def size(self) -> int:
+        """The side of its crop, in pixels."""
+        return int(self.network.input_size[0])
+
+    def crop(self, face: Face) -> Array:
+        """The transform (2, 3) from the pixels of its crop of `face` to the photo's pixels."""
+        return fit(face, ARCFACE, self.size)
+
+    def align(self, image: Tensor, face: Face) -> Tensor:
+        """Cut its crops (B, 3, S, S) of `face` out of images (B, 3, H, W) in [0, 1]."""
+        return warp(image, self.crop(face), self.size)
+
+    def embed(self, crops: Tensor) -> Tensor:
+        """The unit vectors (B, D) of aligned crops (B, 3, S, S) in [0, 1], on the device of the crops."""
+        pixels = 255 * crops.detach().float().cpu().numpy()
+        vectors = [np.asarray(self.network.forward(one[None])) for one in pixels]  # some take one at a time
+        return functional.normalize(torch.from_numpy(np.concatenate(vectors))).to(crops)
+
+
+def load(model: str) -> Session:
+    """The recogniser of "buffalo_l" (the default), "buffalo_s" or "antelopev2"."""
+    name = card(f"insightface:{model}").name
+    return Session(name, ArcFaceONNX(str(store.path(name))))

@@ -1,0 +1,124 @@
+"""Download models that are not packaged, on request only and after their licence was accepted.
+
+Each is fetched by its own library and kept as one file in the cache folder, whose checksum is noted there;
+Stable Diffusion goes to the hub's own cache, which others share.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ..core.errors import BadSettings, LicenceNotAccepted, VeilError, WeightsMissing
+from ..core.extras import needs
+from ..core.images import beside
+from . import registry, store
+from .registry import Card, card
+
+PARTS = (  # of a Stable Diffusion: what the prior reads, in the one format that cannot hold code
+    *("model_index.json", "scheduler/*.json", "tokenizer/*.json", "tokenizer/*.txt"),
+    *("text_encoder/config.json", "text_encoder/model.safetensors"),
+    *(
+        f"{part}/{file}"
+        for part in ("unet", "vae")
+        for file in ("config.json", "diffusion_pytorch_model.safetensors")
+    ),
+)
+RECOGNISERS = {  # the file of a pack that holds its recogniser
+    "buffalo_l": "w600k_r50.onnx",
+    "buffalo_s": "w600k_mbf.onnx",
+    "antelopev2": "glintr100.onnx",
+}
+
+
+def fetch(name: str, accept_licence: bool = False) -> Path:
+    """Download a model and return where it lies.
+
+    Raises:
+        UnknownName: no model has this name.
+        BadSettings: it is packaged, is a folder, or needs an extra that is not installed.
+        LicenceNotAccepted: the message states the licence.
+        WeightsMissing: it could not be downloaded.
+    """
+    model = card(name)
+    if model.packaged:
+        raise BadSettings(f"{model.name} comes with veil: there is nothing to fetch.")
+    if not accept_licence:
+        raise LicenceNotAccepted(
+            f"{model.name} has this licence: {model.licence}.",
+            f"If you accept it: `veil fetch {model.name} --accept-licence`.",
+        )
+    try:
+        return _snapshot(model) if not model.file else _keep(model, FETCHERS[model.name.partition(":")[0]])
+    except VeilError:
+        raise
+    except Exception as error:  # each library has its own errors for what a network can do
+        raise WeightsMissing(
+            f"{model.name} could not be downloaded: {error}", "Check its name and the network, and try again."
+        ) from error
+
+
+def _keep(model: Card, save: Callable[[str, Path], None]) -> Path:
+    """Save a model as the file of its card, and note its checksum."""
+    file = registry.folders[1] / model.file
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with beside(file) as (part,):
+        save(model.model, part)
+        data = part.read_bytes()
+    registry.learn(model.name, file=model.file, sha256=sha256(data).hexdigest(), bytes=len(data))
+    return store.path(model.name)
+
+
+def _snapshot(model: Card) -> Path:
+    from huggingface_hub import snapshot_download
+
+    if Path(model.model).expanduser().is_dir():
+        raise BadSettings(f"{model.model} is a folder: there is nothing to fetch.")
+    snapshot_download(model.model, allow_patterns=list(PARTS))
+    return store.path(model.name)
+
+
+def _facenet(model: str, file: Path) -> None:
+    from facenet_pytorch import InceptionResnetV1
+    from safetensors.torch import save_file
+
+    tensors = InceptionResnetV1(pretrained=model).state_dict()
+    save_file({key: tensor for key, tensor in tensors.items() if not key.startswith("logits")}, file)
+
+
+def _frbench(model: str, file: Path) -> None:
+    with needs("recognizers"):
+        import yaml
+        from frbench import configure_scoped, get_asset
+    import torch
+    from safetensors.torch import save_file
+
+    with TemporaryDirectory() as folder, configure_scoped(cache=folder, update_check=False):
+        asset: dict[str, Any] = get_asset(model)
+        config, weights = (Path(asset["path"]) / asset["contents"][part] for part in ("config", "weight"))
+        settings = yaml.safe_load(config.read_text(encoding="utf-8"))
+        tensors = torch.load(weights, map_location="cpu", weights_only=True)
+    save_file(
+        {key: tensor.contiguous() for key, tensor in tensors.items()}, file, {"config": json.dumps(settings)}
+    )
+
+
+def _insightface(model: str, file: Path) -> None:
+    with needs("recognizers"):
+        from insightface.utils import storage
+
+    with TemporaryDirectory() as folder:
+        pack = Path(storage.download("models", model, root=folder))
+        (found,) = pack.rglob(RECOGNISERS[model])  # one pack holds a folder of its own name
+        file.write_bytes(found.read_bytes())
+
+
+FETCHERS: dict[str, Callable[[str, Path], None]] = {
+    "facenet": _facenet,
+    "frbench": _frbench,
+    "insightface": _insightface,
+}
