@@ -49,7 +49,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a portrait; the engine and, for speed, all but two judges are replaced."""
     monkeypatch.setattr(jobs, "protect", engine)
     monkeypatch.setattr(jobs, "assess", partial(jobs.assess, recognizers=("dlib", "mobilefacenet")))
-    monkeypatch.setattr(jobs, "cards", lambda: dict.fromkeys(("dlib", "mobilefacenet", "faceres")))
+    checked = ("dlib", "mobilefacenet", "faceres", "facenet", "stable-diffusion")
+    monkeypatch.setattr(jobs, "cards", lambda: dict.fromkeys(checked))
     Image.fromarray(PORTRAIT).save(tmp_path / "photo.png")
     return tmp_path
 
@@ -143,6 +144,19 @@ BAD: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     "surrogate": (_no, ["photo.png", "--surrogates", "dlib,arcnet"], "no recogniser called 'arcnet'"),
     "left out": (_no, ["photo.png", "--leave-out", "arcnet"], "no recogniser called 'arcnet'"),
     "prior": (_no, ["photo.png", "--prior", "flux"], "no prior called 'flux'"),
+    "prior elsewhere": (_no, ["photo.png", "--prior", "stable-diffusion:no/where"], "is not on this machine"),
+    "prior's folder": (_no, ["photo.png", "--prior", "stable-diffusion:./a/b/c"], "There is no folder"),
+    "surrogate elsewhere": (
+        _no,
+        ["photo.png", "--surrogates", "facenet:casia-webface"],
+        "not on this machine",
+    ),
+    "surrogate's model": (
+        _no,
+        ["photo.png", "--surrogates", "facenet:ms1m"],
+        "model of 'facenet' called 'ms1m'",
+    ),
+    "device": (_no, ["photo.png", "--device", "gpu"], "no device 'gpu'"),
     "face number": (_no, ["photo.png", "--faces", "1,3"], "photo.png has no face number 3"),
     "face zero": (_no, ["photo.png", "--faces", "0"], "photo.png has no face number 0"),
     "face name": (_no, ["photo.png", "--faces", "one"], "'one' is no list of face numbers"),
@@ -334,6 +348,13 @@ def test_weights_that_are_not_packaged_are_looked_for_where_the_environment_says
     monkeypatch.setenv("VEIL_WEIGHTS", str(tmp_path))
     assert veil("models").exit_code == 0
     assert registry.folders[1] == tmp_path
+
+
+def test_the_device_is_the_environments(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VEIL_DEVICE", "meta")
+    assert jobs.device() == "meta"
+    assert veil("protect", folder / "photo.png").exit_code == 0
+    assert _record(folder / "photo.veiled.json").settings.device == "meta"
 
 
 @pytest.mark.parametrize("strength", STRENGTHS)

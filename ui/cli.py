@@ -140,6 +140,9 @@ def assess(
             help="The recognisers that were used to protect it.", show_default="from the report beside"
         ),
     ] = None,
+    judges: Annotated[
+        str | None, typer.Option(help="Who judges: dlib,facenet.", show_default="all that are packaged")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Judge a protected photo against the photo before."""
@@ -151,7 +154,11 @@ def assess(
     known = jobs.known_surrogates(after) if seen is None else frozenset(jobs.surrogates(seen, False, None))
     other = jobs.place(probe)
     report = judge(
-        open_photo(before), open_photo(after), seen=known or frozenset(), probe=other[0] if other else None
+        open_photo(before),
+        open_photo(after),
+        seen=known or frozenset(),
+        recognizers=_names(judges),
+        probe=other[0] if other else None,
     )
     if known is None:
         typer.echo("Note: no report lies beside it; so no recogniser counts as used.", err=True)
@@ -214,9 +221,14 @@ def calibrate(
     """Measure recognisers on photos of known people: error rates, and thresholds at FAR 10, 1 and 0.1 %."""
     from ..attacks import packaged
     from ..eval import calibration
+    from ..weights.registry import card
     from . import jobs
 
-    names = [name.strip() for name in recognizers.split(",")] if recognizers else packaged()
+    names = _names(recognizers) or packaged()
+    if save and all(card(name).packaged for name in names):
+        raise BadSettings(
+            "Packaged recognisers keep the thresholds of their cards.", "Name others with --recognizers."
+        )
     measured = _follow(calibration.calibrate(folder, names), folder.name)
     if save:
         jobs.keep_thresholds(measured)
@@ -277,6 +289,11 @@ def benchmark(
     for page in pages.write(folder):
         typer.echo(page)
     typer.echo(rows)
+
+
+def _names(names: str | None) -> tuple[str, ...]:
+    """The names in "dlib,faceres"."""
+    return tuple(name.strip() for name in names.split(",")) if names else ()
 
 
 def _numbers(faces: str | None, largest: bool) -> set[int]:

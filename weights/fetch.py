@@ -69,7 +69,9 @@ def _keep(model: Card, save: Callable[[str, Path], None]) -> Path:
     with beside(file) as (part,):
         save(model.model, part)
         data = part.read_bytes()
-    registry.learn(model.name, file=model.file, sha256=sha256(data).hexdigest(), bytes=len(data))
+    checksum = sha256(data).hexdigest()
+    known = model.thresholds if checksum == model.sha256 else {}  # other weights, other thresholds
+    registry.learn(model.name, file=model.file, sha256=checksum, bytes=len(data), thresholds=dict(known))
     return store.path(model.name)
 
 
@@ -103,7 +105,9 @@ def _frbench(model: str, file: Path) -> None:
         settings = yaml.safe_load(config.read_text(encoding="utf-8"))
         tensors = torch.load(weights, map_location="cpu", weights_only=True)
     save_file(
-        {key: tensor.contiguous() for key, tensor in tensors.items()}, file, {"config": json.dumps(settings)}
+        {key: tensor.clone().contiguous() for key, tensor in tensors.items()},
+        file,
+        {"config": json.dumps(settings)},
     )
 
 

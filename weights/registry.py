@@ -101,7 +101,7 @@ def _member(family: Card, name: str) -> Card:
     """The card of one model of a family, of which only the family's is written."""
     base = Path(family.file)
     file = re.sub(r"[^\w.-]+", "-", name) + base.suffix if family.file else ""
-    return replace(family, name=name, file=file, thresholds=Thresholds(name, {}))
+    return replace(family, name=name, file=file, sha256="", thresholds=Thresholds(name, {}))
 
 
 @cache

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ...core.errors import BadSettings
 from ...core.registry import Registry
 from ...core.types import Array
+from ...weights.registry import card
 
 if TYPE_CHECKING:
     import torch
@@ -76,7 +77,6 @@ PRIORS: Registry[Load] = Registry(
 )
 
 
-@cache
 def prior(name: str, size: int | None = None, device: str = "cpu") -> Prior:
     """Load a prior, once: frozen and in evaluation mode, on a device such as "cpu" or "cuda:1".
 
@@ -85,6 +85,11 @@ def prior(name: str, size: int | None = None, device: str = "cpu") -> Prior:
         BadSettings: no such device is here, the prior does not come in this size, or an extra is missing.
         WeightsMissing, WeightsCorrupt: its file is not here, or not what its card says.
     """
+    return _loaded(card(PRIORS.check(name)).name, size, device)
+
+
+@cache
+def _loaded(name: str, size: int | None, device: str) -> Prior:
     return PRIORS[name](size, placed(device))
 
 

@@ -159,7 +159,7 @@ def load(size: int | None, device: torch.device) -> Prior:
         BadSettings: another was asked for.
     """
     if size not in (None, SIZE):
-        raise BadSettings(f"The prior 'portrait' has crops of {SIZE} pixels, not of {size}.")
+        raise BadSettings(f"The prior 'portrait' has crops of {SIZE} pixels only.", "Leave the size out.")
     autoencoder, denoiser = networks()
     for network in autoencoder, denoiser:
         network.to(device).eval().requires_grad_(False)

