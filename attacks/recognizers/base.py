@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,14 @@ from torch.nn import functional
 from ...core.types import Array, Face
 from ...weights import store
 from ..faces import warp
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def loaded(name: str, network: Network) -> Network:
+    """Read the weights of a packaged model into its network: frozen, in evaluation mode."""
+    network.load_state_dict(store.load(name))
+    return network.eval().requires_grad_(False)
 
 
 class SameConv(nn.Conv2d):
@@ -42,8 +51,7 @@ class Packaged:
     differentiable: bool = True
 
     def __post_init__(self) -> None:
-        self.network.load_state_dict(store.load(self.name))
-        self.network.eval().requires_grad_(False)
+        loaded(self.name, self.network)
 
     def crop(self, face: Face) -> Array:
         """The transform (2, 3) from the pixels of its crop of `face` to the photo's pixels."""
