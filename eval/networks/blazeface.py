@@ -99,8 +99,8 @@ def find_faces(pixels: Pixels) -> list[Face]:
         four = (places[index, 4:12].reshape(4, 2) + anchors()[index]).double().numpy()
         box = boxes[index].reshape(2, 2).double().numpy()
         seen = Face(_moved(box, to_photo).reshape(4), _moved(four, to_photo), float(scores[index]))
-        first = replace(seen, points=five(seen_in(image, fit(seen, FOUR, MESH))))
-        faces.append(replace(seen, points=five(points(image, first))))
+        first = replace(seen, points=five(seen_in(image, fit(seen, FOUR, MESH))[0]))
+        faces.append(replace(seen, points=five(points(image, first)[0])))
     return sorted(faces, key=lambda face: -face.side)
 
 

@@ -50,19 +50,19 @@ def network() -> FaceMesh:
 
 @torch.no_grad()
 def seen_in(image: Tensor, to_photo: Array) -> Array:
-    """The points (468, 2) of the face in a crop of an image (1, 3, H, W), in pixels of the image.
+    """The points (B, 468, 2) of the face in a crop of images (B, 3, H, W), in pixels of the image.
 
     `to_photo` (2, 3) maps pixels of the crop to the image's.
     """
-    found = network()(warp(image, to_photo, SIZE)).reshape(468, 3)[:, :2].double().numpy()
+    found = network()(warp(image, to_photo, SIZE)).reshape(-1, 468, 3)[..., :2].double().numpy()
     return (found - 0.5) @ to_photo[:, :2].T + to_photo[:, 2]
 
 
 def points(image: Tensor, face: Face) -> Array:
-    """The points (468, 2) of a face in an image (1, 3, H, W) in [0, 1], in pixels of the image."""
+    """The points (B, 468, 2) of a face in images (B, 3, H, W) in [0, 1], in pixels of the image."""
     return seen_in(image, fit(face, LOOSER, SIZE))
 
 
 def five(mesh: Array) -> Array:
     """The five points (5, 2) of a `Face` from those of a mesh (468, 2)."""
-    return np.stack([mesh[list(ones)].mean(0) for ones in FIVE])
+    return np.stack([mesh[list(those)].mean(0) for those in FIVE])
