@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from veil.eval.metrics.fsim import fsim, share
 from veil.eval.metrics.landmarks import landmarks
 from veil.eval.networks import emotion
 from veil.eval.networks.facemesh import LOOSER
+from veil.privacy.paste import paste
+from veil.privacy.priors import prior
 
 NAME = "mobileface"
 
@@ -60,6 +63,32 @@ def test_fsim_agrees_with_a_direct_computation() -> None:
 def test_a_perfect_reconstruction_has_an_fsim_of_one() -> None:
     image = to_tensor(astronaut())
     assert fsim(NAME, [(image, image, find_faces(astronaut())[0])])[0] == pytest.approx(1, abs=1e-5)
+
+
+def test_the_table_of_every_prior_agrees_with_a_direct_computation(face: Face) -> None:
+    """Each bin of the script's table holds one picture: its cosine, after the autoencoder, is that cell."""
+    script = runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "fsim.py"))
+    pictures = list(script["shown"](astronaut(), face))
+    assert [share(to_tensor(one), where) for one, where in pictures] == pytest.approx(script["SHARES"])
+    model, used = recognizer(NAME), prior("portrait")
+    expected: list[float] = []
+    for pixels, where in pictures:
+        image = to_tensor(pixels)
+        assert (
+            np.allclose(largest_face(pixels).points, where.points, atol=0.2 * where.side) or where.side < 30
+        )
+        with torch.no_grad():
+            crop = warp(image, fit(where, used.template, used.size), used.size, "border")
+            change = used.decode(used.encode(crop)).clamp(0, 1) - crop
+            after = to_tensor(paste(pixels, change, fit(where, used.template, used.size)))
+            one, other = (model.embed(model.align(each, where)) for each in (image, after))
+        assert not torch.equal(after, image)
+        expected.append(float((one * other).sum()))
+    (_, _, line, missing) = script["table"](["portrait", "absent"], [NAME], pictures).splitlines()
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[:2] == ["portrait", NAME]
+    assert [float(cell) for cell in cells[2:]] == pytest.approx([np.mean(expected), *expected], abs=1e-4)
+    assert "no prior called 'absent'" in missing
 
 
 @pytest.mark.parametrize(("module", "file"), [(lpips, "vgg16"), (fid, "pt_inception")])
