@@ -209,6 +209,12 @@ def test_sets_are_measured_against_the_photos_before(
         for part in files
     ]
     assert found["fid"]["pgd"] == pytest.approx(fid.distance(*features), rel=1e-4)
+    spec = json.loads((done / "manifest.json").read_text())["spec"] | {"measures": ["chroma", "fid"]}
+    frames = pages.frames(done, rows, "dodged", spec)
+    assert "fid" not in frames["quality"]
+    (table,) = [lines for heading, _, lines in pages.tables(frames) if heading == "Over all photos"]
+    assert table[0] == ["method", "fid", "n"]
+    assert [line[0] for line in table[1:]] == ["identity", "pgd", "random-noise"]
 
 
 def test_noise_of_equal_size_does_not_protect(rows: pd.DataFrame) -> None:
