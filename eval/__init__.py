@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
 from ..core.registry import Registry
@@ -10,7 +10,11 @@ from ..core.registry import Registry
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..core.types import Face
+
 Metric: TypeAlias = "Callable[[Tensor, Tensor], Tensor]"  # two (B, 3, H, W) in [0, 1] -> (B,)
+FaceMetric: TypeAlias = "Callable[[Tensor, Tensor, Face], Tensor]"  # the same, and the face before -> (B,)
+SetMetric: TypeAlias = "Callable[[Iterable[Tensor], Iterable[Tensor]], float]"  # of (1, 3, H, W)
 
 METRICS: Registry[Metric] = Registry(
     "metric", {"psnr": "veil.eval.metrics.psnr:psnr", "ssim": "veil.eval.metrics.ssim:ssim"}
@@ -25,5 +29,17 @@ MEASURES: Registry[Metric] = Registry(
         "brightness": "veil.eval.metrics.brightness:brightness",
         "colourfulness": "veil.eval.metrics.colourfulness:colourfulness",
         "lpips": "veil.eval.metrics.lpips:lpips",
+        "t_acc": "veil.eval.metrics.text:t_acc",
+        "t_ned": "veil.eval.metrics.text:t_ned",
     },
 )
+FACE_MEASURES: Registry[FaceMetric] = Registry(
+    "metric",
+    {
+        "expression": "veil.eval.metrics.expression:expression",
+        "landmarks": "veil.eval.metrics.landmarks:landmarks",
+        "inside": "veil.eval.metrics.change:inside",
+        "outside": "veil.eval.metrics.change:outside",
+    },
+)
+SET_MEASURES: Registry[SetMetric] = Registry("metric", {"fid": "veil.eval.metrics.fid:fid"})

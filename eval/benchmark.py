@@ -24,14 +24,16 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..attacks import RECOGNIZERS, independent, packaged
+from ..attacks.faces import ARCFACE, find_faces
 from ..core.errors import BadSettings, NoFace, VeilError
 from ..core.images import open_photo, to_tensor
-from ..core.registry import Registry
+from ..core.registry import Registry, unknown
 from ..core.types import Array, Face, Photo, Pixels, Step, Work
-from ..weights.registry import card
-from . import MEASURES, METRICS, shards
+from ..weights.registry import card, cards
+from . import FACE_MEASURES, MEASURES, METRICS, SET_MEASURES, shards
 from .calibration import made_of, overlap
 from .datasets import Sample, balanced, checksum, main_face, samples
+from .detectors import DETECTORS, Detector
 from .disturbances import Disturbance
 from .verification import embedding
 
@@ -90,7 +92,9 @@ class Spec(BaseModel):
     only_recognised: take only people whose two clean photos every judge takes for one person.
     targets: for impersonation, a folder with enrol/ (attacked) and probe/ (measured), paired by order.
     rate: the rate of false accepts at which recognisers decide.
-    measures: of quality, beside PSNR and SSIM; lpips needs weights that are not packaged.
+    disturbances: before recognition; or the name of a detector that takes the place of ours.
+    measures: of quality, beside PSNR and SSIM; lpips and fid need weights that are not packaged, t_acc and
+        t_ned the extra "ocr".
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -110,7 +114,7 @@ class Spec(BaseModel):
     rate: Literal["far10", "far1", "far01"] = "far1"
     seeds: tuple[int, ...] = (0,)
     match: Match | None = None
-    measures: tuple[str, ...] = ("ms_ssim", "chroma", "brightness", "colourfulness")
+    measures: tuple[str, ...] = ("ms_ssim", "chroma", "brightness", "colourfulness", *FACE_MEASURES)
 
     def folds(self, method: MethodSpec) -> dict[str, tuple[str, ...]]:
         """The surrogates of a method by the recogniser left out; "all" where there is one set of them."""
@@ -199,13 +203,14 @@ def check(spec: Spec, tools: Tools) -> None:
         RECOGNIZERS.check(name)
     for name in spec.judges:
         card(name).thresholds[spec.rate]  # a recogniser that was never calibrated says so
-    blank = torch.zeros(1, 3, 32, 32)
     for name in spec.measures:
-        MEASURES[name](blank, blank)
-    if spec.match and spec.match.metric not in (*METRICS, *spec.measures):
-        raise BadSettings(f"{spec.match.metric!r} is not measured.", "Name it among the measures.")
+        _try_out(name)
+    if spec.match and spec.match.metric not in {*METRICS, *spec.measures} - {*SET_MEASURES}:
+        raise BadSettings(
+            f"{spec.match.metric!r} is not measured on each photo.", "Name it among the measures."
+        )
     for name in spec.disturbances:
-        tools.disturbances.check(name)
+        condition(tools, name)
     for judge in spec.judges:
         for name in spec.surrogates:
             if not independent(judge, name):
@@ -228,6 +233,32 @@ def check(spec: Spec, tools: Tools) -> None:
         raise BadSettings(
             f"There is no method {spec.match.like!r} to match.", f"There are: {', '.join(names)}."
         )
+
+
+def _try_out(measure: str) -> None:
+    """Measure blank pictures, so that what is missing on this machine is told before the long work."""
+    blank, face = torch.zeros(1, 3, 64, 64), Face(np.array([16.0, 16, 48, 48]), 64 * ARCFACE)
+    if measure in SET_MEASURES:
+        SET_MEASURES[measure]([blank], [blank])
+    elif measure in FACE_MEASURES:
+        FACE_MEASURES[measure](blank, blank, face)
+    elif measure in MEASURES:
+        MEASURES[measure](blank, blank)
+    else:
+        raise unknown("metric", measure, (*MEASURES, *FACE_MEASURES, *SET_MEASURES))
+
+
+def condition(tools: Tools, name: str) -> tuple[Disturbance, Detector]:
+    """What happens to a photo before it is recognised, and how faces are found in it.
+
+    Raises:
+        UnknownName: no disturbance and no detector has this name.
+    """
+    if name in DETECTORS:
+        return tools.disturbances["none"], DETECTORS[name]
+    if name not in tools.disturbances:
+        raise unknown("disturbance", name, (*tools.disturbances, *DETECTORS))
+    return tools.disturbances[name], find_faces
 
 
 def methods(spec: Spec) -> tuple[MethodSpec, ...]:
@@ -415,9 +446,9 @@ def search(knob: Knob, quality: Callable[[float], Work[float]], goal: float, wan
 def perform(tools: Tools, one: Task) -> dict[str, bytes]:
     """Protect, save, disturb and judge one photo: the picture, then its rows and embeddings."""
     try:
-        before, face = _face(one.sample.photo)
+        before, face = _face(one.sample.photo, find_faces)
         began = time.perf_counter()
-        aim = _face(one.target[0]) if one.target and one.values["goal"] == "impersonate" else None
+        aim = _face(one.target[0], find_faces) if one.target and one.values["goal"] == "impersonate" else None
         protected = tools.protect(before, face, one.values, aim)
         seconds = time.perf_counter() - began
         picture = BytesIO()
@@ -438,9 +469,9 @@ def perform(tools: Tools, one: Task) -> dict[str, bytes]:
 
 
 @lru_cache(8)  # one photo is protected by many methods in turn
-def _face(path: Path) -> tuple[Photo, Face]:
+def _face(path: Path, find: Detector) -> tuple[Photo, Face]:
     photo = open_photo(path)
-    face = main_face(photo.pixels)
+    face = main_face(photo.pixels, find) or main_face(photo.pixels)
     if face is None:
         raise NoFace(f"No face was found in {path.name}.")
     return photo, face
@@ -470,40 +501,41 @@ def judge(
     """
     if one.quality_only:
         return [{}], {}
-    paths = {"photo": one.sample.photo, "probe": one.sample.probe, "aim": one.target and one.target[1]}
-    others = {kind: {name: _clean(name, path) for name in one.judges} for kind, path in paths.items() if path}
+    files = {"photo": one.sample.photo, "probe": one.sample.probe, "aim": one.target and one.target[1]}
+    paths = {kind: path for kind, path in files.items() if path}
     rows: list[dict[str, Any]] = []
-    vectors = {f"{kind}/{name}": vector for kind, seen in others.items() for name, vector in seen.items()}
+    vectors = {
+        f"{kind}/{name}": _clean(name, path, find_faces)
+        for kind, path in paths.items()
+        for name in one.judges
+    }
     for disturbance in one.disturbances:
-        disturb = tools.disturbances[disturbance]
+        disturb, find = condition(tools, disturbance)
         pixels = disturb(after)
-        found = main_face(pixels)
-        place = found or (main_face(disturb(before.pixels)) if disturbance != "none" else None) or face
+        found = main_face(pixels, find)
+        place = found or (main_face(disturb(before.pixels), find) if disturbance != "none" else None) or face
         for name in one.judges:
             seen = vectors[f"{disturbance}/{name}"] = _vector(name, to_tensor(pixels), place)
-            cosines = {kind: others[kind][name] for kind in others}
+            others = {kind: _clean(name, path, find) for kind, path in paths.items()}
+            rest = {kind: vector for kind, vector in others.items() if kind != "photo"}
             rows.append(
                 {
                     "recognizer": name,
                     "disturbance": disturbance,
                     "found": found is not None,
                     "threshold": card(name).thresholds[one.rate],
-                    "same": float(seen @ cosines["photo"]),
-                    **{kind: float(seen @ cosines[kind]) for kind in ("probe", "aim") if kind in cosines},
-                    **{
-                        f"clean_{kind}": float(cosines["photo"] @ cosines[kind])
-                        for kind in ("probe", "aim")
-                        if kind in cosines
-                    },
+                    "same": float(seen @ others["photo"]),
+                    **{kind: float(seen @ vector) for kind, vector in rest.items()},
+                    **{f"clean_{kind}": float(others["photo"] @ vector) for kind, vector in rest.items()},
                 }
             )
     return rows, vectors
 
 
 @lru_cache(64)
-def _clean(name: str, path: Path) -> Array:
-    """How a recogniser sees a photo as it is."""
-    photo, face = _face(path)
+def _clean(name: str, path: Path, find: Detector) -> Array:
+    """How a recogniser sees a photo as it is, through a detector."""
+    photo, face = _face(path, find)
     return _vector(name, to_tensor(photo.pixels), face)
 
 
@@ -512,12 +544,13 @@ def _vector(name: str, image: Any, face: Face) -> Array:
 
 
 def quality(before: Pixels, after: Pixels, face: Face, measures: Iterable[str] = ()) -> dict[str, float]:
-    """PSNR, SSIM and the given measures over the whole photo; PSNR and SSIM over the face."""
+    """PSNR, SSIM and the given measures of one photo; PSNR and SSIM over the face."""
     images = to_tensor(before), to_tensor(after)
     left, top, right, bottom = face.within((before.shape[1], before.shape[0]))
     parts = [image[..., top:bottom, left:right] for image in images]
-    whole = {name: METRICS[name](*images) for name in METRICS} | {
-        name: MEASURES[name](*images) for name in measures
+    known = METRICS | MEASURES
+    whole = {name: known[name](*images) for name in (*METRICS, *measures) if name in known} | {
+        name: FACE_MEASURES[name](*images, face) for name in measures if name in FACE_MEASURES
     }
     inside = {f"face_{name}": METRICS[name](*parts) for name in METRICS}
     return {name: round(float(value), 5) for name, value in (whole | inside).items()}
@@ -542,7 +575,8 @@ COLUMNS: dict[str, type] = {
     **dict.fromkeys(("identity", "photo", "target", "gender", "race", "age", "method", "left_out"), str),
     **{"seed": int, "error": str, "recognizer": str, "disturbance": str, "found": bool, "threshold": float},
     **dict.fromkeys(("same", "probe", "aim", "clean_probe", "clean_aim"), float),
-    **dict.fromkeys((*METRICS, *MEASURES, *(f"face_{name}" for name in METRICS), "seconds"), float),
+    **dict.fromkeys((*METRICS, *MEASURES, *FACE_MEASURES), float),
+    **dict.fromkeys((*(f"face_{name}" for name in METRICS), "seconds"), float),
 }
 
 
@@ -581,14 +615,16 @@ def _manifest(
     for one in everything:
         settings.setdefault(f"{one.method}, {one.fold} left out", {**one.values, "seed": list(spec.seeds)})
     used = {name for one in everything for name in (*one.judges, *one.values["surrogates"])}
-    weights = {name: card(name).sha256 for name in sorted(used)} | {"portrait": card("portrait").sha256}
-    packages = ("veil", "torch", "numpy", "pillow", "facenet-pytorch", "kornia", "diffusers", "piq")
+    others = {one.name for one in cards().values() if one.packaged and one.kind != "recogniser"}
+    packages = ["veil", "torch", "numpy", "pillow", "facenet-pytorch", "kornia", "diffusers", "piq"]
+    if {"t_acc", "t_ned"} & {*spec.measures}:
+        packages += ["rapidocr", "onnxruntime"]
     manifest = {
         "spec": json.loads(spec.model_dump_json()),
         "settings": settings,
         "matched": dict(matched),
         "versions": {name: version(name) for name in packages},
-        "weights": weights,
+        "weights": {name: card(name).sha256 for name in sorted(used | others)},
         "thresholds": {name: dict(card(name).thresholds) for name in spec.judges},
         "photos": photos,
         "probes": probes,

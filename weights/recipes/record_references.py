@@ -1,4 +1,5 @@
-"""Record what the original runtimes make of fixed pictures; tests/test_recognizers.py compares ours with it.
+"""Record what the original runtimes make of fixed pictures; tests/test_recognizers.py and test_networks.py
+compare ours with it.
 
     pip install dlib-bin==20.0.1.post1 ai-edge-litert==2.3.0 numpy scikit-image
     npm install @tensorflow/tfjs@4.22.0
@@ -20,21 +21,23 @@ import numpy as np
 from skimage.data import astronaut
 
 SIZES = {"dlib": 150, "mobilefacenet": 112, "faceres": 224, "faceres-deep": 224, "mobileface": 112}
+SIZES |= {"emotion": 64, "facemesh": 192, "blazeface": 256}
 
 TFJS = """
 const tf = require('@tensorflow/tfjs'), fs = require('fs');
 const bytes = file => new Uint8Array(fs.readFileSync(file)).buffer;
 (async () => {
-  const [stem, pictures, size, input, output] = process.argv.slice(1);
+  const [stem, pictures, size, channels, input, ...outputs] = process.argv.slice(1);
   const graph = JSON.parse(fs.readFileSync(stem + '.json'));
   const model = await tf.loadGraphModel(tf.io.fromMemory({
     modelTopology: graph.modelTopology,
     weightSpecs: graph.weightsManifest[0].weights,
     weightData: bytes(stem + '.bin'),
   }));
-  const batch = tf.tensor(new Float32Array(bytes(pictures))).reshape([-1, +size, +size, 3]);
-  const embed = picture => Array.from(model.execute({[input]: picture}, output).dataSync());
-  console.log(JSON.stringify(batch.split(batch.shape[0]).map(embed)));
+  const batch = tf.tensor(new Float32Array(bytes(pictures))).reshape([-1, +size, +size, +channels]);
+  const values = picture => outputs.flatMap(
+    output => Array.from(model.execute({[input]: picture}, output).dataSync()));
+  console.log(JSON.stringify(batch.split(batch.shape[0]).map(values)));
 })();
 """
 
@@ -70,15 +73,26 @@ def tflite(file: Path) -> np.ndarray:
     return np.array(rows)
 
 
-def tfjs(folder: Path, node: Path, name: str, ends: tuple[str, str]) -> np.ndarray:
-    """What TensorFlow.js computes between two nodes of a graph."""
-    batch = pictures(SIZES[name]).astype("<f4")
+def prepared(name: str) -> np.ndarray:
+    """The pictures as a graph wants them."""
+    batch = pictures(SIZES[name]).astype("f4")
     if name.startswith("faceres"):
-        batch = batch[..., ::-1] - np.array([103.939, 116.779, 123.68], "f4")
+        return batch[..., ::-1] - np.array([103.939, 116.779, 123.68], "f4")
+    if name == "emotion":
+        return batch @ np.array([[0.299], [0.587], [0.114]], "f4") / 127.5 - 1
+    if name == "facemesh":
+        return batch / 255
+    return batch / 127.5 - 1 if name == "blazeface" else batch
+
+
+def tfjs(folder: Path, node: Path, name: str, *ends: str) -> np.ndarray:
+    """What TensorFlow.js computes from a graph's input to its outputs, one after the other."""
+    batch = prepared(name)
     with tempfile.NamedTemporaryFile() as file:
         file.write(batch.astype("<f4").tobytes())
         file.flush()
-        command = ["node", "-e", TFJS, str(folder / name), file.name, str(SIZES[name]), *ends]
+        shape = [str(SIZES[name]), str(batch.shape[-1])]
+        command = ["node", "-e", TFJS, str(folder / name), file.name, *shape, *ends]
         answer = subprocess.run(command, cwd=node, check=True, stdout=subprocess.PIPE, text=True).stdout
     return np.array(json.loads(answer[answer.index("[[") :]))
 
@@ -93,13 +107,18 @@ def main() -> None:
         return next(options.sources.resolve().rglob(name))
 
     graphs = find("faceres.json").parent
-    pool, data = ("input_1", "global_pooling/Mean"), ("data", "batchnorm0/add_1")
+    ends = {
+        "faceres": ("input_1", "global_pooling/Mean"),
+        "faceres-deep": ("input_1", "global_pooling/Mean"),
+        "mobileface": ("data", "batchnorm0/add_1"),
+        "emotion": ("input_1", "Identity"),
+        "facemesh": ("input_1", "Identity_2"),
+        "blazeface": ("input", "Identity", "Identity_1", "Identity_2", "Identity_3"),
+    }
     rows = {
         "dlib": dlib(find("dlib_face_recognition_resnet_model_v1.dat")),
         "mobilefacenet": tflite(find("MobileFaceNet.tflite")),
-        "faceres": tfjs(graphs, options.node, "faceres", pool),
-        "faceres-deep": tfjs(graphs, options.node, "faceres-deep", pool),
-        "mobileface": tfjs(graphs, options.node, "mobileface", data),
+        **{name: tfjs(graphs, options.node, name, *nodes) for name, nodes in ends.items()},
     }
     np.savez(options.out, **{name: row.astype("f4") for name, row in rows.items()})
 
