@@ -18,7 +18,7 @@ import typer
 from rich.progress import track
 from torch import Tensor
 
-from veil.attacks import RECOGNIZERS
+from veil.attacks import packaged
 from veil.attacks.faces import square, warp
 from veil.core.errors import VeilError
 from veil.core.images import open_photo, to_pixels, to_tensor
@@ -77,7 +77,7 @@ def main(
     faces: Path,
     dataset: str = "celebahq_pairs",
     photos: int = 100,
-    recognizer: Annotated[list[str], typer.Option()] = list(RECOGNIZERS),  # noqa: B006, B008
+    recognizer: Annotated[list[str], typer.Option()] = list(packaged()),  # noqa: B006, B008
 ) -> None:
     """Print the table."""
     pictures: list[tuple[Pixels, Face]] = []
