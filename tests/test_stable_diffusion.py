@@ -328,7 +328,7 @@ def test_everything_is_made_where_the_prior_is(
                 "mobileface", 112, MobileFace(), lambda face, size: fit(face, ARCFACE, size), (128,), 128
             )
             empty = torch.zeros(1, TOKENS, WIDTH)
-        used = stable_diffusion.build("fake", *parts, scheduler, empty, None, gpu)
+        used = stable_diffusion.build("fake", *parts, scheduler, empty, None, gpu, offload=False)
         cropped = cut(photo.pixels, crop.face, used.template, used.size, used.device)
         canvas = canvas_of(cropped, photo.pixels)
         timesteps, plain = levels(used, 20, 2), [used.unconditional] * 2
@@ -349,6 +349,14 @@ def test_a_full_device_is_told(photo: Photo, crop: Crop, monkeypatch: pytest.Mon
     with pytest.raises(DeviceFull, match="cpu") as caught:
         finish(protect(photo, [crop.face], settings(surrogates=("mobileface",), depth=0)))
     assert "--size 256" in caught.value.hint
+
+
+def test_weights_are_offloaded_where_memory_is_scarce(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = torch.device("cuda")
+    assert not stable_diffusion.scarce(CPU, 1024)
+    for free, sizes in ((3e9, [256, 512]), (7e9, [512]), (20e9, [])):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 24e9))
+        assert [size for size in (256, 512) if stable_diffusion.scarce(gpu, size)] == sizes
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:77"])

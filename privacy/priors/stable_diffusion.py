@@ -26,7 +26,9 @@ from ...weights.registry import card
 from . import Prior
 from .portrait import TEMPLATE
 
-SCARCE = 6e9  # bytes of free device memory below which the UNet's weights are offloaded
+# Bytes that a step needs with a UNet of bfloat16, as scripts/measure_stable_diffusion.py has it: weights and
+# the driver's part, and for each pixel of the crop.
+FIXED, A_PIXEL = 3.1e9, 22e3
 
 
 def load(model: str, size: int | None, device: torch.device) -> Prior:
@@ -52,7 +54,7 @@ def load(model: str, size: int | None, device: torch.device) -> Prior:
         raise WeightsCorrupt(
             f"{folder} cannot be read as a Stable Diffusion: {error}", f"Run `veil fetch {name}` again."
         ) from error
-    return build(name, unet, vae, scheduler, empty, size, device, offload=scarce(device))
+    return build(name, unet, vae, scheduler, empty, size, device)
 
 
 def precision(device: torch.device) -> torch.dtype:
@@ -62,9 +64,9 @@ def precision(device: torch.device) -> torch.dtype:
     return torch.float32
 
 
-def scarce(device: torch.device) -> bool:
-    """Whether a GPU has too little free memory to hold the UNet beside its activations."""
-    return device.type == "cuda" and torch.cuda.mem_get_info(device)[0] < SCARCE
+def scarce(device: torch.device, side: int) -> bool:
+    """Whether a GPU has too little free memory to hold the UNet beside what a step needs."""
+    return device.type == "cuda" and torch.cuda.mem_get_info(device)[0] < FIXED + A_PIXEL * side**2
 
 
 @torch.no_grad()
@@ -92,9 +94,9 @@ def build(
     device: torch.device,
     *,
     checkpoint: bool = True,
-    offload: bool = False,
+    offload: bool | None = None,
 ) -> Prior:
-    """A prior of diffusers' parts, on a device.
+    """A prior of diffusers' parts, on a device; offloaded where that is `scarce`, or as told.
 
     Raises:
         BadSettings: the parts are not those of a Stable Diffusion 1.x or 2.x, or do not fit the size.
@@ -112,11 +114,12 @@ def build(
         raise BadSettings(
             f"{name} has no crops of {side} pixels.", f"Take a multiple of {factor * halvings}."
         )
+    away = scarce(device, side) if offload is None else offload
     for network in unet, vae:
         network.eval().requires_grad_(False)
         if checkpoint:
             network.enable_gradient_checkpointing()
-        if network is unet and offload:
+        if network is unet and away:
             cpu_offload(network, device)
         else:
             nn.Module.to(network, device)
