@@ -354,7 +354,7 @@ def test_a_full_device_is_told(photo: Photo, crop: Crop, monkeypatch: pytest.Mon
 def test_weights_are_offloaded_where_memory_is_scarce(monkeypatch: pytest.MonkeyPatch) -> None:
     gpu = torch.device("cuda")
     assert not stable_diffusion.scarce(CPU, 1024)
-    for free, sizes in ((3e9, [256, 512]), (7e9, [512]), (20e9, [])):
+    for free, sizes in ((3e9, [256, 512]), (7.5e9, [512]), (20e9, [])):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 24e9))
         assert [size for size in (256, 512) if stable_diffusion.scarce(gpu, size)] == sizes
 

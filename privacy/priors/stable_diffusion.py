@@ -28,7 +28,7 @@ from .portrait import TEMPLATE
 
 # Bytes that a step needs with a UNet of bfloat16, as scripts/measure_stable_diffusion.py has it: weights and
 # the driver's part, and for each pixel of the crop.
-FIXED, A_PIXEL = 3.1e9, 22e3
+FIXED, A_PIXEL = 3.4e9, 16.5e3
 
 
 def load(model: str, size: int | None, device: torch.device) -> Prior:
