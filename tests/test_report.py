@@ -142,7 +142,7 @@ def test_what_cannot_be_judged() -> None:
     with pytest.raises(BadPhoto, match="512x512 and 512x100"):
         assess(PORTRAIT, Photo(astronaut()[:100], "part"))
     with pytest.raises(UnknownName):
-        assess(PORTRAIT, PORTRAIT, recognizers=["facenet"])
+        assess(PORTRAIT, PORTRAIT, recognizers=["arcnet"])
 
 
 def test_a_report_survives_json() -> None:
