@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from ..core.types import Face
-from ..weights.registry import card
+from ..weights.registry import DEVIATIONS, card
 from . import Recognizer
 from .losses import dodge, impersonate
 from .views import draw
@@ -17,11 +17,17 @@ from .views import draw
 class Ensemble:
     """An objective over images (1, 3, H, W) of one face, the lower the better it is protected.
 
-    With `balance` each recogniser counts in units of its own scale, 1 - its threshold at FAR 10 %, since the
-    cosines of some are spread wide and those of others lie close together. A target makes it impersonation;
-    `own_identity` weighs the similarity to the person's own clean embedding, which otherwise remains however
-    well the target is met. Without a target that similarity is the whole objective.
+    With `balance` each recogniser's cosines count in standard deviations of strangers' cosines, above their
+    mean: the cosines of some are spread wide and those of others lie close together. A target makes it
+    impersonation; `own_identity` weighs the similarity to the person's own clean embedding beyond a
+    stranger's, which otherwise remains however well the target is met. Without a target that similarity is
+    the whole objective.
+
+    lead: by how many standard deviations the surrogate that is worst off, over the views of the last call,
+    was on the right side of its threshold at FAR 0.1 %.
     """
+
+    lead: float
 
     def __init__(
         self,
@@ -35,15 +41,10 @@ class Ensemble:
         views: int = 1,
         seed: int = 0,
     ) -> None:
-        self.face, self.views, self.own_identity = face, views, own_identity
+        self.face, self.views, self.own_identity, self.balance = face, views, own_identity, balance
         self.generator, self.step = Generator().manual_seed(seed), 0
         self.parts = [
-            (
-                one,
-                1 / (1 - card(one.name).thresholds["far10"]) if balance else 1.0,
-                _embedding(one, image, face),
-                _embedding(one, *target) if target else None,
-            )
+            (one, _embedding(one, image, face), _embedding(one, *target) if target else None)
             for one in recognizers
         ]
 
@@ -51,13 +52,18 @@ class Ensemble:
         """The mean loss (1,) over the views of this step, summed over recognisers."""
         shown = list(draw(image, self.face, self.views, self.step, self.generator))
         self.step += 1
-        total = image.new_zeros(1)
-        for recognizer, weight, own, target in self.parts:
+        total, leads = image.new_zeros(1), list[float]()
+        for recognizer, own, target in self.parts:
+            mean, spread = card(recognizer.name).strangers
             faces = recognizer.embed(torch.cat([recognizer.align(view, face) for view, face in shown]))
-            loss = dodge(faces @ own)
+            loss = dodge(faces @ own, mean) / spread
+            ahead = DEVIATIONS["far01"] - float(loss.detach().mean())
             if target is not None:
-                loss = impersonate(faces @ target) + self.own_identity * loss.clamp(min=0)
-            total = total + weight * loss.mean()
+                loss = impersonate(faces @ target) / spread + self.own_identity * loss.clamp(min=0)
+                ahead = float((faces @ target).detach().mean() - mean) / spread - DEVIATIONS["far01"]
+            total = total + loss.mean() * (1 if self.balance else spread)
+            leads.append(ahead)
+        self.lead = min(leads)
         return total
 
     @torch.no_grad()
@@ -65,7 +71,7 @@ class Ensemble:
         """The cosine to the person's own clean embedding, by recogniser, of the image as it is."""
         return {
             recognizer.name: float(recognizer.embed(recognizer.align(image, self.face))[0] @ own)
-            for recognizer, _, own, _ in self.parts
+            for recognizer, own, _ in self.parts
         }
 
 

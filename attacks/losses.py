@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 
-def dodge(own: Tensor) -> Tensor:
-    """Away from the person: the cosine to the person's own clean embedding."""
-    return own
+def dodge(own: Tensor, stranger: float = 0.0) -> Tensor:
+    """Away from the person: the cosine to the person's own clean embedding, beyond that of a stranger."""
+    return own - stranger
 
 
 def impersonate(target: Tensor) -> Tensor:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..core.types import Objective, Pixels, Step, Work
-from .limits import change_energy, chroma_energy
+from ..attacks.ensemble import Ensemble
+from ..core.types import Pixels, Step, Work
+from .limits import Price, change_energy, chroma_energy, within
 from .paste import feather
 from .priors import Prior
 from .settings import Settings
@@ -19,11 +20,12 @@ from .structure import denoise_with_maps, distance
 @dataclass(frozen=True)
 class Start:
     """Where the optimisation starts: a latent (1, C, h, w) at the deepest of `timesteps`, the embeddings that
-    lead it back, what it then decodes to (1, 3, S, S), and the attention maps on that way."""
+    lead it back, the clean latent and what it decodes to (1, 3, S, S), and the attention maps on that way."""
 
     latent: Tensor
     timesteps: Sequence[int]
     embeddings: Sequence[Tensor]
+    clean: Tensor
     reconstruction: Tensor
     maps: Sequence[Tensor]
 
@@ -32,7 +34,24 @@ class Start:
 def start(prior: Prior, latent: Tensor, timesteps: Sequence[int], embeddings: Sequence[Tensor]) -> Start:
     """Walk the unchanged latent back once: what it gives never changes again."""
     clean, maps = denoise_with_maps(prior, latent, timesteps, embeddings)
-    return Start(latent, timesteps, embeddings, prior.decode(clean), maps)
+    return Start(latent, timesteps, embeddings, clean, prior.decode(clean), maps)
+
+
+@torch.no_grad()
+def evened(prior: Prior, start: Start) -> Tensor:
+    """How far each channel of the latent has to move, (1, C, 1, 1), for all to be seen alike: 1 on average.
+
+    An optimiser that moves all channels alike spends most of what may be seen on the few that hold light and
+    shade, whatever they do for protection.
+    """
+    nudge = 0.1 * torch.randn(start.clean.shape[-2:], generator=torch.Generator().manual_seed(0))
+    gains: list[Tensor] = []
+    for channel in range(start.clean.shape[1]):
+        nudged = start.clean.clone()
+        nudged[:, channel] += nudge.to(nudged)
+        gains.append((prior.decode(nudged) - start.reconstruction).square().mean().log() / 2)
+    logs = torch.stack(gains)
+    return (logs.mean() - logs).exp().reshape(1, -1, 1, 1)
 
 
 class Optimisation:
@@ -49,18 +68,21 @@ class Optimisation:
         start: Start,
         settings: Settings,
         compose: Callable[[Tensor], Tensor],
-        objective: Objective,
+        objective: Ensemble,
         origin: Tensor,
     ) -> None:
         self.prior, self.start, self.settings = prior, start, settings
         self.compose, self.objective, self.origin = compose, objective, origin
         self.mask = feather(prior.size).to(origin)
-        self.latent = start.latent.clone().requires_grad_()
-        self.optimizer = torch.optim.Adam([self.latent], settings.rate)
+        self.pace = evened(prior, start) if settings.even else torch.ones(()).to(origin)
+        self.moved = torch.zeros_like(start.latent).requires_grad_()
+        self.optimizer = torch.optim.Adam([self.moved], settings.rate)
+        self.price, self.step = Price(settings.margin, settings.ceiling / 255), 0
 
     def change(self) -> tuple[Tensor, list[Tensor]]:
         """The change of the crop (1, 3, S, S) that the latent now gives, and its attention maps."""
-        clean, maps = denoise_with_maps(self.prior, self.latent, self.start.timesteps, self.start.embeddings)
+        latent = self.start.latent + self.pace * self.moved
+        clean, maps = denoise_with_maps(self.prior, latent, self.start.timesteps, self.start.embeddings)
         return self.prior.decode(clean) - self.origin, maps
 
     def advance(self) -> tuple[float, Tensor]:
@@ -69,20 +91,31 @@ class Optimisation:
         with torch.enable_grad():
             change, maps = self.change()
             seen = self.mask * change
-            loss = self.objective(self.compose(change)).sum()
-            loss = loss + settings.structure * distance(maps, self.start.maps)
-            loss = (
-                loss + (settings.change * change_energy(seen) + settings.chroma * chroma_energy(seen)).sum()
-            )
+            energy = change_energy(seen)
+            loss = self.objective(self.compose(change))
+            visible = settings.change * energy + settings.chroma * chroma_energy(seen)
+            visible = visible + settings.structure * distance(maps, self.start.maps)
+            loss = (loss + self.price.value * visible).sum()
             self.optimizer.zero_grad()
             loss.backward()
+        self.price.update(self.objective.lead, float(energy.detach().sqrt()))
+        self._slow_down()
         self.optimizer.step()
+        self.step += 1
         return loss.item(), change.detach()
+
+    def _slow_down(self) -> None:
+        """Let the rate fall to nothing over the last of the steps."""
+        left = 1 - self.step / self.settings.steps
+        share = min(1.0, left / self.settings.settle) if self.settings.settle else 1.0
+        for group in self.optimizer.param_groups:
+            group["lr"] = share * self.settings.rate
 
     @torch.no_grad()
     def result(self) -> Tensor:
-        """The change of the crop (1, 3, S, S) that the latent gives in the end."""
-        return self.change()[0]
+        """The change of the crop (1, 3, S, S) that the latent gives in the end, below the ceiling."""
+        change = self.change()[0]
+        return change * within(self.price.ceiling, self.mask * change)
 
 
 def optimise(optimisation: Optimisation, preview: Callable[[Tensor], Pixels]) -> Work[Tensor]:

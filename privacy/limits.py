@@ -1,4 +1,4 @@
-"""How much may change: penalties on a crop's change, in units of [0, 1]."""
+"""How much may change: what the eye makes of a crop's change, in units of [0, 1], and what that costs."""
 
 from __future__ import annotations
 
@@ -17,3 +17,33 @@ def change_energy(change: Tensor) -> Tensor:
 def chroma_energy(change: Tensor) -> Tensor:
     """The mean square of a change's shift in colour (B, 3, H, W): (B,)."""
     return torch.einsum("bchw,kc->bkhw", change, CHROMA.to(change)).square().mean((1, 2, 3))
+
+
+def within(ceiling: float, change: Tensor) -> float:
+    """The factor, at most 1, that brings the root mean square of a change (1, 3, H, W) below a ceiling."""
+    return min(1.0, ceiling / max(float(change_energy(change).sqrt()), 1e-9))
+
+
+class Price:
+    """What visible change costs while a face is being protected, as a factor: 1 at first.
+
+    It rises while the protection has its margin or the change exceeds its ceiling, and falls back otherwise:
+    so a face that is easily hidden is changed less, and none is changed more than is allowed.
+    """
+
+    PATIENCE = 8  # steps before the price moves
+    STEP = 1.12
+    MOST = 20.0
+    MEMORY = 0.7  # of how far the protection leads: its views differ from step to step
+
+    def __init__(self, margin: float, ceiling: float) -> None:
+        self.margin, self.ceiling = margin, ceiling
+        self.value, self.lead, self.steps = 1.0, 0.0, 0
+
+    def update(self, lead: float, size: float) -> None:
+        """Learn by how much the protection led in a step, and the root mean square of the change."""
+        self.lead = self.MEMORY * self.lead + (1 - self.MEMORY) * lead if self.steps else lead
+        self.steps += 1
+        if self.steps > self.PATIENCE:
+            dearer = self.lead > self.margin or size > self.ceiling
+            self.value = min(max(self.value * (self.STEP if dearer else 1 / self.STEP), 1.0), self.MOST)

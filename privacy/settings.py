@@ -28,38 +28,52 @@ class Settings(BaseModel):
     seed: int = Field(0, ge=0)
 
     # the diffusion: how deep the latent lies that is optimised (DDIM steps of a schedule of so many)
-    schedule: int = Field(20, ge=2, le=1000)
-    depth: int = Field(3, ge=0)
+    schedule: int = Field(7, ge=2, le=1000)
+    depth: int = Field(1, ge=0)
     embedding_steps: int = Field(10, ge=0)
     embedding_rate: float = Field(0.3, gt=0)
 
     # the adversarial latent
-    steps: int = Field(40, ge=1)
-    rate: float = Field(0.02, gt=0)
+    steps: int = Field(30, ge=1)
+    rate: float = Field(0.03, gt=0)
+    settle: float = Field(1 / 3, ge=0, le=1)  # the share of the steps over which the rate falls to nothing
+    even: bool = True  # move each channel of the latent so far that all are seen alike
     views: int = Field(3, ge=1)
     own_identity: float = Field(1.0, ge=0)
-    balance: bool = True  # weigh surrogates by their thresholds
-    structure: float = Field(3000.0, ge=0)
+    balance: bool = True  # count each surrogate's cosines by how strangers' are spread
+    structure: float = Field(18_000.0, ge=0)
 
-    # limits on what the eye can see
-    change: float = Field(1500.0, ge=0)
-    chroma: float = Field(6000.0, ge=0)
+    # limits on what the eye can see: what a change costs; how far every surrogate must be beyond its
+    # threshold at FAR 0.1 % for the change to be made smaller (in standard deviations of strangers' cosines);
+    # how much may change at most (root mean square over the crop, in 1/255)
+    change: float = Field(15_000.0, ge=0)
+    chroma: float = Field(48_000.0, ge=0)
+    margin: float = 0.5
+    ceiling: float = Field(5.0, gt=0)
     compose: bool = True
 
 
 STRENGTHS: dict[str, dict[str, Any]] = {
-    "subtle": {"change": 4500.0, "chroma": 9000.0},
+    "subtle": {"ceiling": 3.5, "change": 30_000.0, "chroma": 80_000.0, "margin": 0.0},
     "balanced": {},
-    "strong": {"change": 700.0, "chroma": 3000.0},
+    "strong": {"ceiling": 7.0, "change": 7_000.0, "chroma": 30_000.0, "margin": 1.5},
 }
 # The paper's own setting (arXiv 2503.10350, section 4.1), for comparison: its plain output replaces the face.
 PAPER: dict[str, Any] = {
-    "steps": 30,
+    "schedule": 20,
+    "depth": 3,
+    "embedding_steps": 20,
+    "rate": 0.02,
+    "settle": 0.0,
+    "even": False,
     "views": 1,
     "own_identity": 0.0,
     "balance": False,
+    "structure": 3000.0,
     "change": 0.0,
     "chroma": 0.0,
+    "margin": 100.0,
+    "ceiling": 255.0,
     "compose": False,
 }
 PRESETS = {**STRENGTHS, "paper": PAPER}

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from veil.privacy.limits import change_energy, chroma_energy
+from veil.privacy.limits import Price, change_energy, chroma_energy, within
 
 
 def test_energy_is_the_mean_square_of_each_change() -> None:
@@ -16,3 +16,32 @@ def test_a_grey_change_has_no_chroma_and_a_red_one_has() -> None:
     red = grey * torch.tensor([1.0, 0, 0])[:, None, None]
     assert float(chroma_energy(grey)) == pytest.approx(0, abs=1e-12)
     assert float(chroma_energy(red)) > 0.001
+
+
+def test_a_change_is_brought_below_its_ceiling_and_not_further() -> None:
+    change = torch.full((1, 3, 8, 8), 0.1)
+    assert within(0.05, change) == pytest.approx(0.5)
+    assert within(0.2, change) == 1
+    assert within(0.2, torch.zeros(1, 3, 8, 8)) == 1
+
+
+def price_after(lead: float, size: float, steps: int = 40) -> float:
+    price = Price(margin=1.0, ceiling=0.02)
+    for _ in range(steps):
+        price.update(lead, size)
+    return price.value
+
+
+def test_change_is_dear_once_the_face_is_hidden_or_the_ceiling_reached() -> None:
+    assert price_after(lead=0.5, size=0.01) == 1
+    assert price_after(lead=1.5, size=0.01) > 2
+    assert price_after(lead=0.5, size=0.03) > 2
+    assert price_after(lead=1.5, size=0.01, steps=1000) == Price.MOST
+    assert price_after(lead=1.5, size=0.01, steps=Price.PATIENCE) == 1
+
+
+def test_the_price_falls_back_to_one() -> None:
+    price = Price(margin=1.0, ceiling=0.02)
+    for lead in (2.0,) * 20 + (0.0,) * 30:
+        price.update(lead, 0.01)
+    assert price.value == 1

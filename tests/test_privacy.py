@@ -19,6 +19,7 @@ from veil.privacy.canvas import canvas_of, cut
 from veil.privacy.embeddings import learn
 from veil.privacy.engine import find_start
 from veil.privacy.inversion import denoise, invert, levels, move
+from veil.privacy.latent import evened
 from veil.privacy.paste import feather, paste, window
 from veil.privacy.priors import PRIORS, Prior, prior
 from veil.privacy.settings import STRENGTHS, settings
@@ -199,6 +200,31 @@ def test_the_same_seed_gives_the_same_photo(photo: Photo) -> None:
     other = finish(protect(photo, faces, few.model_copy(update={"seed": 1}))).photo.pixels
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_channels_are_paced_by_how_much_of_them_is_seen(portrait: Prior, crop: Crop) -> None:
+    begin = finish(find_start(portrait, crop, settings(embedding_steps=0)))
+    pace = evened(portrait, begin)
+    assert float(pace.log().mean()) == pytest.approx(0, abs=1e-5)
+    seen: list[float] = []
+    step = 0.1 * torch.randn(begin.clean.shape[-2:], generator=torch.Generator().manual_seed(7))
+    for channel in range(pace.shape[1]):
+        moved = begin.clean.clone()
+        moved[:, channel] += pace[0, channel] * step
+        with torch.no_grad():
+            seen.append(float((portrait.decode(moved) - begin.reconstruction).square().mean().sqrt()))
+    assert max(seen) < 2 * min(seen)  # five times without
+
+
+def test_no_change_exceeds_its_ceiling(portrait: Prior, photo: Photo, crop: Crop) -> None:
+    def size(ceiling: float) -> float:
+        chosen = settings(**QUICK, steps=8, ceiling=ceiling)
+        result = finish(protect(photo, [crop.face], chosen)).photo
+        change = cut(result.pixels, crop.face, portrait.template, portrait.size).pixels - crop.pixels
+        return 255 * float((feather(portrait.size) * change).square().mean().sqrt())
+
+    assert size(1.0) < 1.2
+    assert size(100.0) > 1.5
 
 
 def test_a_closed_generator_leaves_the_networks_as_they_were(photo: Photo, portrait: Prior) -> None:

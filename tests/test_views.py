@@ -55,4 +55,5 @@ def test_jitter_is_as_small_as_a_detector_strays() -> None:
 def test_losses_are_lowest_where_the_goal_is_met() -> None:
     cosines = torch.tensor([-1.0, 0.0, 1.0])
     assert dodge(cosines).argmin() == 0
+    assert float(dodge(cosines, 0.5)[1]) == -0.5
     assert impersonate(cosines).argmin() == 2

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
+from statistics import NormalDist
 from types import MappingProxyType
 from typing import Any
 
@@ -25,6 +26,8 @@ from ..core.registry import unknown
 
 CARDS = Path(__file__).with_name("cards.toml")
 LEARNT = "cards.json"
+# How many standard deviations above the mean of strangers' cosines the thresholds lie under a normal law.
+DEVIATIONS = {name: NormalDist().inv_cdf(1 - rate) for name, rate in (("far10", 0.1), ("far01", 0.001))}
 
 folders = [  # where files are looked for, in this order: what is packaged, and the cache
     Path(__file__).with_name("packaged"),
@@ -84,6 +87,14 @@ class Card:
     def trunk(self) -> str:
         """The name under which recognisers that fall together are one."""
         return self.shares or self.name
+
+    @property
+    def strangers(self) -> tuple[float, float]:
+        """The mean and standard deviation of the cosines of different people, if they are spread normally:
+        as the thresholds at FAR 10 and 0.1 % tell."""
+        low, high = self.thresholds["far10"], self.thresholds["far01"]
+        spread = (high - low) / (DEVIATIONS["far01"] - DEVIATIONS["far10"])
+        return low - DEVIATIONS["far10"] * spread, spread
 
     @property
     def model(self) -> str:
