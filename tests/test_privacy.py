@@ -223,8 +223,8 @@ def test_no_change_exceeds_its_ceiling(portrait: Prior, photo: Photo, crop: Crop
         change = cut(result.pixels, crop.face, portrait.template, portrait.size).pixels - crop.pixels
         return 255 * float((feather(portrait.size) * change).square().mean().sqrt())
 
-    assert size(1.0) < 1.2
-    assert size(100.0) > 1.5
+    assert size(0.5) < 0.6
+    assert size(100.0) > 0.8
 
 
 def test_a_closed_generator_leaves_the_networks_as_they_were(photo: Photo, portrait: Prior) -> None:
