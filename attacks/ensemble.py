@@ -11,7 +11,7 @@ from ..core.types import Face
 from ..weights.registry import DEVIATIONS, card
 from . import Recognizer
 from .losses import dodge, impersonate
-from .views import draw
+from .views import VIEWS, draw
 
 
 class Ensemble:
@@ -50,19 +50,28 @@ class Ensemble:
 
     def __call__(self, image: Tensor) -> Tensor:
         """The mean loss (1,) over the views of this step, summed over recognisers."""
-        shown = list(draw(image, self.face, self.views, self.step, self.generator))
+        return self._look(image, self.views)
+
+    @torch.no_grad()
+    def final_lead(self, image: Tensor) -> float:
+        """The lead on an image, over a view of each kind."""
+        self._look(image, 1 + len(VIEWS))
+        return self.lead
+
+    def _look(self, image: Tensor, views: int) -> Tensor:
+        shown = list(draw(image, self.face, views, self.step, self.generator))
         self.step += 1
         total, leads = image.new_zeros(1), list[float]()
         for recognizer, own, target in self.parts:
             mean, spread = card(recognizer.name).strangers
             faces = recognizer.embed(torch.cat([recognizer.align(view, face) for view, face in shown]))
             loss = dodge(faces @ own, mean) / spread
-            ahead = DEVIATIONS["far01"] - float(loss.detach().mean())
+            lead = DEVIATIONS["far01"] - float(loss.detach().mean())
             if target is not None:
                 loss = impersonate(faces @ target) / spread + self.own_identity * loss.clamp(min=0)
-                ahead = float((faces @ target).detach().mean() - mean) / spread - DEVIATIONS["far01"]
+                lead = float((faces @ target).detach().mean() - mean) / spread - DEVIATIONS["far01"]
             total = total + loss.mean() * (1 if self.balance else spread)
-            leads.append(ahead)
+            leads.append(lead)
         self.lead = min(leads)
         return total
 

@@ -63,7 +63,7 @@ def in_turn(
             "Impersonation needs a target, and only impersonation.", "Name a photo of the target."
         )
     surrogates = [surrogate(name) for name in settings.surrogates]
-    pixels, similarity = photo.pixels, list[dict[str, float]]()
+    pixels, similarity, leads = photo.pixels, list[dict[str, float]](), list[float]()
     for number, face in enumerate(faces, 1):
         crop = crop_of(face)
         canvas = canvas_of(crop, photo.pixels)
@@ -80,8 +80,10 @@ def in_turn(
         label = f"face {number} of {len(faces)}: " if len(faces) > 1 else ""
         change = yield from _labelled(find(crop, canvas, objective), label)
         pixels = paste(pixels, change, crop.to_photo, photo.grey)
-        similarity.append(objective.similarity(canvas_of(crop, pixels).image))
-    return Protected(photo.with_pixels(pixels), tuple(faces), tuple(similarity), settings)
+        final = canvas_of(crop, pixels).image
+        similarity.append(objective.similarity(final))
+        leads.append(objective.final_lead(final))
+    return Protected(photo.with_pixels(pixels), tuple(faces), tuple(similarity), settings, tuple(leads))
 
 
 def find_change(

@@ -71,7 +71,7 @@ def reconstructed(used: Prior, images: Tensor, settings: Settings) -> Tensor:
         return used.decode(denoise(used, trajectory[-1], timesteps, embeddings))
 
 
-def main(faces: Path, every: int = 1, batch: int = 10, depth: int = 3) -> None:
+def main(faces: Path, every: int = 1, batch: int = 10) -> None:
     """Print the figures."""
     torch.manual_seed(0)
     used = prior("portrait")
@@ -86,9 +86,9 @@ def main(faces: Path, every: int = 1, batch: int = 10, depth: int = 3) -> None:
         error = noise_error(used, some_latents, level)
         print(f"noise error at t = {level:<4}{error:.3f} (n = {len(some_latents)})")
     for label, steps in (("plain embedding", 0), ("learned embeddings", Settings().embedding_steps)):
-        settings = Settings(depth=depth, embedding_steps=steps)
+        settings = Settings(embedding_steps=steps)
         values = [psnr(reconstructed(used, part, settings), part) for part in track(some.split(batch), label)]
-        print(f"reconstruction, {label}, depth {depth}: {interval(torch.cat(values))}")
+        print(f"reconstruction, {label}: {interval(torch.cat(values))}")
 
 
 if __name__ == "__main__":
