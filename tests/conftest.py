@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ class StandIn:
     closed: int = 0
     running: int = 0
     most: int = 0
-    photos: list[Photo] = field(default_factory=list[Photo])
+    fails: str = ""
 
     def __call__(
         self, photo: Photo, faces: Sequence[Face], settings: Settings, target: tuple[Photo, Face] | None
@@ -35,6 +35,8 @@ class StandIn:
         self.begun, self.running = self.begun + 1, self.running + 1
         self.most = max(self.most, self.running)
         try:
+            if self.fails:
+                raise RuntimeError(self.fails)
             yield from self._paint(photo, faces, settings)
         finally:
             self.closed, self.running = self.closed + 1, self.running - 1
@@ -107,3 +109,12 @@ def opened() -> Generator[Opened]:
 def hosted() -> Generator[Opened]:
     """The page as strangers meet it."""
     yield from open_page(hosted=True, line=3, longest=2000, heaviest=2_000_000)
+
+
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> Generator[Opened]:
+    """The page as strangers meet it, which keeps files only half a second."""
+    from veil.ui import app
+
+    monkeypatch.setattr(app, "SWEEP", 0.2)
+    yield from open_page(hosted=True, keep=0.5)

@@ -12,6 +12,7 @@ from ..core.types import Face
 from ..eval.report import FaceReport, Report
 from ..weights.registry import cards
 from . import present
+from .jobs import Survival
 from .pictures import AMPLIFIED
 
 PROMISE = (
@@ -96,17 +97,27 @@ def progress(title: str, share: float | None, detail: str, preview: str = "") ->
     )
 
 
-def compare(before: Path, after: Path, change: Path | None = None) -> str:
-    """Before and after under a slider that mouse, finger and keyboard move; or the change, amplified."""
-    if change:
-        return (
-            f'<figure class="veil-compare"><img src="{source(change)}" alt="The change, amplified">'
-            f"<figcaption>The change, {AMPLIFIED} times as strong. Plain grey has not changed.</figcaption>"
-            "</figure>"
-        )
+def change(path: Path) -> str:
+    """The change, amplified."""
     return (
-        '<figure class="veil-compare"><div class="veil-pair" style="--at:50%">'
-        f'<img src="{source(before)}" alt="Before"><img class="veil-after" src="{source(after)}" alt="After">'
+        f'<figure class="veil-compare"><img src="{source(path)}" alt="The change, amplified">'
+        f"<figcaption>The change, {AMPLIFIED} times as strong. Plain grey has not changed.</figcaption>"
+        "</figure>"
+    )
+
+
+def compare(before: Path, after: Path, size: tuple[int, int], part: Sequence[int]) -> str:
+    """Before and after under a slider that mouse, finger and keyboard move.
+
+    Shown is a part (left, top, right, bottom) of photos of a size (width, height), at their own resolution.
+    """
+    left, top, right, bottom = part
+    wide, high = right - left, bottom - top
+    place = f"width:{100 * size[0] / wide:.3f}%;left:{-100 * left / wide:.3f}%;top:{-100 * top / high:.3f}%"
+    return (
+        f'<figure class="veil-compare"><div class="veil-pair" style="--at:50%;--ratio:{wide / high:.4f}">'
+        f'<div class="veil-layer"><img src="{source(before)}" alt="Before" style="{place}"></div>'
+        f'<div class="veil-layer veil-after"><img src="{source(after)}" alt="After" style="{place}"></div>'
         '<span class="veil-tag">before</span><span class="veil-tag veil-right">after</span>'
         '<span class="veil-line" aria-hidden="true"></span>'
         '<input type="range" min="0" max="100" value="50" step="0.5" '
@@ -116,13 +127,11 @@ def compare(before: Path, after: Path, change: Path | None = None) -> str:
     )
 
 
-def verdict(report: Report, survives: Mapping[str, Report]) -> str:
+def verdict(report: Report, survives: Survival) -> str:
     """The report in plain words: the headline, a table for each face, and what the eye may notice."""
     several = len(report.faces) > 1
     tables = "".join(
-        (f"<h3>Face {face.number}</h3>" if several else "")
-        + _table(face, {name: _face(other, face.number) for name, other in survives.items()})
-        for face in report.faces
+        (f"<h3>Face {face.number}</h3>" if several else "") + _table(face, survives) for face in report.faces
     )
     remarks = "".join(f"<li>{escape(text)}</li>" for text in present.plain_remarks(report))
     return (
@@ -131,17 +140,13 @@ def verdict(report: Report, survives: Mapping[str, Report]) -> str:
     )
 
 
-def _face(report: Report, number: int) -> FaceReport | None:
-    return next((face for face in report.faces if face.number == number), None)
-
-
-def _table(face: FaceReport, survives: Mapping[str, FaceReport | None]) -> str:
+def _table(face: FaceReport, survives: Survival) -> str:
     heads = "".join(f"<th scope='col'>{escape(name)}</th>" for name in survives)
     rows = "".join(
         f'<tr><td data-of="Recogniser">{present.sentence(match, escape)}</td>'
         + "".join(
-            f'<td data-of="{escape(name)}">{_mark(other, match.recognizer)}</td>'
-            for name, other in survives.items()
+            f'<td data-of="{escape(name)}">{_mark(said[face.number, match.recognizer])}</td>'
+            for name, said in survives.items()
         )
         + "</tr>"
         for match in present.fairest_first(face.matches)
@@ -152,13 +157,9 @@ def _table(face: FaceReport, survives: Mapping[str, FaceReport | None]) -> str:
     )
 
 
-def _mark(face: FaceReport | None, recognizer: str) -> str:
-    match = next((match for match in face.matches if match.recognizer == recognizer), None) if face else None
-    if match is None:
-        return ""
-    kind = "bad" if match.still_recognised else "good"
-    words = "recognises" if match.still_recognised else "does not"
-    return f'<span class="veil-mark veil-{kind}">{words}</span><br>{match.after:.2f}'
+def _mark(said: present.Likeness) -> str:
+    kind, words = ("bad", "recognises you") if said.same else ("good", "does not")
+    return f'<span class="veil-mark veil-{kind}">{words}</span><br>{said.similarity:.2f}'
 
 
 def downloads(files: Iterable[tuple[str, Path]]) -> str:
