@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import threading
 import time
 from io import BytesIO
@@ -15,13 +17,20 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 from skimage.data import astronaut
+from typer.testing import CliRunner
 
+from veil.attacks import RECOGNIZERS
 from veil.core.errors import BadSettings, VeilError
 from veil.core.types import Step
 from veil.ui import hosting, page, pieces, present
-from veil.ui.app import passwords
+from veil.ui.app import TABS, passwords
+from veil.ui.cli import app
+from veil.ui.hosting import HOSTED
 from veil.ui.jobs import Record
 from veil.ui.visitors import Visitors
+from veil.weights.registry import card
+
+ROOT = Path(__file__).parents[1]
 
 pytestmark = pytest.mark.filterwarnings(
     # websockets and starlette's own test aids, used by gradio, announce their next versions
@@ -34,24 +43,59 @@ def client(opened: Any, folder: Path) -> Client:
     return Client(opened.address, download_files=folder, verbose=False)
 
 
-def test_the_example_of_the_readme(opened: Any, portrait: Path, tmp_path: Path) -> None:
-    page = Client(opened.address, download_files=tmp_path, verbose=False)
-    picture, report = page.predict(handle_file(portrait), strength="balanced", api_name="/protect")
-    rows = page.predict(handle_file(portrait), handle_file(picture), api_name="/check")
-    assert Path(picture).name == "astronaut.veiled.png"
+def example() -> str:
+    """The program in the README's section on the page."""
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## The page\n")[2]
+    return section.partition("```python\n")[2].partition("```")[0]
+
+
+def test_the_example_of_the_readme(
+    opened: Any, portrait: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """It runs as it stands, but for the address and where the client puts what it downloads."""
+    shutil.copy(portrait, tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    program = example()
+    assert program.count("http://127.0.0.1:7860") == 1
+    names: dict[str, Any] = {}
+    elsewhere = f'Client("{opened.address}", download_files="{tmp_path}")'
+    exec(program.replace('Client("http://127.0.0.1:7860")', elsewhere), names)
+    picture, page = Path(names["picture"]), names["page"]
+    assert picture.name == "photo.veiled.png"
     assert not Image.open(picture).getexif()
-    assert b"private-author" not in Path(picture).read_bytes()
-    assert Record.model_validate(report).photo == "astronaut.jpg"
-    assert {row["recogniser"] for row in rows} >= {"dlib", "mobilefacenet"}
-    assert all(row["same"] == (row["similarity"] > row["limit"]) for row in rows)
+    assert b"private-author" not in picture.read_bytes()
+    record = Record.model_validate(names["report"])
+    assert record.photo == "photo.jpg"
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    said = [line for line in lines if line[-1] in ("True", "False")]
+    assert {line[0] for line in said} == {name for name in RECOGNIZERS if card(name).packaged}
+    for _, similarity, limit, same in said:
+        assert (float(similarity) > float(limit)) == (same == "True")
+    judged = [line for line in lines if line[-1] in ("yes", "related", "no")]
+    assert [line[0] for line in judged] == [match.recognizer for match in record.report.faces[0].matches]
     page.close()
+
+
+def test_the_readme_names_the_options_and_endpoints(opened: Any) -> None:
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## The page\n")[2]
+    section = section.partition("\n## ")[0]
+    known = CliRunner().invoke(app, ["ui", "--help"], env={"COLUMNS": "200"}).output
+    options = set(re.findall(r" (--[a-z-]+)", section))
+    assert options == set(re.findall(r"(--[a-z-]+)", known)) - {"--help"}
+    for name in (*TABS, *(f"`/{name}`" for name in ENDPOINTS)):
+        assert name in section
+    for figure in (HOSTED.line, HOSTED.longest, f"{(HOSTED.heaviest or 0) // 10**6} MB"):
+        assert str(figure) in section
+
+
+ENDPOINTS = ("check", "faces", "impersonate", "models", "protect")
 
 
 def test_names_of_the_endpoints(opened: Any, portrait: Path, tmp_path: Path) -> None:
     """They are promised to programs: what is added or renamed here changes the README too."""
     page = client(opened, tmp_path)
     named = page.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert sorted(named) == ["/check", "/faces", "/impersonate", "/models", "/protect"]
+    assert sorted(named) == [f"/{name}" for name in ENDPOINTS]
     wanted = ["photo", "strength", "faces", "seed", "format"]
     assert [parameter["parameter_name"] for parameter in named["/protect"]["parameters"]] == wanted
     assert page.predict(api_name="/models")[0]["Model"] == "dlib"
@@ -120,13 +164,31 @@ def test_leaving_stops_the_work_within_one_step(tmp_path: Path) -> None:
             closed.set()
 
     visitors = Visitors(tmp_path, None, 1)
-    shown = page.Page(hosting.LOCAL, visitors).watch(visitors.of("ann"), endless(), str)
+    shown = page.Page(hosting.LOCAL, visitors, blocks=None).watch(visitors.of("ann"), endless(), str)
     assert "progressbar" in next(shown)
     shown.close()
     assert closed.wait(5)
     count = len(taken)
     time.sleep(0.1)
     assert len(taken) == count
+
+
+def test_the_page_hears_of_work_that_takes_its_time(tmp_path: Path) -> None:
+    """While a step lasts, what is shown is sent again and again, and the last preview stays."""
+    free = threading.Event()
+
+    def slow() -> Any:
+        yield Step("getting ready", 0, 1, preview=np.full((40, 40, 3), 200, np.uint8))
+        yield Step("protecting", 1, 3)
+        free.wait(60)
+
+    visitors = Visitors(tmp_path, None, 1)
+    shown = page.Page(hosting.LOCAL, visitors, blocks=None).watch(visitors.of("ann"), slow(), str)
+    for _ in range(3):
+        assert "data:image/jpeg" in next(shown)
+    assert page.EVERY <= 1
+    free.set()
+    assert not [html for html in shown if "data:image/jpeg" not in html]
 
 
 def test_progress_says_where_it_is() -> None:

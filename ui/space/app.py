@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from contextlib import closing
-from importlib.util import find_spec
 from pathlib import Path
 
 try:
@@ -13,7 +12,9 @@ except ImportError:  # an ordinary server
     spaces = None
 
 os.environ["VEIL_HOSTED"] = "1"
-if find_spec("veil") is None:  # a Space installs its requirements before the repository is there
+try:
+    import veil.ui  # noqa: F401
+except ImportError:  # a Space installs its requirements before the repository is there
     here = str(Path(__file__).resolve().parent)
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", here], check=True)
 
