@@ -1,4 +1,4 @@
-"""The page, opened for tests, with a quick stand-in for the engine."""
+"""Where several tests begin: an open page with a quick stand-in for the engine, and a finished benchmark."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from skimage.data import astronaut
+from typer.testing import CliRunner
 
 from veil.core.types import Face, Photo, Step, Work
 from veil.privacy import Protected
@@ -54,6 +56,31 @@ class StandIn:
             time.sleep(0.1)
             yield Step("protecting", done, steps, 1.0, photo.pixels[top:bottom, left:right])
 
+
+TOML = """
+title = "Four people"
+dataset = "people"
+judges = ["mobilefacenet", "mobileface"]
+pool = ["mobilefacenet", "mobileface"]
+disturbances = ["none", "jpeg-75", "blazeface"]
+
+[match]
+value = 34.0
+photos = 1
+
+[[methods]]
+name = "pgd"
+method = "pgd"
+settings = { steps = 2, views = 1 }
+knob = { setting = "epsilon", low = 0.01, high = 0.2 }
+
+[[methods]]
+name = "random-noise"
+method = "random-noise"
+attacks = false
+settings = { steps = 1 }
+knob = { setting = "epsilon", low = 0.01, high = 0.2 }
+"""
 
 SLOW = settings("strong").change
 assert SLOW != settings("balanced").change
@@ -118,3 +145,43 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> Generator[Opened]:
 
     monkeypatch.setattr(app, "SWEEP", 0.2)
     yield from open_page(hosted=True, keep=0.5)
+
+
+def people(folder: Path) -> None:
+    """The four people of insightface's group photo, twice: as they are, and mirrored and brighter."""
+    from veil.attacks.faces import find_faces
+
+    package = find_spec("insightface")
+    assert package
+    assert package.origin
+    group = np.asarray(Image.open(Path(package.origin).parent / "data" / "images" / "t1.jpg").convert("RGB"))
+    for number, face in enumerate(find_faces(group)[:4]):
+        left, top, right, bottom = np.clip(
+            face.box + 0.5 * face.side * np.array([-1, -1, 1, 1]), 0, group.shape[1::-1] * 2
+        ).astype(int)
+        photo = Image.fromarray(group[top:bottom, left:right]).resize((200, 200))
+        (folder / f"person-{number}").mkdir(parents=True)
+        photo.save(folder / f"person-{number}" / "a.png")
+        other = (255 * (np.asarray(photo)[:, ::-1] / 255) ** 0.8).astype(np.uint8)
+        Image.fromarray(other).save(folder / f"person-{number}" / "b.png")
+
+
+@pytest.fixture(scope="session")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a dataset, people/, and a benchmark of it, six.toml."""
+    folder = tmp_path_factory.mktemp("faces")
+    people(folder / "people")
+    (folder / "six.toml").write_text(TOML)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def done(faces: Path) -> Path:
+    """A finished run, by the command line."""
+    from veil.ui.cli import app
+
+    options = ["--faces", str(faces), "-o", str(faces / "run"), "--workers", "0"]
+    result = CliRunner().invoke(app, ["benchmark", str(faces / "six.toml"), *options])
+    assert result.exit_code == 0, result.output
+    assert "report.html" in result.stdout
+    return faces / "run"

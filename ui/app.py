@@ -24,6 +24,7 @@ TABS = {
     "Check": "page_check",
     "Album": "page_album",
     "Models": "page_models",
+    "Research": "page_research",
 }
 SWEEP = 60.0  # seconds between two looks for files whose time has come
 

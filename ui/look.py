@@ -84,6 +84,8 @@ def theme() -> Any:
         table_even_background_fill_dark="#1a2229",
         table_odd_background_fill="#f5f6f4",
         table_odd_background_fill_dark="#222d35",
+        input_background_fill="#f5f6f4",
+        input_background_fill_dark="#222d35",
         link_text_color=accent,
         link_text_color_dark="#7cc9cf",
         slider_color=accent,

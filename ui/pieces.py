@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -14,6 +15,7 @@ from ..weights.registry import cards
 from . import present
 from .jobs import Survival
 from .pictures import AMPLIFIED
+from .research import Findings
 
 PROMISE = (
     "<b>Nothing about your photo leaves this machine.</b> No account, no statistics, nothing fetched from "
@@ -212,6 +214,33 @@ def same_person(rows: Iterable[present.Likeness]) -> str:
         f"<tbody>{body}</tbody></table></div><p class='veil-note'>Above its limit, which 1 % of the pairs of "
         "strangers exceed, a recogniser sees one person. Two strangers may pass for one, and one person for "
         "two.</p></section>"
+    )
+
+
+def findings(found: Findings, archive: Path) -> str:
+    """Research: plots and tables of a benchmark, and the archive of both."""
+    plots = "".join(
+        f'<figure class="veil-plot"><figcaption>{escape(heading)}</figcaption><img alt="{escape(heading)}" '
+        f'src="data:image/png;base64,{b64encode(data).decode()}"></figure>'
+        for heading, data in found.plots
+    )
+    return (
+        f'<section><p class="veil-note" role="status">{escape(found.about)}</p>'
+        + downloads([("Download plots and tables (zip)", archive)])
+        + problem(*(VeilError(text) for text in found.warnings))
+        + f'<div class="veil-plots">{plots}</div>'
+        + "".join(_figures(*table) for table in found.tables)
+        + "</section>"
+    )
+
+
+def _figures(heading: str, words: str, rows: Sequence[Sequence[str]]) -> str:
+    heads = "".join(f"<th scope='col'>{escape(cell)}</th>" for cell in rows[0])
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows[1:])
+    return (
+        f"<h3>{escape(heading)}</h3><p class='veil-note'>{escape(words)}</p>"
+        f"<div class='veil-figures' tabindex='0' role='region' aria-label='{escape(heading)}'>"
+        f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
