@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from PIL import Image
 from skimage.data import astronaut
 from typer.testing import CliRunner
 
+from veil.core.registry import Registry
 from veil.core.types import Face, Photo, Step, Work
 from veil.privacy import Protected
 from veil.privacy.settings import STRENGTHS, Settings, settings
@@ -117,7 +120,9 @@ def open_page(**changes: Any) -> Generator[Opened]:
     engine = StandIn()
     base = hosting.HOSTED if changes.pop("hosted", False) else hosting.LOCAL
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(privacy, "METHODS", {"veil": engine})
+        patch.setitem(sys.modules, "stand_in", SimpleNamespace(engine=engine))
+        methods = privacy.METHODS | Registry("method", {"veil": "stand_in:engine"})
+        patch.setattr(privacy, "METHODS", methods)
         patch.setattr(jobs, "assess", partial(jobs.assess, recognizers=("dlib", "mobilefacenet")))
         patch.setenv("GRADIO_TEMP_DIR", "")  # so that it is put back afterwards
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "")

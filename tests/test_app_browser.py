@@ -24,7 +24,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync", "--disable-quic"]
 SHOTS = Path(__file__).parents[1] / "artefacts" / "page"
-PATIENCE = 60_000.0  # milliseconds
+PATIENCE = 30_000.0  # milliseconds
 expect.set_options(timeout=PATIENCE)
 
 pytestmark = [
@@ -259,7 +259,7 @@ def test_reading_a_benchmark(page: Page, done: Path, notes: Path, tmp_path: Path
     shoot(page, "research")
     page.locator("#veil-methods").get_by_label("random-noise").uncheck()
     page.locator("#veil-disturbances").get_by_label("blazeface").uncheck()
-    page.get_by_label("against the same photo").check()
+    page.locator("#veil-outcome").get_by_label("against the same photo").check()
     page.locator("#veil-research-start").click()
     expect(rates).to_have_count(2 * 3 * 2)
     archive = download(page, "Download plots and tables (zip)", tmp_path)
