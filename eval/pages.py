@@ -38,13 +38,14 @@ MARKDOWN = """\
 {% endfor %}
 
 {% endfor %}
-## To make it again
+{% if spec %}## To make it again
 
 `veil benchmark` with the file below; `manifest.json` holds all settings, versions and checksums.
 
 ```json
 {{ spec }}
 ```
+{% endif %}
 """
 PAGE = """\
 <!doctype html>
@@ -87,18 +88,23 @@ def write(folder: Path) -> list[Path]:
         replace(folder / f"{name}.csv", frame.round(4).to_csv(index=False).encode())
     content: dict[str, Any] = {
         "title": manifest["spec"]["title"],
-        "about": _about(rows, outcome, manifest["spec"]["rate"]),
-        "warnings": [*manifest["warnings"], *_failed(file)],
+        "about": about(rows, outcome, manifest["spec"]["rate"]),
+        "warnings": [*manifest["warnings"], *failed(file)],
         "tables": tables(found),
         "spec": json.dumps(manifest["spec"], indent=1),
         "manifest": json.dumps(manifest, indent=1),
     }
     pictures = [(heading, b64encode(data).decode()) for heading, data in _plots(folder, rows, found, outcome)]
     written = [folder / "report.md", folder / "report.html"]
-    plain, escaping = Environment(trim_blocks=True), Environment(autoescape=True)
-    replace(written[0], plain.from_string(MARKDOWN).render(content).encode())
+    replace(written[0], markdown(content).encode())
+    escaping = Environment(autoescape=True)
     replace(written[1], escaping.from_string(PAGE).render(content, pictures=pictures).encode())
     return written
+
+
+def markdown(content: dict[str, Any]) -> str:
+    """A report: its title, about, warnings and tables; and the spec of the benchmark where there is one."""
+    return Environment(trim_blocks=True).from_string(MARKDOWN).render(content)
 
 
 def frames(folder: Path, rows: Frame, outcome: str, spec: dict[str, Any]) -> dict[str, Frame]:
@@ -107,16 +113,22 @@ def frames(folder: Path, rows: Frame, outcome: str, spec: dict[str, Any]) -> dic
     sets = [name for name in spec["measures"] if name in SET_MEASURES]
     single = [name for name in spec["measures"] if name not in sets]
     metrics = [*METRICS, *single, "face_psnr", "face_ssim", "seconds"]
+    found = from_rows(rows, outcome, first, metrics) | {"identification": identification(folder, rows)}
+    if sets:
+        found["sets"] = over_sets(folder, rows, sets)
+    return {name: found[name] for name in WORDS if name in found and len(found[name])}
+
+
+def from_rows(rows: Frame, outcome: str, other: str, metrics: list[str]) -> dict[str, Frame]:
+    """The tables that the rows alone give, those that say something; methods are compared with `other`."""
     found = {
         "rates": summary.rates(rows, outcome),
         "same_photo": summary.rates(rows, "dodged_same") if outcome == "dodged" else summary.frame([], []),
-        "compared": summary.compared(rows, outcome, first),
+        "compared": summary.compared(rows, outcome, other),
         "quality": summary.qualities(rows, metrics),
-        "sets": over_sets(folder, rows, sets) if sets else summary.frame([], []),
-        "identification": identification(folder, rows),
         "groups": summary.groups(rows, outcome),
     }
-    found["compared"].insert(1, "with", first)
+    found["compared"].insert(1, "with", other)
     return {name: frame for name, frame in found.items() if len(frame)}
 
 
@@ -173,17 +185,18 @@ def _plain(value: object) -> str:
     return str(value)
 
 
-def _about(rows: Frame, outcome: str, rate: str) -> str:
-    share = {"far10": "10 %", "far1": "1 %", "far01": "0.1 %"}[rate]
+def about(rows: Frame, outcome: str, rate: str = "") -> str:
+    """What the tables count, in words; `rate` is that of false accepts, where it is known."""
+    limit = {"far10": "FAR 10 %", "far1": "FAR 1 %", "far01": "FAR 0.1 %"}.get(rate, "the benchmark")
     return (
         f"{rows['identity'].nunique()} people. A photo is protected where it is {summary.OUTCOMES[outcome]}, "
-        f"by a recogniser that the method did not use, at its threshold of FAR {share}. In brackets: 95 % "
+        f"by a recogniser that the method did not use, at its threshold of {limit}. In brackets: 95 % "
         "intervals from drawing people. Clean: the same rate without protection; rebuilt: through the prior, "
         "without an attack."
     )
 
 
-def _failed(file: Path) -> list[str]:
+def failed(file: Path) -> list[str]:
     """What was not scored, in words."""
     return [
         f"{row['method']}: {row['photos']} photos are not scored: {row['error']}"
@@ -191,19 +204,24 @@ def _failed(file: Path) -> list[str]:
     ]
 
 
-def _plots(folder: Path, rows: Frame, found: dict[str, Frame], outcome: str) -> list[tuple[str, bytes]]:
+def drawn(rows: Frame, found: dict[str, Frame], outcome: str) -> list[tuple[str, bytes]]:
+    """The plots that rows and their tables give, as PNG, each with its heading."""
     cosine = {"dodged": "probe", "dodged_same": "same", "impersonated": "aim"}[outcome]
-    drawn = [
+    pictures = [
         ("Protected, by recogniser", plots.bars(found["rates"])),
         ("Protection and quality", plots.curve(found["rates"], found["quality"])),
         ("Cosines", plots.histograms(rows, cosine)),
     ]
     if found["rates"]["disturbance"].nunique() > 1:
-        drawn.append(("Robustness: protected, %", plots.heat(found["rates"])))
+        pictures.append(("Robustness: protected, %", plots.heat(found["rates"])))
+    return pictures
+
+
+def _plots(folder: Path, rows: Frame, found: dict[str, Frame], outcome: str) -> list[tuple[str, bytes]]:
     some = rows.drop_duplicates(["identity", "method"])
     grid = [
         [stored(folder, row, PICTURE) for row in some[some["identity"] == person].to_dict("records")]
         for person in list(some["identity"].unique())[:FACES]
     ]
     names = ", ".join(some["method"].unique())
-    return [*drawn, (f"Before and after: {names}", plots.contacts(grid))]
+    return [*drawn(rows, found, outcome), (f"Before and after: {names}", plots.contacts(grid))]

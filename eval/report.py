@@ -106,7 +106,7 @@ def assess(
         raise NoFace("No face was found in the photo before.", "Only photos that show a face can be judged.")
 
     def judge(number: int, face: Face) -> FaceReport:
-        again = _same_place(face, found)
+        again = same_place(face, found)
         left, top, right, bottom = box = face.within(before.size)
         return FaceReport(
             number=number,
@@ -158,7 +158,7 @@ def _quality(before: Tensor, after: Tensor) -> dict[str, float]:
     return {name: round(float(METRICS[name](before, after)), 4) for name in METRICS}
 
 
-def _same_place(face: Face, others: Sequence[Face]) -> Face | None:
+def same_place(face: Face, others: Sequence[Face]) -> Face | None:
     """The face among `others` that lies where `face` does: its points within half a face, on average."""
 
     def distance(other: Face) -> float:

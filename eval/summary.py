@@ -8,7 +8,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
+import pyarrow as arrow
+from pyarrow import csv
 
+from ..core.errors import BadSettings
 from ..core.types import Array
 from .statistics import Interval, mean, rate
 
@@ -28,9 +31,45 @@ def frame(rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> Frame:
     return pd.DataFrame(rows, columns=pd.Index(columns))
 
 
+TEXTS = (
+    *("identity", "photo", "target", "gender", "race", "age"),
+    *("method", "left_out", "recognizer", "disturbance", "error"),
+)
+NUMBERS = ("threshold", "same", "probe", "aim", "psnr")
+
+
+def table(file: Path) -> Frame:
+    """All rows of a benchmark, those that could not be scored too; from Parquet, or from CSV.
+
+    Raises:
+        BadSettings: it is neither, or does not hold the rows of a benchmark.
+    """
+    try:
+        if file.suffix.lower() == ".csv":
+            kinds = {**dict.fromkeys(TEXTS, arrow.string()), **dict.fromkeys(NUMBERS, arrow.float64())}
+            rows: Frame = csv.read_csv(
+                file, convert_options=csv.ConvertOptions(column_types=kinds)
+            ).to_pandas()
+        else:
+            rows = pd.read_parquet(file)
+    except (arrow.ArrowException, OSError, ValueError) as error:
+        raise BadSettings(f"{file.name} cannot be read as Parquet or CSV.", HINT) from error
+    missing = [name for name in (*TEXTS, *NUMBERS, "seed", "found") if name not in rows]
+    if missing:
+        raise BadSettings(f"{file.name} has no column {missing[0]!r}.", HINT)
+    return rows
+
+
+HINT = "Choose the rows.parquet or rows.csv that `veil benchmark` wrote."
+
+
 def read(file: Path) -> Frame:
-    """The rows of a benchmark that can be scored, with what came out: `OUTCOMES`, as 1, 0 or nothing."""
-    rows: Frame = pd.read_parquet(file)
+    """The rows of a benchmark that can be scored, with what came out: `OUTCOMES`, as 1, 0 or nothing.
+
+    Raises:
+        BadSettings: as `table` does.
+    """
+    rows = table(file)
     rows = rows[rows["error"] == ""].copy()
     for outcome, cosine in (("dodged", "probe"), ("dodged_same", "same"), ("impersonated", "aim")):
         passed = rows[cosine] > rows["threshold"]
@@ -41,7 +80,7 @@ def read(file: Path) -> Frame:
 
 def failures(file: Path) -> Frame:
     """How many photos of each method could not be scored, and why."""
-    rows: Frame = pd.read_parquet(file)
+    rows = table(file)
     rows = rows[rows["error"] != ""]
     return rows.groupby(["method", "error"], as_index=False).agg(photos=("identity", "nunique"))
 

@@ -1,19 +1,24 @@
-"""The page, opened for tests, with a quick stand-in for the engine."""
+"""Where several tests begin: an open page with a quick stand-in for the engine, and a finished benchmark."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from skimage.data import astronaut
+from typer.testing import CliRunner
 
+from veil.core.registry import Registry
 from veil.core.types import Face, Photo, Step, Work
 from veil.privacy import Protected
 from veil.privacy.settings import STRENGTHS, Settings, settings
@@ -27,7 +32,7 @@ class StandIn:
     closed: int = 0
     running: int = 0
     most: int = 0
-    photos: list[Photo] = field(default_factory=list[Photo])
+    fails: str = ""
 
     def __call__(
         self, photo: Photo, faces: Sequence[Face], settings: Settings, target: tuple[Photo, Face] | None
@@ -35,6 +40,8 @@ class StandIn:
         self.begun, self.running = self.begun + 1, self.running + 1
         self.most = max(self.most, self.running)
         try:
+            if self.fails:
+                raise RuntimeError(self.fails)
             yield from self._paint(photo, faces, settings)
         finally:
             self.closed, self.running = self.closed + 1, self.running - 1
@@ -52,6 +59,31 @@ class StandIn:
             time.sleep(0.1)
             yield Step("protecting", done, steps, 1.0, photo.pixels[top:bottom, left:right])
 
+
+TOML = """
+title = "Four people"
+dataset = "people"
+judges = ["mobilefacenet", "mobileface"]
+pool = ["mobilefacenet", "mobileface"]
+disturbances = ["none", "jpeg-75", "blazeface"]
+
+[match]
+value = 34.0
+photos = 1
+
+[[methods]]
+name = "pgd"
+method = "pgd"
+settings = { steps = 2, views = 1 }
+knob = { setting = "epsilon", low = 0.01, high = 0.2 }
+
+[[methods]]
+name = "random-noise"
+method = "random-noise"
+attacks = false
+settings = { steps = 1 }
+knob = { setting = "epsilon", low = 0.01, high = 0.2 }
+"""
 
 SLOW = settings("strong").change
 assert SLOW != settings("balanced").change
@@ -88,7 +120,9 @@ def open_page(**changes: Any) -> Generator[Opened]:
     engine = StandIn()
     base = hosting.HOSTED if changes.pop("hosted", False) else hosting.LOCAL
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(privacy, "METHODS", {"veil": engine})
+        patch.setitem(sys.modules, "stand_in", SimpleNamespace(engine=engine))
+        methods = privacy.METHODS | Registry("method", {"veil": "stand_in:engine"})
+        patch.setattr(privacy, "METHODS", methods)
         patch.setattr(jobs, "assess", partial(jobs.assess, recognizers=("dlib", "mobilefacenet")))
         patch.setenv("GRADIO_TEMP_DIR", "")  # so that it is put back afterwards
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "")
@@ -107,3 +141,52 @@ def opened() -> Generator[Opened]:
 def hosted() -> Generator[Opened]:
     """The page as strangers meet it."""
     yield from open_page(hosted=True, line=3, longest=2000, heaviest=2_000_000)
+
+
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> Generator[Opened]:
+    """The page as strangers meet it, which keeps files only half a second."""
+    from veil.ui import app
+
+    monkeypatch.setattr(app, "SWEEP", 0.2)
+    yield from open_page(hosted=True, keep=0.5)
+
+
+def people(folder: Path) -> None:
+    """The four people of insightface's group photo, twice: as they are, and mirrored and brighter."""
+    from veil.attacks.faces import find_faces
+
+    package = find_spec("insightface")
+    assert package
+    assert package.origin
+    group = np.asarray(Image.open(Path(package.origin).parent / "data" / "images" / "t1.jpg").convert("RGB"))
+    for number, face in enumerate(find_faces(group)[:4]):
+        left, top, right, bottom = np.clip(
+            face.box + 0.5 * face.side * np.array([-1, -1, 1, 1]), 0, group.shape[1::-1] * 2
+        ).astype(int)
+        photo = Image.fromarray(group[top:bottom, left:right]).resize((200, 200))
+        (folder / f"person-{number}").mkdir(parents=True)
+        photo.save(folder / f"person-{number}" / "a.png")
+        other = (255 * (np.asarray(photo)[:, ::-1] / 255) ** 0.8).astype(np.uint8)
+        Image.fromarray(other).save(folder / f"person-{number}" / "b.png")
+
+
+@pytest.fixture(scope="session")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a dataset, people/, and a benchmark of it, six.toml."""
+    folder = tmp_path_factory.mktemp("faces")
+    people(folder / "people")
+    (folder / "six.toml").write_text(TOML)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def done(faces: Path) -> Path:
+    """A finished run, by the command line."""
+    from veil.ui.cli import app
+
+    options = ["--faces", str(faces), "-o", str(faces / "run"), "--workers", "0"]
+    result = CliRunner().invoke(app, ["benchmark", str(faces / "six.toml"), *options])
+    assert result.exit_code == 0, result.output
+    assert "report.html" in result.stdout
+    return faces / "run"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import threading
 import time
-from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,20 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 from skimage.data import astronaut
+from typer.testing import CliRunner
 
-from veil.core.errors import BadPhoto, BadSettings, VeilError
+from veil.attacks import RECOGNIZERS
+from veil.core.errors import BadSettings, VeilError
 from veil.core.types import Step
 from veil.ui import hosting, page, pieces, present
-from veil.ui.app import passwords
+from veil.ui.app import TABS, passwords
+from veil.ui.cli import app
+from veil.ui.hosting import HOSTED
 from veil.ui.jobs import Record
 from veil.ui.visitors import Visitors
+from veil.weights.registry import card
+
+ROOT = Path(__file__).parents[1]
 
 pytestmark = pytest.mark.filterwarnings(
     # websockets and starlette's own test aids, used by gradio, announce their next versions
@@ -31,36 +39,63 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-def until(holds: Callable[[], object], seconds: float = 20.0) -> None:
-    """Wait until something holds."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 def client(opened: Any, folder: Path) -> Client:
     return Client(opened.address, download_files=folder, verbose=False)
 
 
-def test_the_example_of_the_readme(opened: Any, portrait: Path, tmp_path: Path) -> None:
-    page = Client(opened.address, download_files=tmp_path, verbose=False)
-    picture, report = page.predict(handle_file(portrait), strength="balanced", api_name="/protect")
-    rows = page.predict(handle_file(portrait), handle_file(picture), api_name="/check")
-    assert Path(picture).name == "astronaut.veiled.png"
+def example() -> str:
+    """The program in the README's section on the page."""
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## The page\n")[2]
+    return section.partition("```python\n")[2].partition("```")[0]
+
+
+def test_the_example_of_the_readme(
+    opened: Any, portrait: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """It runs as it stands, but for the address and where the client puts what it downloads."""
+    shutil.copy(portrait, tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    program = example()
+    assert program.count("http://127.0.0.1:7860") == 1
+    names: dict[str, Any] = {}
+    elsewhere = f'Client("{opened.address}", download_files="{tmp_path}")'
+    exec(program.replace('Client("http://127.0.0.1:7860")', elsewhere), names)
+    picture, page = Path(names["picture"]), names["page"]
+    assert picture.name == "photo.veiled.png"
     assert not Image.open(picture).getexif()
-    assert b"private-author" not in Path(picture).read_bytes()
-    assert Record.model_validate(report).photo == "astronaut.jpg"
-    assert {row["recogniser"] for row in rows} >= {"dlib", "mobilefacenet"}
-    assert all(row["same"] == (row["similarity"] > row["limit"]) for row in rows)
+    assert b"private-author" not in picture.read_bytes()
+    record = Record.model_validate(names["report"])
+    assert record.photo == "photo.jpg"
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    said = [line for line in lines if line[-1] in ("True", "False")]
+    assert {line[0] for line in said} == {name for name in RECOGNIZERS if card(name).packaged}
+    for _, similarity, limit, same in said:
+        assert (float(similarity) > float(limit)) == (same == "True")
+    judged = [line for line in lines if line[-1] in ("yes", "related", "no")]
+    assert [line[0] for line in judged] == [match.recognizer for match in record.report.faces[0].matches]
     page.close()
+
+
+def test_the_readme_names_the_options_and_endpoints(opened: Any) -> None:
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## The page\n")[2]
+    section = section.partition("\n## ")[0]
+    known = CliRunner().invoke(app, ["ui", "--help"], env={"COLUMNS": "200"}).output
+    options = set(re.findall(r" (--[a-z-]+)", section))
+    assert options == set(re.findall(r"(--[a-z-]+)", known)) - {"--help"}
+    for name in (*TABS, *(f"`/{name}`" for name in ENDPOINTS)):
+        assert name in section
+    for figure in (HOSTED.line, HOSTED.longest, f"{(HOSTED.heaviest or 0) // 10**6} MB"):
+        assert str(figure) in section
+
+
+ENDPOINTS = ("check", "faces", "impersonate", "models", "protect")
 
 
 def test_names_of_the_endpoints(opened: Any, portrait: Path, tmp_path: Path) -> None:
     """They are promised to programs: what is added or renamed here changes the README too."""
     page = client(opened, tmp_path)
     named = page.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert sorted(named) == ["/check", "/faces", "/impersonate", "/models", "/protect"]
+    assert sorted(named) == [f"/{name}" for name in ENDPOINTS]
     wanted = ["photo", "strength", "faces", "seed", "format"]
     assert [parameter["parameter_name"] for parameter in named["/protect"]["parameters"]] == wanted
     assert page.predict(api_name="/models")[0]["Model"] == "dlib"
@@ -97,118 +132,10 @@ def test_errors_reach_programs_in_plain_words(opened: Any, portrait: Path, tmp_p
     page.close()
 
 
-def upload(opened: Any, path: Path, name: str) -> str:
-    """Upload a file as the page does; returns where it lies."""
-    response = httpx.post(
-        f"{opened.address}gradio_api/upload", files={"files": (name, path.read_bytes())}, timeout=30
-    )
-    response.raise_for_status()
-    return response.json()[0]
-
-
-def fetch(opened: Any, path: object) -> int:
-    return httpx.get(f"{opened.address}gradio_api/file={path}", timeout=30).status_code
-
-
-def test_no_listing_and_no_path_outside(hosted: Any, portrait: Path) -> None:
-    mine = upload(hosted, portrait, "me.jpg")
-    assert fetch(hosted, mine) == 200
-    outside = [Path(__file__), portrait, Path("/etc/hosts"), hosted.folder / ".." / portrait.name]
-    for path in [*outside, hosted.folder, Path(mine).parent, Path(mine).parent / "other.jpg"]:
-        assert fetch(hosted, path) == 403, path
-    for name in ("monitoring", "monitoring/summary", "gradio_api/runs", "gradio_api/deep_link"):
-        assert httpx.get(hosted.address + name).status_code != 200
-
-
 def test_the_browser_is_told_to_talk_to_nobody_else(opened: Any) -> None:
     response = httpx.get(opened.address)
     assert "default-src 'self'" in response.headers["content-security-policy"]
     assert response.headers["referrer-policy"] == "no-referrer"
-
-
-def test_a_file_cannot_be_used_from_elsewhere(hosted: Any, portrait: Path, tmp_path: Path) -> None:
-    """A program that names a path of the server, instead of uploading a photo, is refused."""
-    page = client(hosted, tmp_path)
-    stolen = {"path": str(portrait), "meta": {"_type": "gradio.FileData"}}
-    body = {"data": [stolen, stolen]}
-    joined = httpx.post(f"{hosted.address}gradio_api/call/check", json=body, timeout=30).json()
-    answer = httpx.get(f"{hosted.address}gradio_api/call/check/{joined['event_id']}", timeout=30).text
-    assert "event: error" in answer
-    assert "similarity" not in answer
-    page.close()
-
-
-def test_what_a_visitor_left_goes_at_disconnect(hosted: Any, portrait: Path, tmp_path: Path) -> None:
-    page = client(hosted, tmp_path)
-    picture, _ = page.predict(handle_file(portrait), api_name="/protect")
-    assert Path(picture).exists()
-    folder = hosted.page.visitors.of(page.session_hash).folder
-    files = [path for path in hosted.folder.rglob("*") if path.is_file()]
-    assert any(path.is_relative_to(folder) for path in files)
-    assert any(path.name == "astronaut.jpg" for path in files)
-    hosted.page.visitors.leave(page.session_hash)
-    assert not folder.exists()
-    left = {path.name for path in hosted.folder.rglob("*") if path.is_file()}
-    assert not left & {"astronaut.jpg", "astronaut.veiled.png", "astronaut.veiled.json"}
-    page.close()
-
-
-def function(page: Client) -> int:
-    """The number of the function behind `/protect`."""
-    return next(each["id"] for each in page.config["dependencies"] if each["api_name"] == "protect")
-
-
-def test_one_job_each_and_a_bounded_line(hosted: Any, portrait: Path, tmp_path: Path) -> None:
-    first = client(hosted, tmp_path)
-    running = first.submit(handle_file(portrait), strength="strong", api_name="/protect")
-    until(lambda: hosted.engine.running == 1)
-    join = {"fn_index": function(first), "data": [], "session_hash": first.session_hash}
-    again = httpx.post(f"{hosted.address}gradio_api/queue/join", json=join, timeout=30)
-    assert again.status_code == 400
-    assert "One job at a time" in again.text
-    others = [client(hosted, tmp_path) for _ in range(4)]
-    waiting = [other.submit(handle_file(portrait), api_name="/protect") for other in others[:3]]
-    until(lambda: {job.status().rank for job in waiting} == {0, 1, 2})
-    with pytest.raises(Exception, match="Queue is full"):
-        others[3].submit(handle_file(portrait), api_name="/protect").result(timeout=30)
-    hosted.page.visitors.stop(first.session_hash)
-    for job in waiting:
-        assert Path(job.result(timeout=60)[0]).exists()
-    assert hosted.engine.most == 1
-    assert hosted.engine.running == 0
-    with pytest.raises(AppError):
-        running.result(timeout=30)
-    for each in (first, *others):
-        each.close()
-
-
-@pytest.mark.parametrize(("size", "words"), [((2400, 100), "2400 x 100 pixels"), ((64, 64), "")])
-def test_photos_are_bounded_before_they_are_decoded(
-    tmp_path: Path, size: tuple[int, int], words: str
-) -> None:
-    path = tmp_path / "photo.png"
-    Image.new("RGB", size).save(path)
-    rules = hosting.Rules(longest=2000, heaviest=10_000)
-    if words:
-        with pytest.raises(BadPhoto, match=words):
-            rules.admit(path)
-    else:
-        rules.admit(path)
-    path.write_bytes(bytes(10_001))
-    with pytest.raises(BadPhoto, match="larger than"):
-        rules.admit(path)
-
-
-def test_rules_come_from_the_environment() -> None:
-    assert hosting.rules({}) == hosting.LOCAL
-    assert hosting.rules({"VEIL_HOSTED": "0"}) == hosting.LOCAL
-    chosen = hosting.rules({"VEIL_HOSTED": "1"}, 2, 1000)
-    assert chosen.hosted
-    assert (chosen.concurrency, chosen.longest) == (2, 1000)
-    assert chosen.keep is not None
-    assert chosen.keep + 60 < 600  # ten minutes, with the time between two sweeps
-    assert chosen.line
-    assert chosen.heaviest
 
 
 def test_passwords(tmp_path: Path) -> None:
@@ -221,38 +148,6 @@ def test_passwords(tmp_path: Path) -> None:
             passwords(file)
     with pytest.raises(BadSettings, match="cannot be read"):
         passwords(tmp_path / "nobody")
-
-
-def test_old_files_are_swept_and_waiting_visitors_keep_theirs(tmp_path: Path) -> None:
-    visitors = Visitors(tmp_path, 0.2, 1)
-    (tmp_path / "upload").mkdir()
-    upload, lost = tmp_path / "upload" / "a.jpg", tmp_path / "lost.jpg"
-    for path in (upload, lost):
-        path.write_bytes(b"x")
-    visitor = visitors.of("ann", [str(upload)])
-    result = visitor.place("result.png")
-    result.write_bytes(b"y")
-    time.sleep(0.3)
-    visitors.sweep(waiting={"ann"})
-    assert upload.exists()
-    assert result.exists()
-    assert not lost.exists()
-    time.sleep(0.3)
-    visitors.sweep()
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(visitors) == 0
-
-
-def test_a_photo_that_two_visitors_uploaded_stays_for_the_other(tmp_path: Path) -> None:
-    visitors, photo = Visitors(tmp_path, None, 1), tmp_path / "same.jpg"
-    photo.write_bytes(b"x")
-    for name in ("ann", "bob"):
-        visitors.of(name, [str(photo)])
-    assert visitors.of("ann").folder != visitors.of("bob").folder
-    visitors.leave("ann")
-    assert photo.exists()
-    visitors.leave("bob")
-    assert not photo.exists()
 
 
 def test_leaving_stops_the_work_within_one_step(tmp_path: Path) -> None:
@@ -269,13 +164,31 @@ def test_leaving_stops_the_work_within_one_step(tmp_path: Path) -> None:
             closed.set()
 
     visitors = Visitors(tmp_path, None, 1)
-    shown = page.Page(hosting.LOCAL, visitors).watch(visitors.of("ann"), endless(), str)
+    shown = page.Page(hosting.LOCAL, visitors, blocks=None).watch(visitors.of("ann"), endless(), str)
     assert "progressbar" in next(shown)
     shown.close()
     assert closed.wait(5)
     count = len(taken)
     time.sleep(0.1)
     assert len(taken) == count
+
+
+def test_the_page_hears_of_work_that_takes_its_time(tmp_path: Path) -> None:
+    """While a step lasts, what is shown is sent again and again, and the last preview stays."""
+    free = threading.Event()
+
+    def slow() -> Any:
+        yield Step("getting ready", 0, 1, preview=np.full((40, 40, 3), 200, np.uint8))
+        yield Step("protecting", 1, 3)
+        free.wait(60)
+
+    visitors = Visitors(tmp_path, None, 1)
+    shown = page.Page(hosting.LOCAL, visitors, blocks=None).watch(visitors.of("ann"), slow(), str)
+    for _ in range(3):
+        assert "data:image/jpeg" in next(shown)
+    assert page.EVERY <= 1
+    free.set()
+    assert not [html for html in shown if "data:image/jpeg" not in html]
 
 
 def test_progress_says_where_it_is() -> None:
@@ -293,20 +206,6 @@ def test_what_comes_from_outside_is_escaped() -> None:
     html += pieces.downloads([(evil, Path("/tmp") / "x" / "<b>.jpg")])
     assert "<script" not in html
     assert "<b>.jpg" not in html
-
-
-def test_unforeseen_errors_are_logged_without_names(caplog: pytest.LogCaptureFixture) -> None:
-    def fail() -> None:
-        raise RuntimeError("holiday-with-ann.jpg")
-
-    with pytest.raises(RuntimeError) as caught:
-        fail()
-    told = page.known(caught.value)
-    assert "went wrong" in told.message
-    assert "RuntimeError at test_app.py" in caplog.text
-    assert "ann" not in caplog.text
-    secret = page.known(BadPhoto("/tmp/veil-page-x/0123/me.jpg is empty (zero bytes).", "Copy /a/b/c.jpg"))
-    assert secret.message == "me.jpg is empty (zero bytes)."
 
 
 def test_honest_judges_come_first() -> None:

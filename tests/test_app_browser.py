@@ -18,11 +18,13 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from skimage.data import astronaut
 
+from veil.ui.app import TABS
+
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync", "--disable-quic"]
 SHOTS = Path(__file__).parents[1] / "artefacts" / "page"
-PATIENCE = 60_000.0  # milliseconds
+PATIENCE = 30_000.0  # milliseconds
 expect.set_options(timeout=PATIENCE)
 
 pytestmark = [
@@ -107,7 +109,7 @@ def test_protecting_a_portrait(page: Page, portrait: Path, tmp_path: Path) -> No
     expect(rows.first).to_contain_text("mobilefacenet")
     expect(rows.first).to_contain_text("honest judge")
     expect(rows.first).to_contain_text(re.compile(r"similarity 1\.00 → -?0\.\d\d, limit 0\.35"))
-    expect(verdict.locator("thead")).to_contain_text("after JPEG 75")
+    expect(verdict.locator("thead")).to_contain_text("saved as JPEG 75")
     expect(verdict).to_contain_text("PSNR")
     expect(page.get_by_text("What this does not promise")).to_be_visible()
     shoot(page, "result")
@@ -117,8 +119,13 @@ def test_protecting_a_portrait(page: Page, portrait: Path, tmp_path: Path) -> No
     for _ in range(20):
         page.keyboard.press("ArrowLeft")
     assert page.locator(".veil-pair").evaluate("pair => pair.style.getPropertyValue('--at')") == "40%"
-    size = page.locator(".veil-after").evaluate("image => [image.naturalWidth, image.naturalHeight]")
+    size = page.locator(".veil-after img").evaluate("image => [image.naturalWidth, image.naturalHeight]")
     assert size == [512, 512]
+    page.get_by_label("Close up").check()
+    zoomed = "pair => pair.querySelector('img').offsetWidth > 2 * pair.offsetWidth"
+    expect(page.locator(".veil-pair")).to_have_css("aspect-ratio", re.compile(r"^0\.\d+"))
+    assert page.locator(".veil-pair").evaluate(zoomed)
+    shoot(page, "close-up")
     page.get_by_label("The change, amplified").check()
     expect(page.get_by_text("Plain grey has not changed")).to_be_visible()
     shoot(page, "change")
@@ -239,18 +246,48 @@ def test_an_album_goes_on_after_a_stop(page: Page, opened: Any, portrait: Path, 
     assert opened.engine.begun == begun + 2
 
 
+def test_reading_a_benchmark(page: Page, done: Path, notes: Path, tmp_path: Path) -> None:
+    page.get_by_role("tab", name="Research").click()
+    drop(page, "#veil-rows", notes)
+    expect(page.get_by_role("alert").last).to_contain_text("notes.jpg cannot be read as Parquet or CSV.")
+    expect(page.locator("#veil-research-start")).to_be_hidden()
+    page.get_by_label("Or the folder of a run on this machine").fill(str(done))
+    page.keyboard.press("Enter")
+    rates = page.get_by_role("region", name="Protected", exact=True).locator("tbody tr")
+    expect(rates).to_have_count(3 * 3 * 3)  # methods, recognisers and all, disturbances and none
+    expect(page.locator(".veil-plot")).to_have_count(4)
+    shoot(page, "research")
+    page.locator("#veil-methods").get_by_label("random-noise").uncheck()
+    page.locator("#veil-disturbances").get_by_label("blazeface").uncheck()
+    page.locator("#veil-outcome").get_by_label("against the same photo").check()
+    page.locator("#veil-research-start").click()
+    expect(rates).to_have_count(2 * 3 * 2)
+    archive = download(page, "Download plots and tables (zip)", tmp_path)
+    with zipfile.ZipFile(archive) as zipped:
+        assert "random-noise" not in zipped.read("rates.csv").decode()
+        assert "against the same photo" in zipped.read("report.md").decode()
+    for box in page.locator("#veil-methods input").all():
+        box.uncheck()
+    page.locator("#veil-research-start").click()
+    expect(page.get_by_text("Nothing is left to show.")).to_be_visible()
+
+
 @pytest.mark.parametrize(
     "page", [{"viewport": {"width": 360, "height": 740}, "has_touch": True}], indirect=True
 )
-def test_phone_width(page: Page, group: Path) -> None:
+def test_phone_width(page: Page, group: Path, done: Path) -> None:
     drop(page, "#veil-photos", group)
     expect(page.locator(".veil-face").nth(5)).to_be_visible()
     page.locator("[data-face='7']").tap()
     page.get_by_role("button", name="Protect", exact=True).tap()
     expect(page.locator(".veil-verdict")).to_be_visible()
     shoot(page, "phone")
-    for tab in ("Protect", "Check", "Album", "Models"):
+    for tab in TABS:
         page.get_by_role("tab", name=tab).tap()
+        if tab == "Research":
+            drop(page, "#veil-rows", done / "rows.csv")
+            expect(page.locator(".veil-plot").last).to_be_visible()
+            shoot(page, "phone-research")
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= 360, (tab, page.evaluate(WIDE))
 
@@ -297,7 +334,7 @@ def test_keyboard_only(page: Page, portrait: Path) -> None:
 @pytest.mark.parametrize(
     "page", [{"color_scheme": "light"}, {"color_scheme": "dark"}], indirect=True, ids=str
 )
-def test_accessible(page: Page, portrait: Path, request: pytest.FixtureRequest) -> None:
+def test_accessible(page: Page, portrait: Path, done: Path, request: pytest.FixtureRequest) -> None:
     """axe-core has no serious finding, on any tab, before and after a run, in light and in dark."""
     scheme = "dark" if "dark" in request.node.name else "light"
     found = dict[str, list[str]]()
@@ -322,9 +359,13 @@ def test_accessible(page: Page, portrait: Path, request: pytest.FixtureRequest) 
     expect(page.locator(".veil-verdict")).to_be_visible()
     look("result")
     shoot(page, f"result-{scheme}")
-    for tab in ("Check", "Album", "Models"):
+    for tab in list(TABS)[1:]:
         page.get_by_role("tab", name=tab).click()
         look(tab)
+        if tab == "Research":
+            drop(page, "#veil-rows", done / "rows.parquet")
+            expect(page.locator(".veil-plot").last).to_be_visible()
+            look("findings")
         shoot(page, f"{tab.lower()}-{scheme}")
     assert {name: problems for name, problems in found.items() if problems} == {}
 
@@ -343,8 +384,38 @@ def test_a_visitor_in_line_is_told_the_place(
             expect(each.locator(".veil-progress img")).to_be_visible()
     expect(pages[1].locator("#veil-panel")).to_contain_text("queue: 1/1")
     shoot(pages[1], "line")
+    pages[1].locator("#veil-stop").click()
+    expect(pages[1].locator("#veil-panel")).to_contain_text("You left the line.")
+    expect(pages[1].locator("#veil-start")).to_be_enabled()
+    assert opened.page.waiting() == set()
+    assert opened.engine.running == 1
+    pages[1].locator("#veil-start").click()
+    expect(pages[1].locator("#veil-panel")).to_contain_text("queue: 1/1")
     page.locator("#veil-stop").click()
     expect(pages[1].locator(".veil-progress img")).to_be_visible()
     pages[1].locator("#veil-stop").click()
     expect(pages[1].get_by_text("Stopped.")).to_be_visible()
     pages[1].context.close()
+
+
+def test_an_album_in_line_can_leave_it(page: Page, browser: Browser, opened: Any, portrait: Path) -> None:
+    drop(page, "#veil-photos", portrait)
+    expect(page.locator(".veil-face")).to_have_count(1)
+    page.get_by_label("Strong:").first.check()
+    page.locator("#veil-start").click()
+    expect(page.locator(".veil-progress img")).to_be_visible()
+    other = browser.new_context().new_page()
+    other.goto(opened.address)
+    other.get_by_role("tab", name="Album").click()
+    drop(other, "#veil-album", portrait)
+    expect(other.locator("#veil-album")).to_contain_text("astronaut")
+    other.locator("#veil-album-start").click()
+    expect(other.get_by_text("It begins as soon as it is your turn").last).to_be_visible()
+    other.locator("#veil-album-stop").click()
+    expect(other.get_by_text("You left the line.")).to_be_visible()
+    expect(other.locator("#veil-album-start")).to_be_enabled()
+    page.locator("#veil-stop").click()
+    expect(page.get_by_text("Stopped.")).to_be_visible()
+    other.locator("#veil-album-start").click()
+    expect(other.get_by_text("1 of 1 photos are protected.")).to_be_visible()
+    other.context.close()

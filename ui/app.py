@@ -24,6 +24,7 @@ TABS = {
     "Check": "page_check",
     "Album": "page_album",
     "Models": "page_models",
+    "Research": "page_research",
 }
 SWEEP = 60.0  # seconds between two looks for files whose time has come
 
@@ -37,9 +38,8 @@ def build(rules: Rules = LOCAL) -> gr.Blocks:
     from .page import Page
     from .visitors import Visitors
 
-    page = Page(rules, Visitors(Path(get_upload_folder()), rules.keep, rules.concurrency))
-    ages = (int(SWEEP), int(rules.keep)) if rules.keep else None
-    with gr.Blocks(title="veil", analytics_enabled=False, delete_cache=ages) as blocks:
+    with gr.Blocks(title="veil", analytics_enabled=False) as blocks:
+        page = Page(rules, Visitors(Path(get_upload_folder()), rules.keep, rules.concurrency), blocks)
         gr.HTML(pieces.header(rules.hosted))
         for name, module in TABS.items():
             with gr.Tab(name):
@@ -48,26 +48,11 @@ def build(rules: Rules = LOCAL) -> gr.Blocks:
         endpoints.fill(page)
         blocks.unload(endpoints.leaving(page))
     blocks.queue(max_size=rules.line, api_open=False)
-    queue = _calm(blocks)
-    hosting.one_job_each(queue)
+    # It looks for work 20 times a second, not a thousand: an idle page costs nothing.
+    page.queue.sleep_when_free, page.queue.progress_update_sleep_when_free = 0.05, 0.25
+    hosting.one_job_each(page.queue)
     blocks.veil = page  # pyright: ignore[reportAttributeAccessIssue]  (for `serve` and the tests)
     return blocks
-
-
-def _calm(blocks: gr.Blocks) -> Any:
-    """The queue, made to look for work 20 times a second, not a thousand: an idle page costs nothing."""
-    queue: Any = blocks._queue  # pyright: ignore[reportPrivateUsage]
-    queue.sleep_when_free, queue.progress_update_sleep_when_free = 0.05, 0.25
-    return queue
-
-
-def waiting(queue: Any) -> set[str]:
-    """The sessions that wait in line."""
-    return {
-        event.session_hash
-        for line in tuple(queue.event_queue_per_concurrency_id.values())
-        for event in line.queue
-    }
 
 
 @contextmanager
@@ -85,7 +70,7 @@ def opened(
 
     blocks = build(rules)
     page: Any = blocks.veil  # pyright: ignore[reportAttributeAccessIssue]
-    closed = page.visitors.watch(SWEEP, lambda: waiting(_calm(blocks)))
+    closed = page.visitors.watch(SWEEP, page.waiting)
     try:
         _, address, _ = blocks.launch(
             server_name=host,

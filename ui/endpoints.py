@@ -52,6 +52,8 @@ def fill(page: Page) -> None:
         request: gr.Request,
     ) -> tuple[str, Any]:
         visitor = page.visitors.of(request.session_hash, filter(None, (photo, target)))
+        if target:
+            page.rules.admit(target)
         asked = wish(strength, "impersonate" if target else "dodge", target, seed, format=format)
         arrival = arrive(page, visitor, photo)
         work = protect(arrival.path, _numbers(faces) or arrival.picked, asked, visitor, thorough=False)

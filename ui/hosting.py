@@ -19,6 +19,7 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Application: TypeAlias = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 LOG = logging.getLogger("veil.page")
+ENGINE = "engine"  # the concurrency group of everything that protects
 
 # The browser itself is told to talk to nobody but this server. Gradio builds its templates from strings,
 # which needs 'unsafe-eval'.
@@ -114,17 +115,30 @@ def one_job_each(queue: Any) -> None:
     async def checked(*, body: Any, request: Any, username: str | None) -> Any:
         wanted = queue.blocks.fns[body.fn_index] if body.fn_index in queue.blocks.fns else None
         if wanted and wanted.concurrency_id == ENGINE:
-            for waiting in queue.event_queue_per_concurrency_id.values():
-                running = [event for job in queue.active_jobs if job for event in job]
-                for event in (*waiting.queue, *running):
-                    if event.session_hash == body.session_hash and event.concurrency_id == ENGINE:
-                        return False, "One job at a time: wait for the first, or stop it.", "error"
+            running = [event for job in queue.active_jobs if job for event in job]
+            for event in (*waiting(queue), *running):
+                if event.session_hash == body.session_hash and event.concurrency_id == ENGINE:
+                    return False, "One job at a time: wait for the first, or stop it.", "error"
         return await push(body=body, request=request, username=username)
 
     queue.push = checked
 
 
-ENGINE = "engine"  # the concurrency group of everything that protects
+async def leave_line(queue: Any, session: str | None) -> bool:
+    """Take a visitor's job out of the line; the page is told that it has ended. Whether there was one."""
+    from gradio.server_messages import ProcessCompletedMessage
+
+    for event in waiting(queue):
+        if event.session_hash == session and event.concurrency_id == ENGINE:
+            await queue.remove_from_queue(event._id)
+            queue.send_message(event, ProcessCompletedMessage(output={"data": []}, success=True))
+            return True
+    return False
+
+
+def waiting(queue: Any) -> list[Any]:
+    """The jobs that wait in line."""
+    return [event for line in tuple(queue.event_queue_per_concurrency_id.values()) for event in line.queue]
 
 
 def log_error(error: BaseException) -> None:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeAlias
 
+import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from ..attacks import RECOGNIZERS, independent, packaged
 from ..attacks.faces import SMALLEST, find_faces, largest_face
 from ..core.errors import BadPhoto, BadSettings, NoFace
 from ..core.images import beside, check_writable, open_photo, save_photo, to_tensor
-from ..core.types import Face, Photo, Step, Work
+from ..core.types import Face, Photo, Pixels, Step, Work
 from ..eval.calibration import Calibration
 from ..eval.disturbances import DISTURBANCES
-from ..eval.report import Report, assess
+from ..eval.report import Report, assess, same_place
 from ..eval.verification import embedding
 from ..privacy import protect
 from ..privacy.priors import PRIORS, placed
@@ -28,10 +30,13 @@ from .present import LIMITS, Likeness
 
 LEFT_OUT = "mobilefacenet"  # a strong recogniser that stays an honest judge unless another is named
 ENDURED = {
-    "after JPEG 75": "jpeg-75",
-    "after shrinking to 50 %": "resize-50",
+    "saved as JPEG 75": "jpeg-75",
+    "shrunk to half": "resize-50",
 }  # what the page tries on results
 SUFFIXES = {"JPEG": ".jpg", "WEBP": ".webp"}
+Survival: TypeAlias = dict[
+    str, dict[tuple[int, str], Likeness]
+]  # what happened -> (face, recogniser) -> says
 
 
 class Record(BaseModel):
@@ -173,10 +178,11 @@ def run(
 ) -> Work[tuple[Photo, Report]]:
     """Protect a photo and write picture and record, which appear together or not at all.
 
-    Yields a step for each of the protection's and returns the photo as it was and the report, which judges
-    the written file, opened again.
+    Yields a first step that shows the face, then one for each of the protection's. Returns the photo as it
+    was and the report, which judges the written file, opened again.
     """
     photo = open_photo(job.source)
+    yield Step("getting ready", 0, 1, preview=_close_up(photo, job.faces))
     protected = yield from protect(photo, list(job.faces.values()), settings, target)
     yield Step("judging", 0, 1)
     with beside(job.picture, job.record) as (picture, record):
@@ -193,16 +199,37 @@ def run(
     return photo, report
 
 
-def endure(
-    photo: Photo, after: Photo, settings: Settings, numbers: Collection[int]
-) -> Work[dict[str, Report]]:
-    """Judge a protected photo again after what is likely to happen to it: `ENDURED`."""
-    reports: dict[str, Report] = {}
+def _close_up(photo: Photo, faces: Mapping[int, Face]) -> Pixels:
+    """The first face and some of what is around it, as it is before the work."""
+    face = next(iter(faces.values()))
+    margin = 0.4 * face.side * np.array([-1, -1, 1, 1])
+    left, top, right, bottom = Face(face.box + margin, face.points).within(photo.size)
+    return photo.pixels[top:bottom, left:right]
+
+
+def endure(photo: Photo, after: Photo, faces: Mapping[int, Face], report: Report) -> Work[Survival]:
+    """Ask the report's recognisers again after what is likely to happen to a protected photo: `ENDURED`.
+
+    Faces are found afresh in what became of it, but the photo before is looked at only once.
+    """
+    limits = {match.recognizer: match.threshold for match in report.faces[0].matches}
+    image = to_tensor(photo.pixels)
+    known = {
+        (number, name): embedding(name, image, face) for number, face in faces.items() for name in limits
+    }
+    survival: Survival = {}
     for done, (title, name) in enumerate(ENDURED.items()):
         yield Step("checking what survives", done, len(ENDURED))
-        worn = after.with_pixels(DISTURBANCES[name](after.pixels))
-        reports[title] = assess(photo, worn, seen=frozenset(settings.surrogates), numbers=numbers)
-    return reports
+        pixels = DISTURBANCES[name](after.pixels)
+        image, found = to_tensor(pixels), find_faces(pixels)
+        places = {number: same_place(face, found) or face for number, face in faces.items()}
+        survival[title] = {
+            (number, judge): Likeness(
+                judge, round(float(before @ embedding(judge, image, places[number])), 4), limits[judge]
+            )
+            for (number, judge), before in known.items()
+        }
+    return survival
 
 
 def same_person(one: tuple[Photo, Face], other: tuple[Photo, Face]) -> list[Likeness]:

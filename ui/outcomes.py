@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from ..core.errors import BadSettings
 from ..core.images import open_photo
-from ..core.types import Photo, Work
+from ..core.types import Face, Photo, Work
 from ..eval.report import Report
 from ..privacy.settings import Goal, Settings, settings
 from . import jobs
@@ -36,7 +37,20 @@ class Outcome:
     record: Path
     change: Path
     report: Report
-    survives: dict[str, Report]
+    survives: jobs.Survival
+
+    @property
+    def whole(self) -> tuple[int, int, int, int]:
+        """All of the photo, as (left, top, right, bottom)."""
+        return 0, 0, *self.report.size
+
+    @property
+    def close_up(self) -> tuple[int, int, int, int]:
+        """The part of the photo that holds the faces and some of what is around them."""
+        boxes = np.array([face.box for face in self.report.faces], float)
+        box = np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
+        margin = 0.4 * (boxes[:, 2:] - boxes[:, :2]).max()
+        return Face(box + margin * np.array([-1, -1, 1, 1]), np.zeros((5, 2))).within(self.report.size)
 
 
 def wish(
@@ -79,9 +93,9 @@ def protect(
     job = jobs.prepare(source, folder, wish.format, numbers, False, set())
     aim = jobs.place(wish.target)
     photo, report = yield from jobs.run(job, wish.settings, aim)
-    after, survives = open_photo(job.picture), dict[str, Report]()
+    after, survives = open_photo(job.picture), jobs.Survival()
     if thorough:
-        survives = yield from jobs.endure(photo, after, wish.settings, job.faces.keys())
+        survives = yield from jobs.endure(photo, after, job.faces, report)
     before = _plain_copy(photo, visitor)
     change = visitor.place("change.png")
     Image.fromarray(amplified(photo.pixels, after.pixels)).save(change)
@@ -90,6 +104,6 @@ def protect(
 
 def _plain_copy(photo: Photo, visitor: Visitor) -> Path:
     """The photo as it was, upright and in a format that every browser shows."""
-    path = visitor.place("before.webp")
-    Image.fromarray(photo.pixels).save(path, "WEBP", quality=95, method=2)
+    path = visitor.place("before.jpg")
+    Image.fromarray(photo.pixels).save(path, "JPEG", quality=95, subsampling=0)
     return path

@@ -7,14 +7,17 @@ import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..core.errors import VeilError
 from ..core.types import Step, Work
-from . import pieces
+from . import hosting, pieces
 from .hosting import Rules, log_error
 from .pictures import embedded
 from .visitors import Follower, Visitor, Visitors
+
+if TYPE_CHECKING:
+    import gradio as gr
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -26,6 +29,7 @@ UNEXPECTED = VeilError(
 )
 # Where each stage begins and ends, as shares of the work on one face, and how it is called on the page.
 STAGES = {
+    "getting ready": (0.0, 0.0, "Getting ready"),
     "learning embeddings": (0.0, 0.15, "Getting to know the face"),
     "protecting": (0.15, 0.85, "Changing what machines look at"),
     "judging": (0.85, 0.92, "Asking the recognisers"),
@@ -39,6 +43,23 @@ class Page:
 
     rules: Rules
     visitors: Visitors
+    blocks: gr.Blocks
+
+    @property
+    def queue(self) -> Any:
+        """The line in which jobs wait."""
+        return self.blocks._queue  # pyright: ignore[reportPrivateUsage]
+
+    def waiting(self) -> set[str]:
+        """The sessions that wait in line."""
+        return {event.session_hash for event in hosting.waiting(self.queue)}
+
+    async def stop(self, session: str | None) -> str:
+        """Take a visitor's job out of the line, or stop it within one step; returns what to say."""
+        if await hosting.leave_line(self.queue, session):
+            return pieces.note("You left the line.")
+        self.visitors.stop(session)
+        return pieces.note("Stopping: the step that is being taken comes to its end.")
 
     def watch(
         self, visitor: Visitor, work: Work[T], show: Callable[[str], U], prefix: str = ""

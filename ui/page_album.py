@@ -17,7 +17,7 @@ from .arrivals import arrive
 from .hosting import ENGINE
 from .outcomes import Wish, protect, wish
 from .page import Page, known
-from .page_protect import strengths
+from .page_protect import AT_ONCE, ready, strengths
 from .present import headline
 from .visitors import Stopped, Visitor
 
@@ -66,6 +66,12 @@ def tab(page: Page) -> None:
     panel, download = gr.HTML(elem_classes="veil-hollow"), gr.HTML(elem_classes="veil-hollow")
     table = gr.HTML(elem_id="veil-album-rows", elem_classes="veil-hollow")
 
+    def begin() -> Update:
+        return {
+            panel: pieces.progress("Getting ready", None, "It begins as soon as it is your turn"),
+            **{start: gr.Button(interactive=False), stop: gr.Button(interactive=True), download: ""},
+        }
+
     def run(held: Album, paths: list[str] | None, strength: str, request: gr.Request) -> Iterator[Update]:
         visitor = page.visitors.of(request.session_hash, paths or ())
         try:
@@ -73,7 +79,6 @@ def tab(page: Page) -> None:
         except Exception as error:
             yield {panel: pieces.problem(known(error))}
             return
-        yield {start: gr.Button(interactive=False), stop: gr.Button(interactive=True), download: ""}
         for number, path in enumerate(paths or (), 1):
             if held.rows[path][0] == "done":
                 continue
@@ -94,32 +99,32 @@ def tab(page: Page) -> None:
         for path, (kind, name, _) in held.rows.items():
             if kind == "running":
                 held.rows[path] = ("waiting", name, "not done yet")
-        files = [(f"Download the zip ({held.count} photos)", held.zip)] if held.zip and held.count else []
+        count = f"{held.count} photo{'s' * (held.count > 1)}"
+        files = [(f"Download the zip ({count})", held.zip)] if held.zip and held.count else []
         missing = sum(kind == "waiting" for kind, _, _ in held.rows.values())
         return {
             album: held,
             panel: pieces.note(f"{held.count} of {len(held.rows)} photos are protected."),
             table: pieces.outcomes([*held.rows.values()]),
-            start: gr.Button("Continue" if missing else "Protect the album", interactive=True),
-            stop: gr.Button(interactive=False),
+            start: gr.Button("Continue" if missing else "Protect the album"),
             download: pieces.downloads(files) if files else "",
         }
 
-    def stopped(request: gr.Request) -> None:
-        """The run ends by itself within a step, and only then offers to continue: no run is cut after it."""
-        page.visitors.stop(request.session_hash)
+    async def stopped(request: gr.Request) -> str:
+        return await page.stop(request.session_hash)
 
-    results = [album, panel, table, start, stop, download]
-    start.click(
+    started = start.click(begin, None, [panel, start, stop, download], **AT_ONCE)
+    running = started.then(
         run,
         [album, photos, strength],
-        results,
+        [album, panel, table, start, download],
         concurrency_id=ENGINE,
         concurrency_limit=page.rules.concurrency,
         show_progress_on=panel,
         api_visibility="private",
     )
-    stop.click(stopped, queue=False, api_visibility="private")
+    stop.click(stopped, None, panel, **AT_ONCE)
+    ready(running, start, stop)
 
 
 def _continued(page: Page, held: Album, visitor: Visitor, paths: list[str], strength: str) -> Album:

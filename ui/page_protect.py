@@ -21,6 +21,8 @@ from .visitors import Stopped
 
 Update = dict[Any, Any]
 QUIET: dict[str, Any] = {"concurrency_id": "light", "api_visibility": "private", "show_progress": "minimal"}
+AT_ONCE: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+VIEWS = ["Before and after", "Close up", "The change, amplified"]
 SCROLL = "() => document.querySelector('#veil-panel').scrollIntoView({block: 'nearest', behavior: 'smooth'})"
 
 
@@ -74,10 +76,20 @@ def _asks_for_target(goal: str) -> gr.File:
     return gr.File(visible=goal == "impersonate")
 
 
+def ready(running: Any, start: gr.Button, stop: gr.Button) -> None:
+    """Let the next job be started when one has ended, failed, or left the line."""
+
+    def again() -> tuple[gr.Button, gr.Button]:
+        return gr.Button(interactive=True), gr.Button(interactive=False)
+
+    for end in (running.then, running.failure):
+        end(again, None, [start, stop], **AT_ONCE)
+
+
 def strengths() -> gr.Radio:
-    """The choice of strength, each with its sentence."""
+    """The choice of a strength, each with its sentence."""
     choices = [(f"{name.capitalize()}: {text}", name) for name, text in DESCRIPTIONS.items()]
-    return gr.Radio(choices, value="balanced", label="How much may change", elem_id="veil-strength")
+    return gr.Radio(choices, value="balanced", label="How much may change", elem_classes="veil-strength")
 
 
 def tab(page: Page) -> None:
@@ -109,8 +121,8 @@ def tab(page: Page) -> None:
             )
             done = gr.Radio(label="Photo", visible=False)
             view = gr.Radio(
-                ["Before and after", "The change, amplified"],
-                value="Before and after",
+                VIEWS,
+                value=VIEWS[0],
                 label="Show",
                 visible=False,
                 elem_id="veil-view",
@@ -156,29 +168,39 @@ def tab(page: Page) -> None:
         if not held.outcomes:
             return {compare: "", verdict: ""}
         outcome = held.outcomes[number or 0]
-        change = outcome.change if view.startswith("The change") else None
+        if view == VIEWS[2]:
+            seen = pieces.change(outcome.change)
+        else:
+            part = outcome.close_up if view == VIEWS[1] else outcome.whole
+            seen = pieces.compare(outcome.before, outcome.after, outcome.report.size, part)
         files = (("Download the photo", outcome.after), ("Download the report", outcome.record))
         return {
-            compare: pieces.compare(outcome.before, outcome.after, change) + pieces.downloads(files),
+            compare: seen + pieces.downloads(files),
             verdict: pieces.verdict(outcome.report, outcome.survives),
+        }
+
+    def begin() -> Update:
+        return {
+            panel: pieces.progress("Getting ready", None, "It begins as soon as it is your turn"),
+            **{start: gr.Button(interactive=False), stop: gr.Button(interactive=True)},
+            **{done: gr.Radio(visible=False), view: gr.Radio(visible=False), compare: "", verdict: ""},
         }
 
     def run(request: gr.Request, held: Desk, strength: str, *values: Any) -> Iterator[Update]:
         visitor, failed = page.visitors.of(request.session_hash), list[VeilError]()
         held.outcomes = []
-        yield {
-            panel: pieces.progress("Getting ready", None, "Looking at the photo"),
-            **{start: gr.Button(interactive=False), stop: gr.Button(interactive=True)},
-            **{done: gr.Radio(visible=False), view: gr.Radio(visible=False), compare: "", verdict: ""},
-        }
         try:
-            asked = wish(strength, **dict(zip(more, values, strict=True)))
+            wanted = dict(zip(more, values, strict=True))
+            if wanted["target"]:
+                page.rules.admit(wanted["target"])
+            asked = wish(strength, **wanted)
             todo = [arrival for arrival in held.arrivals if arrival.picked]
             if not todo:
                 raise NoFace("No face is chosen.", "Drop a photo above, and click the faces to protect.")
         except Exception as error:
-            yield ended([known(error)], held)
+            yield ended(pieces.problem(known(error)), held)
             return
+        words = "Done. All metadata (place, camera, time) is gone from the result."
         for number, arrival in enumerate(todo, 1):
             prefix = f"Photo {number} of {len(todo)}. " if len(todo) > 1 else ""
             try:
@@ -187,44 +209,47 @@ def tab(page: Page) -> None:
                     (yield from page.watch(visitor, work, lambda html: {panel: html}, prefix))
                 )
             except Stopped:
+                words = "Stopped. What was not finished was thrown away."
                 break
             except Exception as error:
                 failed.append(known(error))
-        yield ended(failed, held)
-
-    def ended(failed: list[VeilError], held: Desk) -> Update:
-        names = [(outcome.name, number) for number, outcome in enumerate(held.outcomes)]
-        summary = (
-            pieces.note("Done. All metadata (place, camera, time) is gone from the result.") if names else ""
+        yield ended(
+            pieces.problem(*failed) + ("" if failed and not held.outcomes else pieces.note(words)), held
         )
+
+    def ended(said: str, held: Desk) -> Update:
+        names = [(outcome.name, number) for number, outcome in enumerate(held.outcomes)]
         return {
             desk: held,
-            panel: pieces.problem(*failed) + summary,
-            start: gr.Button(interactive=True),
-            stop: gr.Button(interactive=False),
+            panel: said,
             done: gr.Radio(names, value=0 if names else None, visible=len(names) > 1),
-            view: gr.Radio(value="Before and after", visible=bool(names)),
+            view: gr.Radio(value=VIEWS[0], visible=bool(names)),
             **look(held, 0, ""),
         }
 
-    def stopped(held: Desk, request: gr.Request) -> Update:
-        page.visitors.stop(request.session_hash)
-        return {**ended([], held), panel: pieces.note("Stopped. What was not finished was thrown away.")}
+    async def stopped(request: gr.Request) -> str:
+        return await page.stop(request.session_hash)
 
-    results = [desk, panel, start, stop, done, view, compare, verdict]
+    def owned(path: str | None, request: gr.Request) -> None:
+        page.visitors.of(request.session_hash, [path] if path else ())
+
+    shown = [panel, done, view, compare, verdict]
     photos.change(came, photos, [desk, trouble, which, picture, chosen], **QUIET)
     which.input(show, [desk, which], [picture, chosen], **QUIET)
     chosen.input(pick, [desk, which, chosen], [desk, picture], **QUIET)
     for choice in (done, view):
         choice.input(look, [desk, done, view], [compare, verdict], **QUIET)
-    running = start.click(
+    more["target"].change(owned, more["target"], **QUIET)
+    start.click(None, js=SCROLL, api_visibility="private")
+    started = start.click(begin, None, [*shown, start, stop], **AT_ONCE)
+    running = started.then(
         run,
         [desk, strength, *more.values()],
-        results,
+        [desk, *shown],
         concurrency_id=ENGINE,
         concurrency_limit=page.rules.concurrency,
         show_progress_on=panel,
         api_visibility="private",
     )
-    start.click(None, js=SCROLL, api_visibility="private")
-    stop.click(stopped, desk, results, cancels=[running], queue=False, api_visibility="private")
+    stop.click(stopped, None, panel, **AT_ONCE)
+    ready(running, start, stop)

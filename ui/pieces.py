@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -12,7 +13,9 @@ from ..core.types import Face
 from ..eval.report import FaceReport, Report
 from ..weights.registry import cards
 from . import present
+from .jobs import Survival
 from .pictures import AMPLIFIED
+from .research import Findings
 
 PROMISE = (
     "<b>Nothing about your photo leaves this machine.</b> No account, no statistics, nothing fetched from "
@@ -96,17 +99,27 @@ def progress(title: str, share: float | None, detail: str, preview: str = "") ->
     )
 
 
-def compare(before: Path, after: Path, change: Path | None = None) -> str:
-    """Before and after under a slider that mouse, finger and keyboard move; or the change, amplified."""
-    if change:
-        return (
-            f'<figure class="veil-compare"><img src="{source(change)}" alt="The change, amplified">'
-            f"<figcaption>The change, {AMPLIFIED} times as strong. Plain grey has not changed.</figcaption>"
-            "</figure>"
-        )
+def change(path: Path) -> str:
+    """The change, amplified."""
     return (
-        '<figure class="veil-compare"><div class="veil-pair" style="--at:50%">'
-        f'<img src="{source(before)}" alt="Before"><img class="veil-after" src="{source(after)}" alt="After">'
+        f'<figure class="veil-compare"><img src="{source(path)}" alt="The change, amplified">'
+        f"<figcaption>The change, {AMPLIFIED} times as strong. Plain grey has not changed.</figcaption>"
+        "</figure>"
+    )
+
+
+def compare(before: Path, after: Path, size: tuple[int, int], part: Sequence[int]) -> str:
+    """Before and after under a slider that mouse, finger and keyboard move.
+
+    Shown is a part (left, top, right, bottom) of photos of a size (width, height), at their own resolution.
+    """
+    left, top, right, bottom = part
+    wide, high = right - left, bottom - top
+    place = f"width:{100 * size[0] / wide:.3f}%;left:{-100 * left / wide:.3f}%;top:{-100 * top / high:.3f}%"
+    return (
+        f'<figure class="veil-compare"><div class="veil-pair" style="--at:50%;--ratio:{wide / high:.4f}">'
+        f'<div class="veil-layer"><img src="{source(before)}" alt="Before" style="{place}"></div>'
+        f'<div class="veil-layer veil-after"><img src="{source(after)}" alt="After" style="{place}"></div>'
         '<span class="veil-tag">before</span><span class="veil-tag veil-right">after</span>'
         '<span class="veil-line" aria-hidden="true"></span>'
         '<input type="range" min="0" max="100" value="50" step="0.5" '
@@ -116,13 +129,11 @@ def compare(before: Path, after: Path, change: Path | None = None) -> str:
     )
 
 
-def verdict(report: Report, survives: Mapping[str, Report]) -> str:
+def verdict(report: Report, survives: Survival) -> str:
     """The report in plain words: the headline, a table for each face, and what the eye may notice."""
     several = len(report.faces) > 1
     tables = "".join(
-        (f"<h3>Face {face.number}</h3>" if several else "")
-        + _table(face, {name: _face(other, face.number) for name, other in survives.items()})
-        for face in report.faces
+        (f"<h3>Face {face.number}</h3>" if several else "") + _table(face, survives) for face in report.faces
     )
     remarks = "".join(f"<li>{escape(text)}</li>" for text in present.plain_remarks(report))
     return (
@@ -131,17 +142,13 @@ def verdict(report: Report, survives: Mapping[str, Report]) -> str:
     )
 
 
-def _face(report: Report, number: int) -> FaceReport | None:
-    return next((face for face in report.faces if face.number == number), None)
-
-
-def _table(face: FaceReport, survives: Mapping[str, FaceReport | None]) -> str:
+def _table(face: FaceReport, survives: Survival) -> str:
     heads = "".join(f"<th scope='col'>{escape(name)}</th>" for name in survives)
     rows = "".join(
         f'<tr><td data-of="Recogniser">{present.sentence(match, escape)}</td>'
         + "".join(
-            f'<td data-of="{escape(name)}">{_mark(other, match.recognizer)}</td>'
-            for name, other in survives.items()
+            f'<td data-of="{escape(name)}">{_mark(said[face.number, match.recognizer])}</td>'
+            for name, said in survives.items()
         )
         + "</tr>"
         for match in present.fairest_first(face.matches)
@@ -152,13 +159,9 @@ def _table(face: FaceReport, survives: Mapping[str, FaceReport | None]) -> str:
     )
 
 
-def _mark(face: FaceReport | None, recognizer: str) -> str:
-    match = next((match for match in face.matches if match.recognizer == recognizer), None) if face else None
-    if match is None:
-        return ""
-    kind = "bad" if match.still_recognised else "good"
-    words = "recognises" if match.still_recognised else "does not"
-    return f'<span class="veil-mark veil-{kind}">{words}</span><br>{match.after:.2f}'
+def _mark(said: present.Likeness) -> str:
+    kind, words = ("bad", "recognises you") if said.same else ("good", "does not")
+    return f'<span class="veil-mark veil-{kind}">{words}</span><br>{said.similarity:.2f}'
 
 
 def downloads(files: Iterable[tuple[str, Path]]) -> str:
@@ -211,6 +214,33 @@ def same_person(rows: Iterable[present.Likeness]) -> str:
         f"<tbody>{body}</tbody></table></div><p class='veil-note'>Above its limit, which 1 % of the pairs of "
         "strangers exceed, a recogniser sees one person. Two strangers may pass for one, and one person for "
         "two.</p></section>"
+    )
+
+
+def findings(found: Findings, archive: Path) -> str:
+    """Research: plots and tables of a benchmark, and the archive of both."""
+    plots = "".join(
+        f'<figure class="veil-plot"><figcaption>{escape(heading)}</figcaption><img alt="{escape(heading)}" '
+        f'src="data:image/png;base64,{b64encode(data).decode()}"></figure>'
+        for heading, data in found.plots
+    )
+    return (
+        f'<section><p class="veil-note" role="status">{escape(found.about)}</p>'
+        + downloads([("Download plots and tables (zip)", archive)])
+        + problem(*(VeilError(text) for text in found.warnings))
+        + f'<div class="veil-plots">{plots}</div>'
+        + "".join(_figures(*table) for table in found.tables)
+        + "</section>"
+    )
+
+
+def _figures(heading: str, words: str, rows: Sequence[Sequence[str]]) -> str:
+    heads = "".join(f"<th scope='col'>{escape(cell)}</th>" for cell in rows[0])
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows[1:])
+    return (
+        f"<h3>{escape(heading)}</h3><p class='veil-note'>{escape(words)}</p>"
+        f"<div class='veil-figures' tabindex='0' role='region' aria-label='{escape(heading)}'>"
+        f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 

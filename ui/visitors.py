@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Generator, Iterable
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
@@ -125,7 +126,8 @@ class Visitors:
         """Run work for a visitor; when this context is left, by whatever way, the work is asked to stop."""
         follower: Follower[T] = Follower(work, self._slots)
         visitor.jobs.add(follower)  # pyright: ignore[reportArgumentType]
-        threading.Thread(target=follower.run, daemon=True).start()
+        run = copy_context().run  # who asked is known to the work, too: ZeroGPU counts by visitor
+        threading.Thread(target=run, args=(follower.run,), daemon=True).start()
         try:
             yield follower
         finally:
