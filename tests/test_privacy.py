@@ -164,7 +164,7 @@ def test_the_ensemble_starts_at_the_person_and_has_a_gradient(photo: Photo, crop
     assert loss.shape == (1,)
     assert image.grad is not None
     assert float(image.grad.abs().max()) > 0
-    assert objective.similarity(canvas.image) == pytest.approx({"dlib": 1, "mobileface": 1}, abs=1e-4)
+    assert objective.similarity(canvas.image) == pytest.approx({"dlib": 1, "mobileface": 1}, abs=0.05)
 
 
 def test_an_unseen_recogniser_loses_the_face(photo: Photo) -> None:

@@ -19,6 +19,7 @@ from veil.core.types import Photo, Pixels
 from veil.eval import METRICS
 from veil.eval.report import FaceReport, Report, assess
 from veil.eval.verification import Match, seen_by
+from veil.ui import present
 
 QUICK = ("mobilefacenet", "mobileface")
 PORTRAIT = Photo(astronaut(), "astronaut.png")
@@ -131,6 +132,14 @@ def test_faces_are_paired_by_position_and_chosen_by_number() -> None:
     assert [face.number for face in report.faces] == [1, 3]
     assert [face.found for face in report.faces] == [False, True]
     assert report.faces[1].matches[0].after == 1
+
+
+def test_a_face_at_its_limit_is_told() -> None:
+    report = assess(group(), group(), recognizers=QUICK[1:], limited=(2,))
+    assert [face.number for face in report.faces if face.limited] == [2]
+    for remarks in (present.remarks(report), present.plain_remarks(report)):
+        assert sum("limit on visible change" in text for text in remarks) == 1
+        assert any(text.startswith("Face 2") for text in remarks)
 
 
 def test_what_cannot_be_judged() -> None:

@@ -185,6 +185,7 @@ def run(
     yield Step("getting ready", 0, 1, preview=_close_up(photo, job.faces))
     protected = yield from protect(photo, list(job.faces.values()), settings, target)
     yield Step("judging", 0, 1)
+    numbers = list(job.faces)
     with beside(job.picture, job.record) as (picture, record):
         save_photo(protected.photo, picture, keep_metadata=keep_metadata)
         report = assess(
@@ -192,7 +193,8 @@ def run(
             open_photo(picture),
             seen=frozenset(settings.surrogates),
             probe=probe,
-            numbers=job.faces.keys(),
+            numbers=numbers,
+            limited=[numbers[index] for index in protected.limited],
         )
         written = Record(veil=version("veil"), photo=job.source.name, settings=settings, report=report)
         record.write_text(written.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -78,7 +78,18 @@ def remarks(report: Report) -> list[str]:
             for face in report.faces
             if not face.found
         ),
+        *limits_met(report),
         f"PSNR {quality['psnr']:.1f} dB, SSIM {quality['ssim']:.3f}; {share:.1%} of the pixels changed.",
+    ]
+
+
+def limits_met(report: Report) -> list[str]:
+    """Which faces could not be changed as much as their protection would have asked for."""
+    return [
+        f"Face {face.number}: the limit on visible change was reached before every recogniser that was used "
+        "was left behind by the wanted margin. A stronger setting, where there is one, allows more."
+        for face in report.faces
+        if face.limited
     ]
 
 
@@ -177,6 +188,7 @@ def plain_remarks(report: Report) -> list[str]:
             for face in report.faces
             if not face.found
         ),
+        *limits_met(report),
         f"The change is {quality}: PSNR {psnr:.1f} dB, SSIM {report.quality['ssim']:.3f}; "
         f"{report.changed:.0%} of the pixels changed.",
     ]
