@@ -56,6 +56,7 @@ class MethodSpec(BaseModel):
     """One method under test: its `name` in the tables; the rest as the engine knows it.
 
     attacks: whether it uses surrogates; one that does not is run once, not once for each left-out recogniser.
+    pool: its own surrogates, of which one is left out, in place of the benchmark's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,6 +66,7 @@ class MethodSpec(BaseModel):
     preset: str = "balanced"
     settings: dict[str, Any] = {}
     attacks: bool = True
+    pool: tuple[str, ...] = ()
     knob: Knob | None = None
 
 
@@ -120,7 +122,7 @@ class Spec(BaseModel):
         """The surrogates of a method by the recogniser left out; "all" where there is one set of them."""
         if not method.attacks or self.surrogates:
             return {"all": self.surrogates or self.judges}
-        pool = self.pool or tuple(name for name in packaged() if not card(name).shares)
+        pool = method.pool or self.pool or tuple(name for name in packaged() if not card(name).shares)
         return {judge: tuple(name for name in pool if independent(name, judge)) for judge in self.judges}
 
     def unseen(self, method: MethodSpec, fold: str) -> tuple[str, ...]:
@@ -199,7 +201,8 @@ def check(spec: Spec, tools: Tools) -> None:
         UnknownName: of a method, recogniser, setting or disturbance.
         BadSettings: a judge shares weights with a surrogate, or what is told does not fit together.
     """
-    for name in (*spec.judges, *spec.surrogates, *spec.pool):
+    pools = [name for method in spec.methods for name in method.pool]
+    for name in (*spec.judges, *spec.surrogates, *spec.pool, *pools):
         RECOGNIZERS.check(name)
     for name in spec.judges:
         card(name).thresholds[spec.rate]  # a recogniser that was never calibrated says so

@@ -15,16 +15,22 @@ from ..core.types import Step, Work
 from .inversion import move
 from .priors import Prior
 
-PATIENCE = 4  # steps that may bring less than 1 %
+PATIENCE = 4
 
 
 def learn(
-    prior: Prior, trajectory: Sequence[Tensor], timesteps: Sequence[int], steps: int, rate: float
+    prior: Prior,
+    trajectory: Sequence[Tensor],
+    timesteps: Sequence[int],
+    steps: int,
+    rate: float,
+    patience: int = PATIENCE,
 ) -> Work[list[Tensor]]:
     """One embedding (B, N, D) for each step down from the deepest level, each starting from the one before.
 
     Every embedding is optimised so that one denoising step lands on the inversion's trajectory; the next
-    step starts from where this one really landed. Stops early where it no longer pays.
+    step starts from where this one really landed. Stops early where it no longer pays: after `patience` steps
+    that bring less than 1 %.
     """
     latent, embedding = trajectory[-1], prior.unconditional
     learned: list[Tensor] = []
@@ -37,7 +43,7 @@ def learn(
             yield Step(
                 "learning embeddings", len(learned) * steps + fit.step, total, float(fit.lowest.mean())
             )
-            if fit.stale == PATIENCE:
+            if fit.stale == patience:
                 break
         embedding = fit.best
         learned.append(embedding)

@@ -254,6 +254,7 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "method": ({"methods": ({"name": "a", "method": "b"},)}, UnknownName, "no method"),
     "preset": ({"methods": ({"name": "a", "preset": "b"},)}, BadSettings, "no strength"),
     "setting": ({"methods": ({"name": "a", "settings": {"b": 1}},)}, BadSettings, "'b'"),
+    "pool": ({"methods": ({"name": "a", "pool": ("arcnet",)},)}, UnknownName, "arcnet"),
     "twice": ({"methods": ({"name": "a"}, {"name": "a"})}, BadSettings, "one name"),
     "metric": ({"match": {"metric": "lpips"}}, BadSettings, "not measured"),
     "measure": ({"measures": ("expresion",)}, UnknownName, "expresion"),
@@ -279,6 +280,14 @@ def test_bad_files_are_told(faces: Path, tmp_path: Path) -> None:
         (tmp_path / "a.toml").write_text(text)
         with pytest.raises(BadSettings, match=words):
             read(tmp_path / "a.toml")
+
+
+def test_a_method_may_have_surrogates_of_its_own() -> None:
+    deep = ("dlib", "faceres", "faceres-deep")
+    base = {"title": "", "dataset": "", "judges": ("dlib", "faceres"), "pool": ("dlib", "mobileface")}
+    spec = Spec.model_validate(base | {"methods": ({"name": "a"}, {"name": "b", "pool": deep})})
+    assert spec.folds(spec.methods[0]) == {"dlib": ("mobileface",), "faceres": ("dlib", "mobileface")}
+    assert spec.folds(spec.methods[1]) == {"dlib": ("faceres", "faceres-deep"), "faceres": ("dlib",)}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

@@ -1,0 +1,237 @@
+"""What a protection costs: our default beside the paper's setting, on the same prior, faces and recognisers.
+
+    python scripts/measure_speed.py [FACES] [--pairs 10]
+
+Measures three ways in one process, in turn on every face: strength `balanced`; the preset `paper`, which
+already saves what cannot change the picture; and `paper` at the cost of its public script (arXiv 2503.10350),
+which inverts through all levels, learns embeddings without stopping early, and denoises four samples at
+every step of the attack where one is enough. (It also decodes two; that is not counted.)
+
+Prints medians over the faces: samples that went through the UNet, seconds, and the most memory above what
+the process held before; beside them what it bought: the cosine of a recogniser that no attack used, to the
+person's other photo, and the PSNR. FACES holds celebahq_pairs; without it the faces are scikit-image's
+astronaut and insightface's group photo, which are compared with themselves.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import platform
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from statistics import fmean, median
+from threading import Event, Thread
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+import psutil
+import torch
+import typer
+from insightface.data import get_image
+from rich.progress import track
+from skimage.data import astronaut
+from torch import Tensor
+
+from veil.attacks import independent
+from veil.attacks.ensemble import Ensemble
+from veil.attacks.faces import find_faces
+from veil.core.images import open_photo, to_pixels, to_tensor
+from veil.core.progress import finish
+from veil.core.types import Crop, Face, Photo, Work
+from veil.eval.datasets import main_face, samples
+from veil.eval.metrics.psnr import psnr
+from veil.eval.verification import embedding
+from veil.privacy import Protected, protect
+from veil.privacy.canvas import Canvas, cut
+from veil.privacy.embeddings import learn
+from veil.privacy.engine import in_turn
+from veil.privacy.inversion import invert, levels
+from veil.privacy.latent import Optimisation, optimise, start
+from veil.privacy.priors import Prior, prior
+from veil.privacy.settings import Settings, settings
+from veil.weights.registry import card
+
+UNSEEN = "mobilefacenet"
+PROCESS = psutil.Process()
+INTERVAL = 0.005  # seconds between two looks at the memory
+WARM = {"steps": 2, "embedding_steps": 1}
+
+
+class Case(NamedTuple):
+    """A photo and its face, and the photo of that person against which it is judged."""
+
+    photo: Photo
+    face: Face
+    probe: Photo
+    probe_face: Face
+
+
+class Measured(NamedTuple):
+    """One protection of one face: its cost, and what it bought."""
+
+    samples: int
+    seconds: float
+    megabytes: float
+    cosine: float
+    psnr: float
+
+
+class Fourfold(Prior):
+    """A prior that denoises as the paper's script: with the original beside it, and the batch doubled."""
+
+    def noise(self, latent: Tensor, timestep: int, embedding: Tensor) -> Tensor:
+        return super().noise(latent.repeat(4, 1, 1, 1), timestep, embedding)[:1]
+
+
+def find_as_published(
+    used: Prior, settings: Settings, crop: Crop, canvas: Canvas, objective: Ensemble
+) -> Work[Tensor]:
+    """The same change as the engine's `find_change`, with everything that the paper's script computes."""
+    schedule = levels(used, settings.schedule, settings.schedule - 1)
+    timesteps = schedule[: settings.depth + 1]
+    with torch.no_grad():
+        latent = used.encode(crop.pixels)
+    trajectory = invert(used, latent, schedule)[: settings.depth + 1]
+    steps, rate = settings.embedding_steps, settings.embedding_rate
+    embeddings = yield from learn(used, trajectory, timesteps, steps, rate, patience=steps + 1)
+    begin = start(used, trajectory[-1], timesteps, embeddings)
+    begin = replace(begin, maps=[map_.repeat(4, 1, 1) for map_ in begin.maps])
+    fourfold = Fourfold(**vars(used))
+    optimisation = Optimisation(fourfold, begin, settings, canvas.with_change, objective, crop.pixels)
+    return (yield from optimise(optimisation, lambda change: to_pixels(canvas.with_change(change))))
+
+
+def as_published(photo: Photo, faces: Sequence[Face], settings: Settings) -> Work[Protected]:
+    """Protect faces at the cost of the paper's public script."""
+    used = prior(settings.prior)
+
+    def crop_of(face: Face) -> Crop:
+        return cut(photo.pixels, face, used.template, used.size)
+
+    return (
+        yield from in_turn(photo, faces, settings, None, crop_of, partial(find_as_published, used, settings))
+    )
+
+
+WAYS: dict[str, tuple[str, Callable[[Photo, Sequence[Face], Settings], Work[Protected]]]] = {
+    "balanced": ("balanced", protect),
+    "paper": ("paper", protect),
+    "paper, as published": ("paper", as_published),
+}
+
+
+@contextmanager
+def counted(used: Prior) -> Generator[list[int]]:
+    """The sizes of the batches that go through the prior's UNet inside."""
+    sizes: list[int] = []
+    hook = used.unet.register_forward_hook(lambda _, inputs, __: sizes.append(len(inputs[0])))
+    try:
+        yield sizes
+    finally:
+        hook.remove()
+
+
+def held() -> int:
+    """How many bytes the process holds that it uses."""
+    gc.collect()
+    if platform.libc_ver()[0] == "glibc":  # which keeps what was freed, so that a second run would cost less
+        ctypes.CDLL(None).malloc_trim(0)
+    return PROCESS.memory_info().rss
+
+
+@contextmanager
+def watched() -> Generator[Callable[[], float]]:
+    """Tells afterwards how many megabytes the process held inside, at most, above what it held before."""
+    over = Event()
+    before = most = held()
+
+    def watch() -> None:
+        nonlocal most
+        while not over.wait(INTERVAL):
+            most = max(most, PROCESS.memory_info().rss)
+
+    thread = Thread(target=watch)
+    thread.start()
+    try:
+        yield lambda: (most - before) / 1e6
+    finally:
+        over.set()
+        thread.join()
+
+
+def measure(way: str, case: Case, **changes: Any) -> Measured:
+    """Protect one face one way."""
+    preset, run = WAYS[way]
+    chosen = settings(preset, **changes)
+    with counted(prior(chosen.prior)) as sizes, watched() as most:
+        began = time.perf_counter()
+        after = finish(run(case.photo, [case.face], chosen)).photo
+        seconds = time.perf_counter() - began
+    before, now, probe = (to_tensor(photo.pixels) for photo in (case.photo, after, case.probe))
+    seen = embedding(UNSEEN, now, main_face(after.pixels) or case.face)
+    cosine = float(seen @ embedding(UNSEEN, probe, case.probe_face))
+    return Measured(sum(sizes), seconds, most(), cosine, float(psnr(before, now)))
+
+
+def portraits() -> Iterator[Case]:
+    """Every face of the demo portraits, in a picture of its own."""
+    for pixels in astronaut(), get_image("t1")[..., ::-1]:  # BGR
+        for face in find_faces(np.ascontiguousarray(pixels)):
+            box = face.box + 0.5 * face.side * np.array([-1, -1, 1, 1])
+            left, top, right, bottom = replace(face, box=box).within((pixels.shape[1], pixels.shape[0]))
+            photo = Photo(np.ascontiguousarray(pixels[top:bottom, left:right]), "portrait.png")
+            moved = face.moved(1, -left, -top)
+            yield Case(photo, moved, photo, moved)
+
+
+def pairs_of(folder: Path) -> Iterator[Case]:
+    """The people of a dataset whose two photos show a face."""
+    for one in samples(folder):
+        photo, probe = (open_photo(path) for path in (one.photo, one.probe or one.photo))
+        face, other = (main_face(each.pixels) for each in (photo, probe))
+        if face and other:
+            yield Case(photo, face, probe, other)
+
+
+def table(results: dict[str, list[Measured]]) -> str:
+    """Medians of the cost, each also as a multiple of the first way's, and means of what it bought."""
+    threshold = card(UNSEEN).thresholds["far1"]
+    lines = [
+        f"| setting | UNet samples | seconds | MB | {UNSEEN} (threshold {threshold}) | rejected | dB |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    first: list[float] = []
+    for way, rows in results.items():
+        costs = [median(column) for column in list(zip(*rows, strict=True))[:3]]
+        first = first or costs
+        cells = [f"{cost:.4g} (x {cost / own:.1f})" for cost, own in zip(costs, first, strict=True)]
+        rejected = sum(row.cosine <= threshold for row in rows)
+        cosine, decibels = fmean(row.cosine for row in rows), fmean(row.psnr for row in rows)
+        cells += [f"{cosine:.3f}", f"{rejected}/{len(rows)}", f"{decibels:.1f}"]
+        lines.append(f"| {way} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main(faces: Annotated[Path | None, typer.Argument()] = None, pairs: int = 10) -> None:
+    """Measure, and print the table."""
+    assert all(independent(UNSEEN, name) for name in Settings().surrogates)
+    cases = list(islice(pairs_of(faces / "celebahq_pairs"), pairs) if faces else portraits())
+    for way in WAYS:
+        measure(way, cases[0], **WARM)
+    loaded = held() / 1e6
+    results: dict[str, list[Measured]] = {way: [] for way in WAYS}
+    for case in track(cases, "protecting"):
+        for way in WAYS:
+            results[way].append(measure(way, case))
+    print(table(results))
+    print(f"{len(cases)} faces, {torch.get_num_threads()} threads; {loaded:.0f} MB with all models loaded")
+
+
+if __name__ == "__main__":
+    typer.run(main)
