@@ -35,28 +35,28 @@ class Settings(BaseModel):
 
     # the adversarial latent
     steps: int = Field(30, ge=1)
-    rate: float = Field(0.03, gt=0)
-    settle: float = Field(1 / 3, ge=0, le=1)  # the share of the steps over which the rate falls to nothing
+    rate: float = Field(0.1, gt=0)
+    settle: float = Field(1.0, ge=0, le=1)  # the share of the steps over which the rate falls to nothing
     even: bool = True  # move each channel of the latent so far that all are seen alike
     views: int = Field(3, ge=1)
     own_identity: float = Field(1.0, ge=0)
     balance: bool = True  # count each surrogate's cosines by how strangers' are spread
-    structure: float = Field(18_000.0, ge=0)
+    structure: float = Field(28_000.0, ge=0)
 
     # limits on what the eye can see: what a change costs; how far every surrogate must be beyond its
     # threshold at FAR 0.1 % for the change to be made smaller (in standard deviations of strangers' cosines);
     # how much may change at most (root mean square over the crop, in 1/255)
-    change: float = Field(15_000.0, ge=0)
-    chroma: float = Field(48_000.0, ge=0)
-    margin: float = 0.5
-    ceiling: float = Field(5.0, gt=0)
+    change: float = Field(24_000.0, ge=0)
+    chroma: float = Field(75_000.0, ge=0)
+    margin: float = 0.0
+    ceiling: float = Field(4.8, gt=0)
     compose: bool = True
 
 
 STRENGTHS: dict[str, dict[str, Any]] = {
-    "subtle": {"ceiling": 3.5, "change": 30_000.0, "chroma": 80_000.0, "margin": 0.0},
+    "subtle": {"margin": -1.0, "ceiling": 3.4, "change": 60_000.0, "chroma": 150_000.0},
     "balanced": {},
-    "strong": {"ceiling": 7.0, "change": 7_000.0, "chroma": 30_000.0, "margin": 1.5},
+    "strong": {"margin": 1.5, "ceiling": 7.0, "change": 9_000.0, "chroma": 35_000.0},
 }
 # The paper's own setting (arXiv 2503.10350, section 4.1), for comparison: its plain output replaces the face.
 PAPER: dict[str, Any] = {
