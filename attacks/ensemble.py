@@ -23,12 +23,7 @@ class Ensemble:
     impersonation; `own_identity` weighs the similarity to the person's own clean embedding beyond a
     stranger's, which otherwise remains however well the target is met. Without a target that similarity is
     the whole objective.
-
-    lead: by how many standard deviations the surrogate that is worst off, over the views of the last call,
-    was on the right side of its threshold at FAR 0.1 %.
     """
-
-    lead: float
 
     def __init__(
         self,
@@ -45,13 +40,24 @@ class Ensemble:
         self.face, self.views, self.own_identity, self.balance = face, views, own_identity, balance
         self.generator, self.step = Generator().manual_seed(seed), 0
         self.parts = [
-            (one, _embedding(one, image, face), _embedding(one, *target) if target else None)
+            (
+                one,
+                card(one.name).strangers,
+                _embedding(one, image, face),
+                _embedding(one, *target) if target else None,
+            )
             for one in recognizers
         ]
 
     def __call__(self, image: Tensor) -> Tensor:
         """The mean loss (1,) over the views of this step, summed over recognisers."""
         return self._look(image, self.views)
+
+    @property
+    def lead(self) -> float:
+        """By how many standard deviations the surrogate that is worst off, over the views of the last call,
+        was on the right side of its threshold at FAR 0.1 %."""
+        return float(torch.stack(self.leads).min())
 
     @torch.no_grad()
     def final_lead(self, image: Tensor) -> float:
@@ -62,18 +68,16 @@ class Ensemble:
     def _look(self, image: Tensor, views: int) -> Tensor:
         shown = list(draw(image, self.face, views, self.step, self.generator))
         self.step += 1
-        total, leads = image.new_zeros(1), list[float]()
-        for recognizer, own, target in self.parts:
-            mean, spread = card(recognizer.name).strangers
+        total, self.leads = image.new_zeros(1), list[Tensor]()
+        for recognizer, (mean, spread), own, target in self.parts:
             faces = recognizer.embed(torch.cat([recognizer.align(view, face) for view, face in shown]))
             loss = dodge(faces @ own, mean) / spread
-            lead = DEVIATIONS["far01"] - float(loss.detach().mean())
+            lead = DEVIATIONS["far01"] - loss.detach().mean()
             if target is not None:
                 loss = impersonate(faces @ target) / spread + self.own_identity * loss.clamp(min=0)
-                lead = float((faces @ target).detach().mean() - mean) / spread - DEVIATIONS["far01"]
+                lead = ((faces @ target).detach().mean() - mean) / spread - DEVIATIONS["far01"]
             total = total + loss.mean() * (1 if self.balance else spread)
-            leads.append(lead)
-        self.lead = min(leads)
+            self.leads.append(lead)
         return total
 
     @torch.no_grad()
@@ -82,7 +86,7 @@ class Ensemble:
         image it is a little below 1, since its mirror image counts, too."""
         return {
             recognizer.name: float(recognizer.embed(recognizer.align(image, self.face))[0] @ own)
-            for recognizer, own, _ in self.parts
+            for recognizer, _, own, _ in self.parts
         }
 
 
