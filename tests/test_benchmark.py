@@ -119,7 +119,8 @@ def test_a_face_that_the_other_detector_misses_is_looked_for_with_ours(
     found, _ = judge(TOOLS, chosen, photo, find_faces(photo.pixels)[0], photo.pixels)
     ours, theirs = ([row for row in found if row["disturbance"] == name] for name in ("none", "blazeface"))
     assert [row["found"] for row in theirs] == [False, False]
-    assert [row["probe"] for row in theirs] == [row["probe"] for row in ours]
+    same = pytest.approx([row["probe"] for row in ours], abs=1e-5)  # computed twice, on as many threads
+    assert [row["probe"] for row in theirs] == same
 
 
 def nowhere(pixels: Pixels) -> list[Face]:
