@@ -41,13 +41,13 @@ class Settings(BaseModel):
     views: int = Field(3, ge=1)
     own_identity: float = Field(1.0, ge=0)
     balance: bool = True  # count each surrogate's cosines by how strangers' are spread
-    structure: float = Field(22_000.0, ge=0)
+    structure: float = Field(16_000.0, ge=0)
 
     # limits on what the eye can see: what a change costs; how far every surrogate must be beyond its
     # threshold at FAR 0.1 % for the change to be made smaller (in standard deviations of strangers' cosines);
     # how much may change at most (root mean square over the crop, in 1/255)
-    change: float = Field(18_000.0, ge=0)
-    chroma: float = Field(58_000.0, ge=0)
+    change: float = Field(13_000.0, ge=0)
+    chroma: float = Field(42_000.0, ge=0)
     margin: float = 0.0
     ceiling: float = Field(4.8, gt=0)
     compose: bool = True
@@ -56,7 +56,7 @@ class Settings(BaseModel):
 STRENGTHS: dict[str, dict[str, Any]] = {
     "subtle": {"margin": -1.0, "ceiling": 3.4, "change": 60_000.0, "chroma": 150_000.0},
     "balanced": {},
-    "strong": {"margin": 1.5, "ceiling": 7.0, "change": 9_000.0, "chroma": 35_000.0},
+    "strong": {"margin": 1.5, "ceiling": 7.0, "change": 5_000.0, "chroma": 20_000.0},
 }
 # The paper's own setting (arXiv 2503.10350, section 4.1), for comparison: its plain output replaces the face.
 PAPER: dict[str, Any] = {
