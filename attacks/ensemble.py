@@ -74,8 +74,9 @@ class Ensemble:
             loss = dodge(faces @ own, mean) / spread
             lead = DEVIATIONS["far01"] - loss.detach().mean()
             if target is not None:
-                loss = impersonate(faces @ target) / spread + self.own_identity * loss.clamp(min=0)
-                lead = ((faces @ target).detach().mean() - mean) / spread - DEVIATIONS["far01"]
+                towards = faces @ target
+                loss = impersonate(towards) / spread + self.own_identity * loss.clamp(min=0)
+                lead = (towards.detach().mean() - mean) / spread - DEVIATIONS["far01"]
             total = total + loss.mean() * (1 if self.balance else spread)
             self.leads.append(lead)
         return total

@@ -17,5 +17,6 @@ def needs(extra: str) -> Generator[None]:
     """
     try:
         yield
-    except ModuleNotFoundError as error:
-        raise BadSettings(f"{error.name} is not installed.", f"Run `pip install 'veil[{extra}]'`.") from error
+    except ImportError as error:
+        package = (error.name or "A package").partition(".")[0]
+        raise BadSettings(f"{package} is not installed.", f"Run `pip install 'veil[{extra}]'`.") from error

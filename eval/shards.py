@@ -18,7 +18,8 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, TypeAlias, TypeVar
 
-from ..core.errors import BadSettings, VeilError
+from ..core.errors import VeilError
+from ..core.extras import needs
 from ..core.types import Step, Work
 
 Payload = TypeVar("Payload")
@@ -152,11 +153,8 @@ def over_ray(pieces: Iterable[Piece[Payload]], do: Callable[[Payload], Files], a
     Raises:
         BadSettings: Ray is not installed.
     """
-    try:
-        package = import_module("ray")
-    except ImportError as error:
-        raise BadSettings("Ray is not installed.", 'Install it with: pip install "veil[cluster]"') from error
-    ray: Any = package
+    with needs("cluster"):
+        ray: Any = import_module("ray")
     variables = dict.fromkeys(THREADS, "1")
     ray.init(
         address=address,

@@ -77,7 +77,8 @@ class Optimisation:
         self.pace = evened(prior, start) if settings.even else torch.ones(()).to(origin)
         self.moved = torch.zeros_like(start.latent).requires_grad_()
         self.optimizer = torch.optim.Adam([self.moved], settings.rate)
-        self.price, self.step = Price(settings.margin, settings.ceiling / 255), 0
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._share)
+        self.price = Price(settings.margin, settings.ceiling / 255)
 
     def change(self) -> tuple[Tensor, list[Tensor]]:
         """The change of the crop (1, 3, S, S) that the latent now gives, and its attention maps."""
@@ -99,17 +100,14 @@ class Optimisation:
             self.optimizer.zero_grad()
             loss.backward()
         self.price.update(self.objective.lead, float(energy.detach().sqrt()))
-        self._slow_down()
         self.optimizer.step()
-        self.step += 1
+        self.schedule.step()
         return loss.item(), change.detach()
 
-    def _slow_down(self) -> None:
-        """Let the rate fall to nothing over the last of the steps."""
-        left = 1 - self.step / self.settings.steps
-        share = min(1.0, left / self.settings.settle) if self.settings.settle else 1.0
-        for group in self.optimizer.param_groups:
-            group["lr"] = share * self.settings.rate
+    def _share(self, step: int) -> float:
+        """The share of the rate at a step: it falls to nothing over the last of the steps."""
+        left = 1 - step / self.settings.steps
+        return min(1.0, left / self.settings.settle) if self.settings.settle else 1.0
 
     @torch.no_grad()
     def result(self) -> Tensor:

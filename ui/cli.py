@@ -157,7 +157,7 @@ def assess(
         open_photo(before),
         open_photo(after),
         seen=known or frozenset(),
-        recognizers=_names(judges),
+        recognizers=jobs.names(judges),
         probe=other[0] if other else None,
     )
     if known is None:
@@ -224,7 +224,7 @@ def calibrate(
     from ..weights.registry import card
     from . import jobs
 
-    names = _names(recognizers) or packaged()
+    names = jobs.names(recognizers) or packaged()
     if save and all(card(name).packaged for name in names):
         raise BadSettings(
             "Packaged recognisers keep the thresholds of their cards.", "Name others with --recognizers."
@@ -289,11 +289,6 @@ def benchmark(
     for page in pages.write(folder):
         typer.echo(page)
     typer.echo(rows)
-
-
-def _names(names: str | None) -> tuple[str, ...]:
-    """The names in "dlib,faceres"."""
-    return tuple(name.strip() for name in names.split(",")) if names else ()
 
 
 def _numbers(faces: str | None, largest: bool) -> set[int]:

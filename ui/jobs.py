@@ -64,6 +64,11 @@ def device() -> str:
     return os.environ.get("VEIL_DEVICE", "cpu")
 
 
+def names(listed: str | None) -> tuple[str, ...]:
+    """The names in "dlib,faceres"."""
+    return tuple(name.strip() for name in listed.split(",")) if listed else ()
+
+
 def surrogates(named: str | None, everyone: bool, left_out: str | None) -> tuple[str, ...]:
     """The recognisers that the protection uses: those named, or every one, or all but one and its relatives.
 
@@ -78,7 +83,7 @@ def surrogates(named: str | None, everyone: bool, left_out: str | None) -> tuple
     if everyone:
         return packaged()
     if named:
-        return tuple(RECOGNIZERS.check(name.strip()) for name in named.split(","))
+        return tuple(RECOGNIZERS.check(name) for name in names(named))
     judge = RECOGNIZERS.check(left_out or LEFT_OUT)
     return tuple(name for name in packaged() if not card(name).shares and independent(name, judge))
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...core.errors import BadSettings
+from ...core.extras import needs
 from ...core.images import to_pixels
 
 SURE = 0.5  # the confidence from which a line is believed, as in RapidOCR
@@ -24,13 +24,8 @@ SURE = 0.5  # the confidence from which a line is believed, as in RapidOCR
 
 @cache
 def _module(name: str) -> Any:
-    try:
+    with needs("ocr"):
         return import_module(name)
-    except ImportError as error:
-        package = name.partition(".")[0]
-        raise BadSettings(
-            f"{package} is not installed.", 'Install it with: pip install "veil[ocr]"'
-        ) from error
 
 
 @cache
