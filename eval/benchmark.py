@@ -43,13 +43,15 @@ PICTURE = ".png"
 
 
 class Knob(BaseModel):
-    """The setting of a method that is searched until its quality is that of `Match`, between two values."""
+    """The setting of a method that is searched until its quality is that of `Match`, between two values; from
+    `start`, or from the middle."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     setting: str
     low: float = Field(gt=0)
     high: float = Field(gt=0)
+    start: float | None = Field(None, gt=0)
 
 
 class MethodSpec(BaseModel):
@@ -57,6 +59,7 @@ class MethodSpec(BaseModel):
 
     attacks: whether it uses surrogates; one that does not is run once, not once for each left-out recogniser.
     pool: its own surrogates, of which one is left out, in place of the benchmark's.
+    disturbances: its own, in place of the benchmark's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,6 +70,7 @@ class MethodSpec(BaseModel):
     settings: dict[str, Any] = {}
     attacks: bool = True
     pool: tuple[str, ...] = ()
+    disturbances: tuple[str, ...] = ()
     knob: Knob | None = None
 
 
@@ -90,6 +94,8 @@ class Spec(BaseModel):
     """A benchmark file.
 
     judges: left out of the surrogates in turn; with `surrogates`, these attack and all judges judge.
+    leave_out: for each person every judge, or one of them: the first for the first person, and so on. As much
+        work for more people tells more, since what befalls one person's photos goes together.
     photos: how many people at most; per_group: how many for each gender and race.
     only_recognised: take only people whose two clean photos every judge takes for one person.
     targets: for impersonation, a folder with enrol/ (attacked) and probe/ (measured), paired by order.
@@ -110,6 +116,7 @@ class Spec(BaseModel):
     disturbances: tuple[str, ...] = ("none",)
     photos: int | None = Field(None, ge=1)
     per_group: int | None = Field(None, ge=1)
+    leave_out: Literal["each", "turns"] = "each"
     only_recognised: bool = False
     goal: Literal["dodge", "impersonate"] = "dodge"
     targets: str = ""
@@ -124,6 +131,11 @@ class Spec(BaseModel):
             return {"all": self.surrogates or self.judges}
         pool = method.pool or self.pool or tuple(name for name in packaged() if not card(name).shares)
         return {judge: tuple(name for name in pool if independent(name, judge)) for judge in self.judges}
+
+    def turns(self, method: MethodSpec, index: int) -> tuple[str, ...]:
+        """The folds of a method for the person with an index."""
+        folds = tuple(self.folds(method))
+        return folds if self.leave_out == "each" else (folds[index % len(folds)],)
 
     def unseen(self, method: MethodSpec, fold: str) -> tuple[str, ...]:
         """The judges that know nothing of a fold's surrogates."""
@@ -212,7 +224,7 @@ def check(spec: Spec, tools: Tools) -> None:
         raise BadSettings(
             f"{spec.match.metric!r} is not measured on each photo.", "Name it among the measures."
         )
-    for name in spec.disturbances:
+    for name in (*spec.disturbances, *(name for method in spec.methods for name in method.disturbances)):
         condition(tools, name)
     for judge in spec.judges:
         for name in spec.surrogates:
@@ -281,7 +293,7 @@ def tasks(
     for seed in spec.seeds:
         for index, one in enumerate(people):
             for method in methods(spec):
-                for fold in spec.folds(method):
+                for fold in spec.turns(method, index):
                     target = targets[index % len(targets)]
                     yield task(spec, tools, one, method, fold, matched.get(method.name), seed, target)
 
@@ -311,7 +323,7 @@ def task(
         fold=fold,
         judges=spec.unseen(method, fold),
         values=tools.resolve(method.method, method.preset, changes),
-        disturbances=spec.disturbances,
+        disturbances=method.disturbances or spec.disturbances,
         seed=seed,
         target=target,
         rate=spec.rate,
@@ -324,8 +336,11 @@ def run(
 ) -> Work[Path]:
     """Run what is missing of a benchmark; yields a step a photo and returns the file of the rows.
 
+    A folder may be run again for more people or fewer, and for more left-out recognisers: what is done stays
+    done.
+
     Raises:
-        as `check` does; BadSettings: the folder holds another benchmark.
+        as `check` does; BadSettings: the folder holds another benchmark, or one of other weights.
     """
     check(spec, tools)
     folder.mkdir(parents=True, exist_ok=True)
@@ -342,11 +357,16 @@ def run(
 
 
 def _same(file: Path, spec: Spec) -> None:
-    """Remember the benchmark of a folder."""
-    text = spec.model_dump_json(indent=2) + "\n"
-    if file.exists() and file.read_text(encoding="utf-8") != text:
-        raise BadSettings(f"{file.parent} holds another benchmark.", "Name another folder with --output.")
-    shards.replace(file, text.encode())
+    """Remember the benchmark of a folder, and the weights that it was made with."""
+    about = {
+        "spec": json.loads(spec.model_dump_json(exclude={"photos", "per_group", "leave_out"})),
+        "weights": {one.name: one.sha256 for one in cards().values() if one.packaged},
+    }
+    before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else about
+    for part, words in ("spec", "another benchmark"), ("weights", "results of other weights"):
+        if before.get(part) != about[part]:
+            raise BadSettings(f"{file.parent} holds {words}.", "Name another folder with --output.")
+    shards.replace(file, (json.dumps(about, indent=1) + "\n").encode())
 
 
 def choose(spec: Spec, faces: Path, folder: Path) -> Work[list[Sample]]:
@@ -358,17 +378,17 @@ def choose(spec: Spec, faces: Path, folder: Path) -> Work[list[Sample]]:
     if not spec.only_recognised:
         return everyone[:wanted]
     file = folder / "people.json"
-    if file.exists():
-        kept = set(json.loads(file.read_text(encoding="utf-8")))
-        return [one for one in everyone if one.identity in kept]
+    verdicts: dict[str, bool] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     chosen: list[Sample] = []
     for done, one in enumerate(everyone, 1):
         if len(chosen) == wanted:
             break
-        if recognised(one, spec):
+        if one.identity not in verdicts:
+            verdicts[one.identity] = recognised(one, spec)
+            yield Step("choosing people", done, len(everyone))
+        if verdicts[one.identity]:
             chosen.append(one)
-        yield Step("choosing people", done, len(everyone))
-    shards.replace(file, json.dumps([one.identity for one in chosen]).encode())
+    shards.replace(file, json.dumps(verdicts).encode())
     return chosen
 
 
@@ -403,8 +423,11 @@ def match(
         return found
 
     def quality(method: MethodSpec, value: float | None) -> Work[float]:
-        fold = list(spec.folds(method))[-1]
-        some = [task(spec, tools, one, method, fold, value) for one in people[: wanted.photos]]
+        folds = list(spec.folds(method))
+        some = [
+            task(spec, tools, one, method, folds[index % len(folds)], value)
+            for index, one in enumerate(people[: wanted.photos])
+        ]
         name = f".match/{method.name}/{'as-is' if value is None else f'{value:.6g}'}"
         tried = [
             (f"{name}/{one.sample.identity}", dataclasses.replace(one, quality_only=True)) for one in some
@@ -424,26 +447,24 @@ def match(
 
 
 def search(knob: Knob, quality: Callable[[float], Work[float]], goal: float, wanted: Match) -> Work[float]:
-    """The knob's value at which quality meets the goal, by false position in its logarithm.
+    """The knob's value at which quality meets the goal, by the secant method in its logarithm.
 
-    Where the goal is out of reach, the nearer end.
+    Where the goal is out of reach, the nearest that was found.
     """
-    ends: list[tuple[float, float]] = []
-    for value in (knob.low, knob.high):
-        ends.append((float(np.log(value)), (yield from quality(value)) - goal))
-    tried = list(ends)
+    low, high = float(np.log(knob.low)), float(np.log(knob.high))
+    tried: dict[float, float] = {}  # how far from the goal, by the logarithm of the value
+    place = float(np.log(knob.start)) if knob.start else (low + high) / 2
     for _ in range(wanted.rounds):
-        (a, low), (b, high) = ends
-        near = min(tried, key=lambda one: abs(one[1]))
-        if abs(near[1]) <= wanted.tolerance * abs(goal) / 2 or low * high > 0:
+        if place in tried:
             break
-        middle = a - low * (b - a) / (high - low)
-        lowest, highest = sorted((a + 0.1 * (b - a), b - 0.1 * (b - a)))
-        middle = min(max(middle, lowest), highest)
-        new = middle, (yield from quality(round(float(np.exp(middle)), 8))) - goal
-        tried.append(new)
-        ends = [new, ends[1]] if new[1] * low > 0 else [ends[0], new]
-    return round(float(np.exp(min(tried, key=lambda one: abs(one[1]))[0])), 8)
+        tried[place] = (yield from quality(round(float(np.exp(place)), 8))) - goal
+        if abs(tried[place]) <= wanted.tolerance * abs(goal) / 2:
+            break
+        (here, miss), *others = sorted(tried.items(), key=lambda one: abs(one[1]))
+        slope = (others[0][1] - miss) / (others[0][0] - here) if others else 0.0
+        place = here - miss / slope if slope else place + (high - low) / 6
+        place = min(max(place, low), high)
+    return round(float(np.exp(min(tried, key=lambda one: abs(tried[one])))), 8)
 
 
 def perform(tools: Tools, one: Task) -> dict[str, bytes]:

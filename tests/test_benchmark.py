@@ -185,6 +185,37 @@ def test_a_finished_run_is_not_repeated_and_a_lost_photo_is(faces: Path, done: P
         finish(run(spec.model_copy(update={"title": "other"}), TOOLS, faces, done, 0))
 
 
+def test_a_run_grows_by_people_and_left_out_recognisers(faces: Path, tmp_path: Path) -> None:
+    changes = {"match": None, "photos": 1, "leave_out": "turns", "disturbances": ("none", "jpeg-75")}
+    attack = {"settings": {"steps": 2}, "knob": None, "disturbances": ("none",)}
+    (method,) = (one for one in read(faces / "six.toml").methods if one.name == "pgd")
+    small = read(faces / "six.toml").model_copy(
+        update={**changes, "methods": (method.model_copy(update=attack),)}
+    )
+    finish(run(small, TOOLS, faces, tmp_path, 0))
+    first = {path: path.stat().st_mtime_ns for path in tmp_path.glob("photos/**/*.npz")}
+    assert {path.relative_to(tmp_path / "photos").as_posix() for path in first} == {
+        "identity/person-0-all-0.npz",
+        f"pgd/person-0-{JUDGES[0]}-0.npz",
+    }
+    table = summary.read(finish(run(small.model_copy(update={"photos": 2}), TOOLS, faces, tmp_path, 0)))
+    attacked = table[table["method"] == "pgd"]
+    assert attacked["recognizer"].tolist() == list(JUDGES)
+    assert set(attacked["disturbance"]) == {"none"}
+    assert set(table.loc[table["method"] == "identity", "disturbance"]) == {"none", "jpeg-75"}
+    whole = summary.read(
+        finish(run(small.model_copy(update={"leave_out": "each"}), TOOLS, faces, tmp_path, 0))
+    )
+    assert (whole["method"] == "pgd").sum() == 2
+    assert set(whole["identity"]) == {"person-0"}
+    assert first == {path: path.stat().st_mtime_ns for path in first}
+    about = json.loads((tmp_path / "spec.json").read_text())
+    about["weights"]["portrait"] = "0" * 64
+    (tmp_path / "spec.json").write_text(json.dumps(about))
+    with pytest.raises(BadSettings, match="results of other weights"):
+        finish(run(small, TOOLS, faces, tmp_path, 0))
+
+
 def kept(folder: Path, text: str) -> Path:
     (folder / "before.csv").write_text(text)
     return folder / "before.csv"
@@ -300,15 +331,22 @@ def test_our_own_benchmarks_are_sound(file: Path) -> None:
             assert spec.unseen(method, fold)
 
 
-@pytest.mark.parametrize(("goal", "expected"), [(30.0, 10**-1.5), (60.0, 0.001), (5.0, 0.5)])
-def test_the_search_meets_its_goal_or_the_nearer_end(goal: float, expected: float) -> None:
+@pytest.mark.parametrize("start", [None, 0.003, 0.0316])
+@pytest.mark.parametrize(("goal", "expected"), [(30.0, 10**-1.5), (61.0, 0.001), (5.0, 0.5)])
+def test_the_search_meets_its_goal_or_the_nearer_end(
+    goal: float, expected: float, start: float | None
+) -> None:
+    tried: list[float] = []
+
     def quality(value: float) -> Work[float]:
         yield Step("trying", 1, 1)
+        tried.append(value)
         return float(-20 * np.log10(value)) + (0.5 if value > 0.05 else 0)
 
     wanted = Match(value=goal, tolerance=0.002)
-    found = finish(search(Knob(setting="epsilon", low=0.001, high=0.5), quality, goal, wanted))
-    assert found == pytest.approx(expected, rel=0.01)
+    knob = Knob(setting="epsilon", low=0.001, high=0.5, start=start)
+    assert finish(search(knob, quality, goal, wanted)) == pytest.approx(expected, rel=0.01)
+    assert len(tried) == len(set(tried)) <= (1 if start == 0.0316 and goal == 30 else 5)
 
 
 def test_ranks_and_misses_agree_with_counting() -> None:

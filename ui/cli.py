@@ -271,7 +271,10 @@ def benchmark(
         Path | None, typer.Option("--output", "-o", help="Folder of the run; otherwise runs/ and the name.")
     ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes, each with one thread.")] = 1,
-    photos: Annotated[int | None, typer.Option(min=1, help="Take only so many people.")] = None,
+    photos: Annotated[int | None, typer.Option(min=1, help="Take only so many people (a group).")] = None,
+    turns: Annotated[
+        bool, typer.Option("--turns", help="Leave one recogniser out for each person, in turn.")
+    ] = False,
     ray: Annotated[
         str | None, typer.Option(help="Address of a Ray cluster, or local.", show_default=False)
     ] = None,
@@ -283,7 +286,9 @@ def benchmark(
 
     spec = judge.read(file)
     if photos:
-        spec = spec.model_copy(update={"photos": photos})
+        spec = spec.model_copy(update={"per_group" if spec.per_group else "photos": photos})
+    if turns:
+        spec = spec.model_copy(update={"leave_out": "turns"})
     folder = output or Path("runs") / file.stem
     rows = _follow(judge.run(spec, TOOLS, faces, folder, workers, ray), file.stem)
     for page in pages.write(folder):
