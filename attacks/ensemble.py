@@ -60,18 +60,22 @@ class Ensemble:
         return float(torch.stack(self.leads).min())
 
     @torch.no_grad()
-    def final_lead(self, image: Tensor) -> float:
-        """The lead on an image, over a view of each kind."""
+    def verdict(self, image: Tensor) -> tuple[dict[str, float], float]:
+        """The cosine to the person's own clean embedding, by recogniser, of an image as it is, and the lead
+        over a view of each kind. Of the clean image a cosine is a little below 1: its mirror image counts."""
         self._look(image, 1 + len(VIEWS))
-        return self.lead
+        return {
+            part[0].name: float(cosine) for part, cosine in zip(self.parts, self.own, strict=True)
+        }, self.lead
 
     def _look(self, image: Tensor, views: int) -> Tensor:
         shown = list(draw(image, self.face, views, self.step, self.generator))
         self.step += 1
-        total, self.leads = image.new_zeros(1), list[Tensor]()
+        total, self.leads, self.own = image.new_zeros(1), list[Tensor](), list[Tensor]()
         for recognizer, (mean, spread), own, target in self.parts:
             faces = recognizer.embed(torch.cat([recognizer.align(view, face) for view, face in shown]))
-            loss = dodge(faces @ own, mean) / spread
+            alike = faces @ own
+            loss = dodge(alike, mean) / spread
             lead = DEVIATIONS["far01"] - loss.detach().mean()
             if target is not None:
                 towards = faces @ target
@@ -79,16 +83,8 @@ class Ensemble:
                 lead = (towards.detach().mean() - mean) / spread - DEVIATIONS["far01"]
             total = total + loss.mean() * (1 if self.balance else spread)
             self.leads.append(lead)
+            self.own.append(alike[0].detach())
         return total
-
-    @torch.no_grad()
-    def similarity(self, image: Tensor) -> dict[str, float]:
-        """The cosine to the person's own clean embedding, by recogniser, of the image as it is; of the clean
-        image it is a little below 1, since its mirror image counts, too."""
-        return {
-            recognizer.name: float(recognizer.embed(recognizer.align(image, self.face))[0] @ own)
-            for recognizer, _, own, _ in self.parts
-        }
 
 
 @torch.no_grad()

@@ -80,9 +80,9 @@ def in_turn(
         label = f"face {number} of {len(faces)}: " if len(faces) > 1 else ""
         change = yield from _labelled(find(crop, canvas, objective), label)
         pixels = paste(pixels, change, crop.to_photo, photo.grey)
-        final = canvas_of(crop, pixels).image
-        similarity.append(objective.similarity(final))
-        leads.append(objective.final_lead(final))
+        alike, lead = objective.verdict(canvas_of(crop, pixels).image)
+        similarity.append(alike)
+        leads.append(lead)
     return Protected(photo.with_pixels(pixels), tuple(faces), tuple(similarity), settings, tuple(leads))
 
 

@@ -164,7 +164,7 @@ def test_the_ensemble_starts_at_the_person_and_has_a_gradient(photo: Photo, crop
     assert loss.shape == (1,)
     assert image.grad is not None
     assert float(image.grad.abs().max()) > 0
-    assert objective.similarity(canvas.image) == pytest.approx({"dlib": 1, "mobileface": 1}, abs=0.05)
+    assert objective.verdict(canvas.image)[0] == pytest.approx({"dlib": 1, "mobileface": 1}, abs=0.05)
 
 
 def test_an_unseen_recogniser_loses_the_face(photo: Photo) -> None:
@@ -280,7 +280,7 @@ def test_the_reconstruction_alone_is_still_the_person(photo: Photo, portrait: Pr
     result = paste(photo.pixels, begin.reconstruction - crop.pixels, crop.to_photo)
     canvas = canvas_of(crop, photo.pixels)
     objective = Ensemble([recognizer("mobilefacenet")], canvas.image, canvas.face)
-    assert objective.similarity(canvas_of(crop, result).image)["mobilefacenet"] > 0.8
+    assert objective.verdict(canvas_of(crop, result).image)[0]["mobilefacenet"] > 0.8
 
 
 def test_settings_refuse_what_does_not_fit() -> None:
