@@ -54,9 +54,9 @@ class Settings(BaseModel):
 
 
 STRENGTHS: dict[str, dict[str, Any]] = {
-    "subtle": {"margin": -1.0, "ceiling": 3.4, "change": 60_000.0, "chroma": 150_000.0},
+    "subtle": {"margin": -0.5, "ceiling": 3.4, "change": 36_000.0, "chroma": 100_000.0},
     "balanced": {},
-    "strong": {"margin": 1.5, "ceiling": 7.0, "change": 5_000.0, "chroma": 20_000.0},
+    "strong": {"margin": 1.5, "ceiling": 7.0, "change": 6_000.0, "chroma": 22_000.0},
 }
 # The paper's own setting (arXiv 2503.10350, section 4.1), for comparison: its plain output replaces the face.
 PAPER: dict[str, Any] = {
