@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -86,13 +87,13 @@ def labels(path: Path) -> dict[str, str]:
 
 
 def balanced(everyone: list[Sample], each: int) -> list[Sample]:
-    """At most `each` samples for each combination of gender and race, the first ones."""
+    """At most `each` samples for each combination of gender and race: the first of all, then the second."""
     kept: defaultdict[tuple[str, ...], list[Sample]] = defaultdict(list)
     for one in everyone:
         group = kept[one.labels.get("gender", ""), one.labels.get("race", "")]
         if len(group) < each:
             group.append(one)
-    return [one for group in kept.values() for one in group]
+    return [one for rank in zip_longest(*kept.values()) for one in rank if one]
 
 
 def main_face(pixels: Pixels, find: Detector = find_faces) -> Face | None:
