@@ -135,11 +135,11 @@ def test_faces_are_paired_by_position_and_chosen_by_number() -> None:
 
 
 def test_a_face_at_its_limit_is_told() -> None:
-    report = assess(group(), group(), recognizers=QUICK[1:], limited=(2,))
-    assert [face.number for face in report.faces if face.limited] == [2]
+    report = assess(group(), group(), recognizers=QUICK[1:], limited=(2, 3))
+    assert [face.number for face in report.faces if face.limited] == [2, 3]
     for remarks in (present.remarks(report), present.plain_remarks(report)):
         assert sum("limit on visible change" in text for text in remarks) == 1
-        assert any(text.startswith("Face 2") for text in remarks)
+        assert any(text.startswith("Faces 2, 3: ") for text in remarks)
 
 
 def test_what_cannot_be_judged() -> None:

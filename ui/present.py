@@ -85,11 +85,13 @@ def remarks(report: Report) -> list[str]:
 
 def limits_met(report: Report) -> list[str]:
     """Which faces could not be changed as much as their protection would have asked for."""
+    numbers = [str(face.number) for face in report.faces if face.limited]
+    if not numbers:
+        return []
     return [
-        f"Face {face.number}: the limit on visible change was reached before every recogniser that was used "
-        "was left behind by the wanted margin. A stronger setting, where there is one, allows more."
-        for face in report.faces
-        if face.limited
+        f"Face{'s' * (len(numbers) > 1)} {', '.join(numbers)}: the limit on visible change was reached "
+        "before every recogniser that was used was left behind by the wanted margin. A stronger setting, "
+        "where there is one, allows more."
     ]
 
 
