@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..attacks.ensemble import Ensemble
 from ..core.types import Pixels, Step, Work
-from .limits import Price, change_energy, chroma_energy, within
+from .limits import Price, change_energy, chroma_energy, colours, within
 from .paste import feather
 from .priors import Prior
 from .settings import Settings
@@ -73,7 +73,8 @@ class Optimisation:
     ) -> None:
         self.prior, self.start, self.settings = prior, start, settings
         self.compose, self.objective, self.origin = compose, objective, origin
-        self.mask = feather(prior.size).to(origin)
+        self.mask, self.before = feather(prior.size).to(origin), origin.clamp(0, 1)
+        self.colours = colours(self.before)
         self.pace = evened(prior, start) if settings.even else torch.ones(()).to(origin)
         self.moved = torch.zeros_like(start.latent).requires_grad_()
         self.optimizer = torch.optim.Adam([self.moved], settings.rate)
@@ -91,10 +92,10 @@ class Optimisation:
         settings = self.settings
         with torch.enable_grad():
             change, maps = self.change()
-            seen = self.mask * change
+            seen = (self.before + self.mask * change).clamp(0, 1) - self.before
             energy = change_energy(seen)
             loss = self.objective(self.compose(change))
-            visible = settings.change * energy + settings.chroma * chroma_energy(seen)
+            visible = settings.change * energy + settings.chroma * chroma_energy(seen, self.colours)
             visible = visible + settings.structure * distance(maps, self.start.maps)
             loss = (loss + self.price.value * visible).sum()
             self.optimizer.zero_grad()

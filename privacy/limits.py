@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from torch import Tensor
+from torch.nn import functional
+
+DARK = 0.1  # added to a colour, since that of what is nearly black means little
 
 
 def change_energy(change: Tensor) -> Tensor:
@@ -10,11 +13,18 @@ def change_energy(change: Tensor) -> Tensor:
     return change.square().mean((1, 2, 3))
 
 
-def chroma_energy(change: Tensor) -> Tensor:
-    """The mean square of a change's shift in colour (B, 3, H, W), on both axes of YCbCr: (B,)."""
-    from kornia.color import rgb_to_ycbcr
+def colours(image: Tensor) -> Tensor:
+    """The unit vectors (B, 3, H, W) along which the colours of an image in [0, 1] grow brighter or darker."""
+    return functional.normalize(image + DARK, dim=1)
 
-    return (rgb_to_ycbcr(change)[:, 1:] - 0.5).square().mean((1, 2, 3))
+
+def chroma_energy(change: Tensor, colours: Tensor) -> Tensor:
+    """The mean square of what of a change (B, 3, H, W) is neither brightening nor darkening: (B,).
+
+    Light and shade scale a colour. To add the same to red, green and blue instead makes skin look pale.
+    """
+    along = (change * colours).sum(1, keepdim=True)
+    return (change - along * colours).square().mean((1, 2, 3))
 
 
 def within(ceiling: float, change: Tensor) -> float:

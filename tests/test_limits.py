@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from veil.privacy.limits import Price, change_energy, chroma_energy, within
+from veil.privacy.limits import DARK, Price, change_energy, chroma_energy, colours, within
 
 
 def test_energy_is_the_mean_square_of_each_change() -> None:
@@ -11,11 +11,16 @@ def test_energy_is_the_mean_square_of_each_change() -> None:
     assert change_energy(change).tolist() == pytest.approx([0.01, 0])
 
 
-def test_a_grey_change_has_no_chroma_and_a_red_one_has() -> None:
-    grey = torch.full((1, 3, 8, 8), 0.2)
-    red = grey * torch.tensor([1.0, 0, 0])[:, None, None]
-    assert float(chroma_energy(grey)) == pytest.approx(0, abs=1e-12)
-    assert float(chroma_energy(red)) > 0.001
+def test_light_and_shade_have_no_chroma_and_paler_skin_has() -> None:
+    skin = torch.tensor([0.9, 0.6, 0.4])[:, None, None].expand(1, 3, 8, 8)
+    light = 0.1 * (skin + DARK)
+    pale = light.mean() * torch.ones_like(skin)
+    assert float(chroma_energy(light, colours(skin))) == pytest.approx(0, abs=1e-12)
+    assert float(chroma_energy(pale, colours(skin))) > 1e-4
+    grey = torch.full_like(skin, 0.5)
+    assert float(chroma_energy(pale, colours(grey))) == pytest.approx(0, abs=1e-12)
+    red = pale * torch.tensor([1.0, 0, 0])[:, None, None]
+    assert float(chroma_energy(red, colours(grey))) > 1e-3
 
 
 def test_a_change_is_brought_below_its_ceiling_and_not_further() -> None:

@@ -347,7 +347,11 @@ def test_everything_is_made_where_the_prior_is(
         objective = Ensemble([judge], canvas.image, canvas.face)
         step = Optimisation(used, begin, settings(), canvas.with_change, objective, begin.reconstruction)
         change, maps = step.change()
-        loss = objective(canvas.with_change(change)) + distance(maps, begin.maps) + chroma_energy(change)
+        loss = (
+            objective(canvas.with_change(change))
+            + distance(maps, begin.maps)
+            + chroma_energy(change, step.colours)
+        )
         assert {one.device.type for one in (cropped.pixels, canvas.image, change, loss, *maps)} == {"cuda"}
 
 
