@@ -135,7 +135,11 @@ def from_rows(rows: Frame, outcome: str, other: str, metrics: list[str]) -> dict
 WORDS = {
     "rates": ("Protected", "In percent."),
     "same_photo": ("Protected, against the same photo", "In percent."),
-    "compared": ("Compared on the same photos", "Percentage points more than the other method."),
+    "compared": (
+        "Compared on the same photos",
+        "Percentage points more than the other method. Cosine: how much higher the cosine is that decides, "
+        "in standard deviations of strangers' cosines; lower is better, unless a target is impersonated.",
+    ),
     "quality": (
         "Quality",
         "Over the whole photo, unless face; chroma, brightness, colourfulness and the change inside and "
@@ -159,7 +163,7 @@ def tables(found: dict[str, Frame]) -> list[Table]:
 
 def _text(frame: Frame) -> list[list[str]]:
     share = next((name for name in ("rate", "difference") if name in frame), "")
-    hidden = {"low", "high", "psnr low", "psnr high"}
+    hidden = {end for name in ("", "psnr ", "cosine ") for end in (f"{name}low", f"{name}high")}
     names = [str(name) for name in frame.columns if name not in hidden]
     lines = [names]
     for row in frame.to_dict("records"):
@@ -168,8 +172,8 @@ def _text(frame: Frame) -> list[list[str]]:
             value: Any = row[name]
             if name == share:
                 cells.append(summary.as_percent((value, row["low"], row["high"])))
-            elif name == "psnr":
-                low, high = (row.get(f"psnr {end}", row.get(end)) for end in ("low", "high"))
+            elif name in ("psnr", "cosine"):
+                low, high = (row.get(f"{name} {end}", row.get(end)) for end in ("low", "high"))
                 cells.append(f"{value:.2f} [{low:.2f}, {high:.2f}]")
             elif name in ("clean", "rebuilt", "found"):
                 cells.append("-" if pd.isna(value) else f"{100 * value:.1f}")
@@ -206,11 +210,10 @@ def failed(file: Path) -> list[str]:
 
 def drawn(rows: Frame, found: dict[str, Frame], outcome: str) -> list[tuple[str, bytes]]:
     """The plots that rows and their tables give, as PNG, each with its heading."""
-    cosine = {"dodged": "probe", "dodged_same": "same", "impersonated": "aim"}[outcome]
     pictures = [
         ("Protected, by recogniser", plots.bars(found["rates"])),
         ("Protection and quality", plots.curve(found["rates"], found["quality"])),
-        ("Cosines", plots.histograms(rows, cosine)),
+        ("Cosines", plots.histograms(rows, summary.COSINES[outcome])),
     ]
     if found["rates"]["disturbance"].nunique() > 1:
         pictures.append(("Robustness: protected, %", plots.heat(found["rates"])))

@@ -11,8 +11,9 @@ import pandas as pd
 import pyarrow as arrow
 from pyarrow import csv
 
-from ..core.errors import BadSettings
+from ..core.errors import BadSettings, VeilError
 from ..core.types import Array
+from ..weights.registry import card
 from .statistics import Interval, mean, rate
 
 Frame: TypeAlias = Any  # pandas.DataFrame, whose annotations are too loose for a strict checker
@@ -23,6 +24,7 @@ OUTCOMES = {
     "dodged_same": "not recognised against the same photo, before",
     "impersonated": "taken for the target, against another photo of the target",
 }
+COSINES = {"dodged": "probe", "dodged_same": "same", "impersonated": "aim"}  # what decides
 COLUMNS = ["method", "recognizer", "disturbance", "rate", "low", "high", "n", "clean", "rebuilt"]
 
 
@@ -71,7 +73,7 @@ def read(file: Path) -> Frame:
     """
     rows = table(file)
     rows = rows[rows["error"] == ""].copy()
-    for outcome, cosine in (("dodged", "probe"), ("dodged_same", "same"), ("impersonated", "aim")):
+    for outcome, cosine in COSINES.items():
         passed = rows[cosine] > rows["threshold"]
         rows[outcome] = (passed if outcome == "impersonated" else ~passed).astype(float)
         rows.loc[rows[cosine].isna(), outcome] = np.nan
@@ -124,17 +126,34 @@ def rates(rows: Frame, outcome: str) -> Frame:
 
 
 def compared(rows: Frame, outcome: str, other: str) -> Frame:
-    """How much more often than `other` each method reaches an outcome, on the same photos and recognisers."""
-    rows = rows[rows[outcome].notna() & (rows["disturbance"] == "none")]
-    base = rows[rows["method"] == other].set_index(KEY)[outcome]
+    """How much more often than `other` each method reaches an outcome, on the same photos and recognisers.
+
+    Beside it what tells more of few photos: how much higher the cosine is that decides, in standard
+    deviations of strangers' cosines.
+    """
+    rows = rows[rows[outcome].notna() & (rows["disturbance"] == "none")].copy()
+    spreads = {name: _spread(name) for name in rows["recognizer"].unique()}
+    rows["deviations"] = rows[COSINES[outcome]] / rows["recognizer"].map(spreads)
+    base = rows[rows["method"] == other].set_index(KEY)
     table: list[list[Any]] = []
     for method in rows["method"].unique():
-        part = rows[rows["method"] == method].set_index(KEY)[outcome]
-        both: Frame = pd.concat([part, base], axis=1, join="inner", keys=["method", "other"])
-        if method != other and len(both):
-            found = mean(both["method"] - both["other"], both.index.get_level_values("identity").tolist())
-            table.append([method, *found])
-    return frame(table, ["method", "difference", "low", "high", "n"])
+        part = rows[rows["method"] == method].set_index(KEY)
+        found: list[Interval] = []
+        for column in outcome, "deviations":
+            more: Frame = (part[column] - base[column]).dropna()
+            found.append(mean(more, more.index.get_level_values("identity").tolist()))
+        if method != other and found[0].n:
+            table.append([method, *found[0], *found[1][:3]])
+    names = ["method", "difference", "low", "high", "n", "cosine", "cosine low", "cosine high"]
+    return frame(table, names)
+
+
+def _spread(recognizer: str) -> float:
+    """The standard deviation of strangers' cosines, where a recogniser is known here and was calibrated."""
+    try:
+        return card(recognizer).strangers[1]
+    except VeilError:
+        return np.nan
 
 
 def qualities(rows: Frame, metrics: list[str]) -> Frame:

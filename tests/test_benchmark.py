@@ -30,6 +30,7 @@ from veil.eval.sets import over_sets
 from veil.eval.summary import missed, ranks
 from veil.eval.verification import embedding
 from veil.ui.bench import TOOLS
+from veil.weights.registry import card
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "benchmarks").glob("*.toml"))
@@ -365,16 +366,23 @@ def test_ranks_and_misses_agree_with_counting() -> None:
 def test_methods_are_compared_on_the_same_photos() -> None:
     table = pd.DataFrame(
         [
-            (method, str(number), "dlib", "none", 0, float(number < limit))
+            (method, str(number), "dlib", "none", 0, float(number < limit), 0.8 - limit / 100 * number)
             for method, limit in (("a", 8), ("b", 4))
             for number in range(10)
         ],
-        columns=["method", "identity", "recognizer", "disturbance", "seed", "dodged"],
+        columns=["method", "identity", "recognizer", "disturbance", "seed", "dodged", "probe"],
     )
     (found,) = summary.compared(table, "dodged", "b").to_dict("records")
     assert found["method"] == "a"
     assert found["difference"] == pytest.approx(0.4)
     assert 0 < found["low"] < 0.4 < found["high"]
+    expected = -0.04 * 4.5 / card("dlib").strangers[1]
+    assert found["cosine"] == pytest.approx(expected)
+    assert found["cosine low"] < expected < found["cosine high"] < 0
+    table["recognizer"] = "elsewhere"  # of rows that another machine wrote
+    (found,) = summary.compared(table, "dodged", "b").to_dict("records")
+    assert found["difference"] == pytest.approx(0.4)
+    assert np.isnan(found["cosine"])
 
 
 @pytest.mark.parametrize("name", [name for name in MEASURES if name not in ("lpips", "t_acc", "t_ned")])
