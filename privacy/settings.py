@@ -46,17 +46,17 @@ class Settings(BaseModel):
     # limits on what the eye can see: what a change costs; how far every surrogate must be beyond its
     # threshold at FAR 0.1 % for the change to be made smaller (in standard deviations of strangers' cosines);
     # how much may change at most (root mean square over the crop, in 1/255)
-    change: float = Field(13_000.0, ge=0)
-    chroma: float = Field(150_000.0, ge=0)
-    margin: float = 0.0
+    change: float = Field(12_000.0, ge=0)
+    chroma: float = Field(140_000.0, ge=0)
+    margin: float = 1.0
     ceiling: float = Field(4.8, gt=0)
     compose: bool = True
 
 
 STRENGTHS: dict[str, dict[str, Any]] = {
-    "subtle": {"margin": -0.5, "ceiling": 3.4, "change": 36_000.0, "chroma": 360_000.0},
+    "subtle": {"margin": 0.0, "ceiling": 3.4, "change": 26_000.0, "chroma": 270_000.0},
     "balanced": {},
-    "strong": {"margin": 1.5, "ceiling": 7.0, "change": 6_000.0, "chroma": 75_000.0},
+    "strong": {"margin": 2.5, "ceiling": 7.0, "change": 6_000.0, "chroma": 75_000.0},
 }
 # The paper's own setting (arXiv 2503.10350, section 4.1), for comparison: its plain output replaces the face.
 PAPER: dict[str, Any] = {
