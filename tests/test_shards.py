@@ -6,7 +6,6 @@ import random
 import subprocess
 import sys
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -111,7 +110,6 @@ def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
     is_complete(tmp_path)
 
 
-@pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra veil[cluster]")
 def test_ray_gives_the_same_and_survives_a_killed_worker(tmp_path: Path) -> None:
     process = start(tmp_path, "local")
     output, complaint = process.communicate(timeout=120)
