@@ -64,14 +64,12 @@ class Ensemble:
         """The cosine to the person's own clean embedding, by recogniser, of an image as it is, and the lead
         over a view of each kind. Of the clean image a cosine is a little below 1: its mirror image counts."""
         self._look(image, 1 + len(VIEWS))
-        return {
-            part[0].name: float(cosine) for part, cosine in zip(self.parts, self.own, strict=True)
-        }, self.lead
+        return {name: float(cosine) for name, cosine in self.alike.items()}, self.lead
 
     def _look(self, image: Tensor, views: int) -> Tensor:
         shown = list(draw(image, self.face, views, self.step, self.generator))
         self.step += 1
-        total, self.leads, self.own = image.new_zeros(1), list[Tensor](), list[Tensor]()
+        total, self.leads, self.alike = image.new_zeros(1), list[Tensor](), dict[str, Tensor]()
         for recognizer, (mean, spread), own, target in self.parts:
             faces = recognizer.embed(torch.cat([recognizer.align(view, face) for view, face in shown]))
             alike = faces @ own
@@ -83,7 +81,7 @@ class Ensemble:
                 lead = (towards.detach().mean() - mean) / spread - DEVIATIONS["far01"]
             total = total + loss.mean() * (1 if self.balance else spread)
             self.leads.append(lead)
-            self.own.append(alike[0].detach())
+            self.alike[recognizer.name] = alike[0].detach()
         return total
 
 

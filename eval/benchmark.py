@@ -132,10 +132,10 @@ class Spec(BaseModel):
         pool = method.pool or self.pool or tuple(name for name in packaged() if not card(name).shares)
         return {judge: tuple(name for name in pool if independent(name, judge)) for judge in self.judges}
 
-    def turns(self, method: MethodSpec, index: int) -> tuple[str, ...]:
-        """The folds of a method for the person with an index."""
-        folds = tuple(self.folds(method))
-        return folds if self.leave_out == "each" else (folds[index % len(folds)],)
+    def turn(self, method: MethodSpec, index: int) -> str:
+        """The fold of a method whose turn it is at the person with an index."""
+        folds = list(self.folds(method))
+        return folds[index % len(folds)]
 
     def unseen(self, method: MethodSpec, fold: str) -> tuple[str, ...]:
         """The judges that know nothing of a fold's surrogates."""
@@ -293,7 +293,8 @@ def tasks(
     for seed in spec.seeds:
         for index, one in enumerate(people):
             for method in methods(spec):
-                for fold in spec.turns(method, index):
+                folds = spec.folds(method) if spec.leave_out == "each" else [spec.turn(method, index)]
+                for fold in folds:
                     target = targets[index % len(targets)]
                     yield task(spec, tools, one, method, fold, matched.get(method.name), seed, target)
 
@@ -423,9 +424,8 @@ def match(
         return found
 
     def quality(method: MethodSpec, value: float | None) -> Work[float]:
-        folds = list(spec.folds(method))
         some = [
-            task(spec, tools, one, method, folds[index % len(folds)], value)
+            task(spec, tools, one, method, spec.turn(method, index), value)
             for index, one in enumerate(people[: wanted.photos])
         ]
         name = f".match/{method.name}/{'as-is' if value is None else f'{value:.6g}'}"

@@ -137,12 +137,14 @@ def compared(rows: Frame, outcome: str, other: str) -> Frame:
     base = rows[rows["method"] == other].set_index(KEY)
     table: list[list[Any]] = []
     for method in rows["method"].unique():
+        if method == other:
+            continue
         part = rows[rows["method"] == method].set_index(KEY)
         found: list[Interval] = []
         for column in outcome, "deviations":
             more: Frame = (part[column] - base[column]).dropna()
             found.append(mean(more, more.index.get_level_values("identity").tolist()))
-        if method != other and found[0].n:
+        if found[0].n:
             table.append([method, *found[0], *found[1][:3]])
     names = ["method", "difference", "low", "high", "n", "cosine", "cosine low", "cosine high"]
     return frame(table, names)
