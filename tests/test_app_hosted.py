@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+import threading
 import time
 from collections.abc import Callable
 from http.client import HTTPConnection
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import httpx
@@ -252,6 +255,25 @@ def test_old_files_are_swept_and_waiting_visitors_keep_theirs(tmp_path: Path) ->
     visitors.sweep()
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(visitors) == 0
+
+
+def test_a_sweep_passes_over_folders_that_others_delete(tmp_path: Path) -> None:
+    visitors, done = Visitors(tmp_path, 60, 1), threading.Event()
+
+    def come_and_go() -> None:
+        while not done.is_set():
+            folder = tmp_path / token_hex(4) / "a" / "b"
+            folder.mkdir(parents=True)
+            shutil.rmtree(folder.parents[1])
+
+    other = threading.Thread(target=come_and_go)
+    other.start()
+    try:
+        for _ in range(300):
+            visitors.sweep()
+    finally:
+        done.set()
+        other.join()
 
 
 def test_a_photo_that_two_visitors_uploaded_stays_for_the_other(tmp_path: Path) -> None:

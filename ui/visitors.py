@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import shutil
 import sys
 import threading
@@ -167,9 +168,11 @@ class Visitors:
             elif time.monotonic() - visitor.used > self.keep:
                 self.leave(session)
         held = {path for visitor in self._known.values() for path in (visitor.folder, *visitor.uploads)}
-        for path in sorted(self.root.rglob("*"), reverse=True):
-            if not held.intersection((path, *path.parents)):
-                _forget(path, time.time() - self.keep)
+        # passes over what others delete meanwhile
+        for folder, folders, files in os.walk(self.root, topdown=False):
+            for path in (Path(folder, name) for name in (*files, *folders)):
+                if not held.intersection((path, *path.parents)):
+                    _forget(path, time.time() - self.keep)
 
     def watch(self, every: float, waiting: Callable[[], Collection[str]]) -> threading.Event:
         """Sweep again and again until the event that is returned is set."""
