@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import zip_longest
@@ -87,13 +87,19 @@ def labels(path: Path) -> dict[str, str]:
 
 
 def balanced(everyone: list[Sample], each: int) -> list[Sample]:
-    """At most `each` samples for each combination of gender and race: the first of all, then the second."""
-    kept: defaultdict[tuple[str, ...], list[Sample]] = defaultdict(list)
+    """At most `each` samples for each combination of gender and race, of all ages: the first of every
+    combination, then the second."""
+    groups: defaultdict[tuple[str, str], defaultdict[str, list[Sample]]]
+    groups = defaultdict(lambda: defaultdict(list))
     for one in everyone:
-        group = kept[one.labels.get("gender", ""), one.labels.get("race", "")]
-        if len(group) < each:
-            group.append(one)
-    return [one for rank in zip_longest(*kept.values()) for one in rank if one]
+        gender, race, age = (one.labels.get(label, "") for label in ("gender", "race", "age"))
+        groups[gender, race][age].append(one)
+    return _in_turn([_in_turn(ages.values())[:each] for ages in groups.values()])
+
+
+def _in_turn(lists: Iterable[Sequence[Sample]]) -> list[Sample]:
+    """The first of every list, then the second of those that have one, and so on."""
+    return [one for rank in zip_longest(*lists) for one in rank if one]
 
 
 def main_face(pixels: Pixels, find: Detector = find_faces) -> Face | None:
