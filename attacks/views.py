@@ -62,8 +62,7 @@ VIEWS: tuple[View, ...] = (resized, noisy, compressed, blurred)
 
 def jittered(face: Face, generator: Generator) -> Face:
     """The face as another detector might place it: points and box strayed by a little."""
-    eyes = float(((face.points[1] - face.points[0]) ** 2).sum() ** 0.5)
-    stray = JITTER * eyes * torch.randn(7, 2, generator=generator, dtype=torch.float64).numpy()
+    stray = JITTER * face.eyes * torch.randn(7, 2, generator=generator, dtype=torch.float64).numpy()
     return Face(face.box + 2 * stray[5:].reshape(4), face.points + stray[:5], face.score)
 
 

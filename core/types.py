@@ -65,6 +65,11 @@ class Face:
         """The shorter side of the box, in pixels."""
         return float(min(self.box[2] - self.box[0], self.box[3] - self.box[1]))
 
+    @property
+    def eyes(self) -> float:
+        """The distance between the eyes, in pixels."""
+        return float(np.linalg.norm(self.points[1] - self.points[0]))
+
     def within(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
         """The box (left, top, right, bottom) in whole pixels, cut to a photo of (width, height)."""
         left, top, right, bottom = np.clip(self.box.round().astype(int), 0, size * 2).tolist()

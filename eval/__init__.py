@@ -38,6 +38,7 @@ FACE_MEASURES: Registry[FaceMetric] = Registry(
     {
         "expression": "veil.eval.metrics.expression:expression",
         "landmarks": "veil.eval.metrics.landmarks:landmarks",
+        "points": "veil.eval.metrics.points:points",
         "inside": "veil.eval.metrics.change:inside",
         "outside": "veil.eval.metrics.change:outside",
     },

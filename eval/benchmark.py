@@ -345,7 +345,7 @@ def run(
     """
     check(spec, tools)
     folder.mkdir(parents=True, exist_ok=True)
-    _same(folder / "spec.json", spec)
+    _same(folder / "spec.json", spec, tools)
     store = shards.Store(folder / "photos", ROWS)
     people = yield from choose(spec, faces, folder)
     matched = yield from match(spec, tools, people, store, faces, workers, cluster)
@@ -357,15 +357,18 @@ def run(
     return collect(everything, store, folder)
 
 
-def _same(file: Path, spec: Spec) -> None:
-    """Remember the benchmark of a folder, and the weights that it was made with."""
-    about = {
+def _same(file: Path, spec: Spec, tools: Tools) -> None:
+    """Remember the benchmark of a folder, and the weights and settings that it was made with."""
+    settings = {one.name: tools.resolve(one.method, one.preset, one.settings) for one in spec.methods}
+    about: dict[str, Any] = {
         "spec": json.loads(spec.model_dump_json(exclude={"photos", "per_group", "leave_out"})),
         "weights": {one.name: one.sha256 for one in cards().values() if one.packaged},
+        "settings": json.loads(json.dumps(settings)),
     }
     before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else about
-    for part, words in ("spec", "another benchmark"), ("weights", "results of other weights"):
+    for part in about:
         if before.get(part) != about[part]:
+            words = "another benchmark" if part == "spec" else f"results of other {part}"
             raise BadSettings(f"{file.parent} holds {words}.", "Name another folder with --output.")
     shards.replace(file, (json.dumps(about, indent=1) + "\n").encode())
 

@@ -14,4 +14,6 @@ from ..core.types import Face, Pixels
 
 Detector: TypeAlias = "Callable[[Pixels], list[Face]]"  # (H, W, 3) -> faces, the largest first
 
-DETECTORS: Registry[Detector] = Registry("detector", {"blazeface": "veil.eval.networks.blazeface:find_faces"})
+DETECTORS: Registry[Detector] = Registry(
+    "detector", {"blazeface": "veil.attacks.networks.blazeface:find_faces"}
+)

@@ -144,7 +144,8 @@ WORDS = {
         "Quality",
         "Over the whole photo, unless face; chroma, brightness, colourfulness and the change inside and "
         "outside of the face in 1/255; expression: how often the same one is read; landmarks: the shift of "
-        "468 points in distances of the eyes.",
+        "468 points in distances of the eyes; points: that of the five points that the detector of faces "
+        "finds.",
     ),
     "sets": (
         "Over all photos",

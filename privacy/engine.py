@@ -92,7 +92,7 @@ def find_change(
     """The change (1, 3, S, S) of one face's crop that the objective asks for, within the limits."""
     begin = yield from find_start(prior, crop, settings)
     origin = begin.reconstruction if settings.compose else crop.pixels
-    optimisation = Optimisation(prior, begin, settings, canvas.with_change, objective, origin)
+    optimisation = Optimisation(prior, begin, settings, canvas, objective, origin)
     return (yield from optimise(optimisation, lambda change: to_pixels(canvas.with_change(change))))
 
 

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from ..attacks.ensemble import Ensemble
 from ..core.types import Pixels, Step, Work
+from .canvas import Canvas
 from .limits import Price, change_energy, chroma_energy, colours, within
+from .looks import Looks
 from .paste import feather
 from .priors import Prior
 from .settings import Settings
@@ -57,7 +59,7 @@ def evened(prior: Prior, start: Start) -> Tensor:
 class Optimisation:
     """The adversarial latent on its way down the objective, by Adam.
 
-    `compose` puts a change of the crop (1, 3, S, S) into the image that the objective sees. The change is
+    The objective sees the change of the crop (1, 3, S, S) on the `canvas`. The change is
     counted from `origin`: the reconstruction, so that the autoencoder's own loss never shows, or the crop
     itself for the paper's plain output.
     """
@@ -67,12 +69,13 @@ class Optimisation:
         prior: Prior,
         start: Start,
         settings: Settings,
-        compose: Callable[[Tensor], Tensor],
+        canvas: Canvas,
         objective: Ensemble,
         origin: Tensor,
     ) -> None:
         self.prior, self.start, self.settings = prior, start, settings
-        self.compose, self.objective, self.origin = compose, objective, origin
+        self.canvas, self.objective, self.origin = canvas, objective, origin
+        self.looks = Looks(canvas.image, canvas.face, settings.landmarks, settings.expression)
         self.mask, self.before = feather(prior.size).to(origin), origin.clamp(0, 1)
         self.colours = colours(self.before)
         self.pace = evened(prior, start) if settings.even else torch.ones(()).to(origin)
@@ -94,9 +97,11 @@ class Optimisation:
             change, maps = self.change()
             seen = (self.before + self.mask * change).clamp(0, 1) - self.before
             energy = change_energy(seen)
-            loss = self.objective(self.compose(change))
+            image = self.canvas.with_change(change)
+            loss = self.objective(image)
             visible = settings.change * energy + settings.chroma * chroma_energy(seen, self.colours)
             visible = visible + settings.structure * distance(maps, self.start.maps)
+            visible = visible + self.looks(image)
             loss = (loss + self.price.value * visible).sum()
             self.optimizer.zero_grad()
             loss.backward()

@@ -43,11 +43,14 @@ class Settings(BaseModel):
     balance: bool = True  # count each surrogate's cosines by how strangers' are spread
     structure: float = Field(16_000.0, ge=0)
 
-    # limits on what the eye can see: what a change costs; how far every surrogate must be beyond its
-    # threshold at FAR 0.1 % for the change to be made smaller (in standard deviations of strangers' cosines);
-    # how much may change at most (root mean square over the crop, in 1/255)
-    change: float = Field(12_000.0, ge=0)
-    chroma: float = Field(140_000.0, ge=0)
+    # limits on what the eye can see: what a change and its colour cost, and that the parts of the face are
+    # seen elsewhere, or another expression on it; how far every surrogate must be beyond its threshold at FAR
+    # 0.1 % for the change to be made smaller (in standard deviations of strangers' cosines); how much may
+    # change at most (root mean square over the crop, in 1/255)
+    change: float = Field(10_000.0, ge=0)
+    chroma: float = Field(115_000.0, ge=0)
+    landmarks: float = Field(600.0, ge=0)
+    expression: float = Field(0.6, ge=0)
     margin: float = 1.0
     ceiling: float = Field(4.8, gt=0)
     compose: bool = True
@@ -72,6 +75,8 @@ PAPER: dict[str, Any] = {
     "structure": 3000.0,
     "change": 0.0,
     "chroma": 0.0,
+    "landmarks": 0.0,
+    "expression": 0.0,
     "margin": 100.0,
     "ceiling": 255.0,
     "compose": False,

@@ -103,7 +103,7 @@ def find_as_published(
     begin = start(used, trajectory[-1], timesteps, embeddings)
     begin = replace(begin, maps=[map_.repeat(4, 1, 1) for map_ in begin.maps])
     fourfold = Fourfold(**vars(used))
-    optimisation = Optimisation(fourfold, begin, settings, canvas.with_change, objective, crop.pixels)
+    optimisation = Optimisation(fourfold, begin, settings, canvas, objective, crop.pixels)
     return (yield from optimise(optimisation, lambda change: to_pixels(canvas.with_change(change))))
 
 

@@ -16,6 +16,7 @@ import torch
 from skimage.data import astronaut
 
 from veil.attacks.faces import find_faces
+from veil.attacks.networks import blazeface
 from veil.core.errors import BadSettings, UnknownName, WeightsMissing
 from veil.core.images import open_photo, to_tensor
 from veil.core.progress import finish
@@ -24,7 +25,6 @@ from veil.eval import MEASURES, pages, summary
 from veil.eval.benchmark import Knob, Match, Spec, check, judge, methods, read, run, search, task
 from veil.eval.datasets import samples
 from veil.eval.metrics import fid
-from veil.eval.networks import blazeface
 from veil.eval.sets import over_sets
 from veil.eval.summary import missed, ranks
 from veil.eval.verification import embedding
@@ -209,11 +209,12 @@ def test_a_run_grows_by_people_and_left_out_recognisers(faces: Path, tmp_path: P
     assert (whole["method"] == "pgd").sum() == 2
     assert set(whole["identity"]) == {"person-0"}
     assert first == {path: path.stat().st_mtime_ns for path in first}
-    about = json.loads((tmp_path / "spec.json").read_text())
-    about["weights"]["portrait"] = "0" * 64
-    (tmp_path / "spec.json").write_text(json.dumps(about))
-    with pytest.raises(BadSettings, match="results of other weights"):
-        finish(run(small, TOOLS, faces, tmp_path, 0))
+    for part, name, value in ("weights", "portrait", "0" * 64), ("settings", "pgd", {"steps": 3}):
+        about = json.loads((tmp_path / "spec.json").read_text())
+        (tmp_path / "spec.json").write_text(json.dumps({**about, part: {**about[part], name: value}}))
+        with pytest.raises(BadSettings, match=f"results of other {part}"):
+            finish(run(small, TOOLS, faces, tmp_path, 0))
+        (tmp_path / "spec.json").write_text(json.dumps(about))
 
 
 def kept(folder: Path, text: str) -> Path:

@@ -16,6 +16,8 @@ from skimage.data import astronaut
 
 from veil.attacks import recognizer
 from veil.attacks.faces import find_faces, fit, largest_face, warp
+from veil.attacks.networks import emotion
+from veil.attacks.networks.facemesh import LOOSER
 from veil.core.errors import BadSettings, WeightsMissing
 from veil.core.images import to_tensor
 from veil.core.types import Face
@@ -24,8 +26,7 @@ from veil.eval.metrics import change, fid, lpips, text
 from veil.eval.metrics.expression import expression
 from veil.eval.metrics.fsim import fsim, share
 from veil.eval.metrics.landmarks import landmarks
-from veil.eval.networks import emotion
-from veil.eval.networks.facemesh import LOOSER
+from veil.eval.metrics.points import points
 from veil.privacy.paste import paste
 from veil.privacy.priors import prior
 
@@ -136,12 +137,14 @@ def test_the_change_is_told_apart_by_place(face: Face) -> None:
 
 def test_landmarks_follow_a_face_that_moves(face: Face) -> None:
     before = to_tensor(astronaut())
-    eyes = np.linalg.norm(face.points[1] - face.points[0])
+    eyes = face.eyes
     assert landmarks(before, before, face).item() == 0
     worse = to_tensor(coded(astronaut(), "JPEG", 70))
     assert 0 < landmarks(before, worse, face).item() < 0.01
-    both = landmarks(before.expand(2, -1, -1, -1), torch.cat([before, before.roll(4, 3)]), face)
-    assert both.tolist() == pytest.approx([0, 4 / eyes], abs=0.02)
+    moved = before.expand(2, -1, -1, -1), torch.cat([before, before.roll(4, 3)])
+    for shift in landmarks(*moved, face), points(*moved, face):
+        assert shift.tolist() == pytest.approx([0, 4 / eyes], abs=0.02)
+    assert points(before, torch.zeros_like(before), face).isnan().all()
 
 
 def test_another_expression_is_another() -> None:

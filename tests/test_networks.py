@@ -13,10 +13,10 @@ from skimage.data import astronaut, checkerboard
 from torch import Tensor
 
 from veil.attacks.faces import find_faces, largest_face
+from veil.attacks.networks import blazeface, emotion, facemesh
 from veil.core.images import to_tensor
 from veil.core.types import Face
 from veil.eval.disturbances.codec import coded
-from veil.eval.networks import blazeface, emotion, facemesh
 from veil.weights.registry import cards
 
 ROOT = Path(__file__).parents[1]
@@ -78,12 +78,12 @@ def test_not_everybody_is_happy() -> None:
 
 
 def test_the_mesh_lies_on_the_face_and_stays_there(face: Face) -> None:
-    (mesh,) = facemesh.points(to_tensor(astronaut()), face)
+    (mesh,) = facemesh.points(to_tensor(astronaut()), face).numpy()
     assert mesh.shape == (468, 2)
     assert away(facemesh.five(mesh), face.points, face).max() < 0.1
-    (again,) = facemesh.points(to_tensor(WORSE), face)
+    (again,) = facemesh.points(to_tensor(WORSE), face).numpy()
     assert 0 < away(again, mesh, face).mean() < 0.01
-    (aside,) = facemesh.points(to_tensor(astronaut()[:, 60:]), face.moved(1, -60, 0))
+    (aside,) = facemesh.points(to_tensor(astronaut()[:, 60:]), face.moved(1, -60, 0)).numpy()
     assert away(aside + [60, 0], mesh, face).max() < 0.01
 
 

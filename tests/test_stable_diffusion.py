@@ -26,6 +26,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from veil.attacks import recognizer
 from veil.attacks.ensemble import Ensemble
 from veil.attacks.faces import ARCFACE, find_faces, fit
+from veil.attacks.networks import emotion, facemesh
 from veil.attacks.recognizers.base import Network
 from veil.attacks.recognizers.mobileface import MobileFace
 from veil.core.errors import BadSettings, DeviceFull, WeightsCorrupt, WeightsMissing
@@ -334,10 +335,13 @@ def test_everything_is_made_where_the_prior_is(
     with FakeTensorMode(allow_non_fake_inputs=True):
         with gpu:
             parts = unet("sd2"), autoencoder()
+            mesh, expressions = facemesh.FaceMesh(), emotion.MiniXception()
             judge = Network(
                 "mobileface", 112, MobileFace(), lambda face, size: fit(face, ARCFACE, size), (128,), 128
             )
             empty = torch.zeros(1, TOKENS, WIDTH)
+        monkeypatch.setattr(facemesh, "network", lambda: mesh)
+        monkeypatch.setattr(emotion, "network", lambda: expressions)
         used = stable_diffusion.build("fake", *parts, scheduler, empty, None, gpu, offload=False)
         cropped = cut(photo.pixels, crop.face, used.template, used.size, used.device)
         canvas = canvas_of(cropped, photo.pixels)
@@ -345,12 +349,13 @@ def test_everything_is_made_where_the_prior_is(
         latent = invert(used, used.encode(cropped.pixels), timesteps)[-1]
         begin = start(used, latent, timesteps, plain)
         objective = Ensemble([judge], canvas.image, canvas.face)
-        step = Optimisation(used, begin, settings(), canvas.with_change, objective, begin.reconstruction)
+        step = Optimisation(used, begin, settings(), canvas, objective, begin.reconstruction)
         change, maps = step.change()
         loss = (
             objective(canvas.with_change(change))
             + distance(maps, begin.maps)
             + chroma_energy(change, step.colours)
+            + step.looks(canvas.with_change(change))
         )
         assert {one.device.type for one in (cropped.pixels, canvas.image, change, loss, *maps)} == {"cuda"}
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
+from ...attacks.networks import emotion
 from ...core.types import Face
-from ..networks import emotion
 
 
+@torch.no_grad()
 def expression(before: Tensor, after: Tensor, face: Face) -> Tensor:
     """Whether the most likely of seven expressions is the same in images (B, 3, H, W) -> (B,), 1 or 0.
 

@@ -30,13 +30,13 @@ import numpy as np
 from safetensors.numpy import save
 from torch import nn
 
+from veil.attacks.networks.blazeface import BlazeFace
+from veil.attacks.networks.emotion import MiniXception
+from veil.attacks.networks.facemesh import FaceMesh
 from veil.attacks.recognizers.dlib_resnet import DlibResNet
 from veil.attacks.recognizers.faceres import MobileNet
 from veil.attacks.recognizers.mobileface import MobileFace
 from veil.attacks.recognizers.mobilefacenet import MobileFaceNet
-from veil.eval.networks.blazeface import BlazeFace
-from veil.eval.networks.emotion import MiniXception
-from veil.eval.networks.facemesh import FaceMesh
 from veil.weights.registry import Source, card
 from veil.weights.store import PACKAGED
 

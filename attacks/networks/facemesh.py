@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...attacks.faces import ARCFACE, fit, warp
-from ...attacks.recognizers.base import SameConv, loaded
 from ...core.types import Array, Face
+from ..faces import ARCFACE, fit, warp
+from ..recognizers.base import SameConv, loaded
 from .blaze import Block
 
 SIZE = 192
@@ -48,17 +48,17 @@ def network() -> FaceMesh:
     return loaded("facemesh", FaceMesh())
 
 
-@torch.no_grad()
-def seen_in(image: Tensor, to_photo: Array) -> Array:
+def seen_in(image: Tensor, to_photo: Array) -> Tensor:
     """The points (B, 468, 2) of the face in a crop of images (B, 3, H, W), in pixels of the image.
 
-    `to_photo` (2, 3) maps pixels of the crop to the image's.
+    `to_photo` (2, 3) maps pixels of the crop to the image's. Differentiable.
     """
-    found = network()(warp(image, to_photo, SIZE)).reshape(-1, 468, 3)[..., :2].double().numpy()
-    return (found - 0.5) @ to_photo[:, :2].T + to_photo[:, 2]
+    found = network().to(image.device)(warp(image, to_photo, SIZE)).reshape(-1, 468, 3)[..., :2]
+    matrix = torch.from_numpy(to_photo).to(found)
+    return (found - 0.5) @ matrix[:, :2].T + matrix[:, 2]
 
 
-def points(image: Tensor, face: Face) -> Array:
+def points(image: Tensor, face: Face) -> Tensor:
     """The points (B, 468, 2) of a face in images (B, 3, H, W) in [0, 1], in pixels of the image."""
     return seen_in(image, fit(face, LOOSER, SIZE))
 

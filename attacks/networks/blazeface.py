@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import nms
 
-from ...attacks.faces import fit, square, warp
-from ...attacks.recognizers.base import SameConv, loaded
 from ...core.images import to_tensor
 from ...core.types import Array, Face, Pixels
+from ..faces import fit, square, warp
+from ..recognizers.base import SameConv, loaded
 from .blaze import Block
 from .facemesh import LOOSER, five, points, seen_in
 from .facemesh import SIZE as MESH
@@ -99,8 +99,8 @@ def find_faces(pixels: Pixels) -> list[Face]:
         four = (places[index, 4:12].reshape(4, 2) + anchors()[index]).double().numpy()
         box = boxes[index].reshape(2, 2).double().numpy()
         seen = Face(_moved(box, to_photo).reshape(4), _moved(four, to_photo), float(scores[index]))
-        first = replace(seen, points=five(seen_in(image, fit(seen, FOUR, MESH))[0]))
-        faces.append(replace(seen, points=five(points(image, first)[0])))
+        first = replace(seen, points=five(seen_in(image, fit(seen, FOUR, MESH))[0].double().numpy()))
+        faces.append(replace(seen, points=five(points(image, first)[0].double().numpy())))
     return sorted(faces, key=lambda face: -face.side)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...attacks.recognizers.base import SameConv
+from ..recognizers.base import SameConv
 
 
 class Block(nn.Module):

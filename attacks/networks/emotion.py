@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from functools import cache
 
-import torch
+from kornia.color import rgb_to_grayscale
 from torch import Tensor, nn
 
-from ...attacks.faces import square, warp
-from ...attacks.recognizers.base import SameConv, loaded
 from ...core.types import Face
-from ..metrics.brightness import LUMA
+from ..faces import square, warp
+from ..recognizers.base import SameConv, loaded
 
 SIZE = 64
 MARGIN = 0.1  # of the face's box, on each side
@@ -65,9 +64,7 @@ def network() -> MiniXception:
     return loaded("emotion", MiniXception())
 
 
-@torch.no_grad()
 def expression(image: Tensor, face: Face) -> Tensor:
-    """The probabilities (B, 7) of `EXPRESSIONS` on a face of images (B, 3, H, W) in [0, 1]."""
-    crops = warp(image, square(face, MARGIN, SIZE), SIZE)
-    grey = torch.einsum("bchw,c->bhw", crops, LUMA)[:, None]
-    return network()(2 * grey - 1)
+    """The probabilities (B, 7) of `EXPRESSIONS` on a face of images (B, 3, H, W), differentiably."""
+    grey = rgb_to_grayscale(warp(image, square(face, MARGIN, SIZE), SIZE))
+    return network().to(image.device)(2 * grey - 1)
