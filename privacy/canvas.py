@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
 from ..attacks.faces import fit, warp
 from ..core.images import to_tensor
@@ -48,6 +50,16 @@ class Canvas:
         high, wide = self.image.shape[-2:]
         masked = feather(change.shape[-1]).to(change) * change
         return (self.image + spread(masked, self.to_canvas, wide, high)).clamp(0, 1)
+
+
+def side_by_side(images: Sequence[Tensor]) -> Tensor:
+    """Images (1, 3, H, W) beside each other, all as high as the first."""
+    high = images[0].shape[-2]
+    scaled = [
+        functional.interpolate(one, (high, round(one.shape[-1] * high / one.shape[-2])), mode="bilinear")
+        for one in images
+    ]
+    return torch.cat(scaled, -1)
 
 
 def canvas_of(crop: Crop, pixels: Pixels) -> Canvas:

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..attacks import surrogate
 from ..attacks.ensemble import Ensemble
 from ..core.errors import BadSettings
-from ..core.images import to_pixels, to_tensor
+from ..core.images import to_tensor
 from ..core.progress import Run
 from ..core.types import Crop, Face, Photo, Work
 from . import Protected
@@ -27,7 +27,8 @@ from .paste import paste
 from .priors import Prior, prior
 from .settings import Settings
 
-Find = Callable[[Crop, Canvas, Ensemble], Work[Tensor]]  # -> the change of the crop (1, 3, S, S)
+# crops, canvases and objectives of some faces -> the changes of their crops (B, 3, S, S)
+Find = Callable[[Sequence[Crop], Sequence[Canvas], Sequence[Ensemble]], Work[Tensor]]
 
 
 def protect(
@@ -36,13 +37,15 @@ def protect(
     """Protect faces by the diffusion engine; see `privacy.protect`."""
     used = prior(settings.prior, settings.size, settings.device)
 
-    def find(crop: Crop, canvas: Canvas, objective: Ensemble) -> Work[Tensor]:
-        return find_change(used, crop, canvas, settings, objective)
+    def find(
+        crops: Sequence[Crop], canvases: Sequence[Canvas], objectives: Sequence[Ensemble]
+    ) -> Work[Tensor]:
+        return find_change(used, crops, canvases, settings, objectives)
 
     def crop_of(face: Face) -> Crop:
         return cut(photo.pixels, face, used.template, used.size, used.device)
 
-    return (yield from in_turn(photo, faces, settings, target, crop_of, find))
+    return (yield from in_turn(photo, faces, settings, target, crop_of, find, used.batch))
 
 
 def in_turn(
@@ -52,8 +55,9 @@ def in_turn(
     target: tuple[Photo, Face] | None,
     crop_of: Callable[[Face], Crop],
     find: Find,
+    batch: int = 1,
 ) -> Work[Protected]:
-    """Protect faces one after the other: cut the crop, find its change, paste that into the photo.
+    """Protect faces, `batch` at a time: cut the crops, find their changes, paste those into the photo.
 
     Raises:
         BadSettings: impersonation without a target, or a target without impersonation.
@@ -64,48 +68,63 @@ def in_turn(
         )
     surrogates = [surrogate(name) for name in settings.surrogates]
     pixels, similarity, leads = photo.pixels, list[dict[str, float]](), list[float]()
-    for number, face in enumerate(faces, 1):
-        crop = crop_of(face)
-        canvas = canvas_of(crop, photo.pixels)
-        objective = Ensemble(
-            surrogates,
-            canvas.image,
-            face=canvas.face,
-            target=(to_tensor(target[0].pixels).to(canvas.image), target[1]) if target else None,
-            own_identity=settings.own_identity,
-            balance=settings.balance,
-            views=settings.views,
-            seed=settings.seed,
-        )
-        label = f"face {number} of {len(faces)}: " if len(faces) > 1 else ""
-        change = yield from _labelled(find(crop, canvas, objective), label)
-        pixels = paste(pixels, change, crop.to_photo, photo.grey)
-        alike, lead = objective.verdict(canvas_of(crop, pixels).image)
-        similarity.append(alike)
-        leads.append(lead)
+    for first in range(0, len(faces), batch):
+        crops = [crop_of(face) for face in faces[first : first + batch]]
+        canvases = [canvas_of(crop, photo.pixels) for crop in crops]
+        objectives = [
+            Ensemble(
+                surrogates,
+                canvas.image,
+                face=canvas.face,
+                target=(to_tensor(target[0].pixels).to(canvas.image), target[1]) if target else None,
+                own_identity=settings.own_identity,
+                balance=settings.balance,
+                views=settings.views,
+                seed=settings.seed,
+            )
+            for canvas in canvases
+        ]
+        work = find(crops, canvases, objectives)
+        changes = yield from _labelled(work, _which(first + 1, first + len(crops), len(faces)))
+        for crop, objective, change in zip(crops, objectives, changes, strict=True):
+            pixels = paste(pixels, change[None], crop.to_photo, photo.grey)
+            alike, lead = objective.verdict(canvas_of(crop, pixels).image)
+            similarity.append(alike)
+            leads.append(lead)
     return Protected(photo.with_pixels(pixels), tuple(faces), tuple(similarity), settings, tuple(leads))
 
 
 def find_change(
-    prior: Prior, crop: Crop, canvas: Canvas, settings: Settings, objective: Ensemble
+    prior: Prior,
+    crops: Sequence[Crop],
+    canvases: Sequence[Canvas],
+    settings: Settings,
+    objectives: Sequence[Ensemble],
 ) -> Work[Tensor]:
-    """The change (1, 3, S, S) of one face's crop that the objective asks for, within the limits."""
-    begin = yield from find_start(prior, crop, settings)
-    origin = begin.reconstruction if settings.compose else crop.pixels
-    optimisation = Optimisation(prior, begin, settings, canvas, objective, origin)
-    return (yield from optimise(optimisation, lambda change: to_pixels(canvas.with_change(change))))
+    """The changes (B, 3, S, S) of faces' crops that their objectives ask for, within the limits."""
+    images = torch.cat([crop.pixels for crop in crops])
+    begin = yield from find_start(prior, images, settings)
+    origin = begin.reconstruction if settings.compose else images
+    return (yield from optimise(Optimisation(prior, begin, settings, canvases, objectives, origin)))
 
 
-def find_start(prior: Prior, crop: Crop, settings: Settings) -> Work[Start]:
-    """Invert a crop to the working depth and learn the embeddings that lead it back."""
+def find_start(prior: Prior, images: Tensor, settings: Settings) -> Work[Start]:
+    """Invert crops (B, 3, S, S) to the working depth and learn the embeddings that lead them back."""
     timesteps = levels(prior, settings.schedule, settings.depth)
     with torch.no_grad():
-        latent = prior.encode(crop.pixels)
+        latent = prior.encode(images)
     trajectory = invert(prior, latent, timesteps)
     embeddings = yield from learn(
         prior, trajectory, timesteps, settings.embedding_steps, settings.embedding_rate
     )
     return start(prior, trajectory[-1], timesteps, embeddings)
+
+
+def _which(first: int, last: int, total: int) -> str:
+    """What to call some of a photo's faces, by number, before what is done with them."""
+    if total == 1:
+        return ""
+    return f"face {first} of {total}: " if first == last else f"faces {first} to {last} of {total}: "
 
 
 def _labelled(work: Work[Tensor], label: str) -> Work[Tensor]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..attacks.ensemble import Ensemble
-from ..core.types import Pixels, Step, Work
-from .canvas import Canvas
+from ..core.images import to_pixels
+from ..core.types import Step, Work
+from .canvas import Canvas, side_by_side
 from .limits import Price, change_energy, chroma_energy, colours, within
 from .looks import Looks
 from .paste import feather
@@ -21,8 +22,8 @@ from .structure import denoise_with_maps, distance
 
 @dataclass(frozen=True)
 class Start:
-    """Where the optimisation starts: a latent (1, C, h, w) at the deepest of `timesteps`, the embeddings that
-    lead it back, the clean latent and what it decodes to (1, 3, S, S), and the attention maps on that way."""
+    """Where the optimisation starts: latents (B, C, h, w) at the deepest of `timesteps`, the embeddings that
+    lead them back, the clean latents, what these decode to (B, 3, S, S), and the attention maps on it."""
 
     latent: Tensor
     timesteps: Sequence[int]
@@ -34,14 +35,14 @@ class Start:
 
 @torch.no_grad()
 def start(prior: Prior, latent: Tensor, timesteps: Sequence[int], embeddings: Sequence[Tensor]) -> Start:
-    """Walk the unchanged latent back once: what it gives never changes again."""
+    """Walk the unchanged latents back once: what they give never changes again."""
     clean, maps = denoise_with_maps(prior, latent, timesteps, embeddings)
     return Start(latent, timesteps, embeddings, clean, prior.decode(clean), maps)
 
 
 @torch.no_grad()
 def evened(prior: Prior, start: Start) -> Tensor:
-    """How far each channel of the latent has to move, (1, C, 1, 1), for all to be seen alike: 1 on average.
+    """How far each channel of the latents has to move, (B, C, 1, 1), for all to be seen alike: 1 on average.
 
     An optimiser that moves all channels alike spends most of what may be seen on the few that hold light and
     shade, whatever they do for protection.
@@ -51,17 +52,17 @@ def evened(prior: Prior, start: Start) -> Tensor:
     for channel in range(start.clean.shape[1]):
         nudged = start.clean.clone()
         nudged[:, channel] += nudge.to(nudged)
-        gains.append((prior.decode(nudged) - start.reconstruction).square().mean().log() / 2)
-    logs = torch.stack(gains)
-    return (logs.mean() - logs).exp().reshape(1, -1, 1, 1)
+        gains.append((prior.decode(nudged) - start.reconstruction).square().mean((1, 2, 3)).log() / 2)
+    logs = torch.stack(gains, 1)
+    return (logs.mean(1, keepdim=True) - logs).exp()[..., None, None]
 
 
 class Optimisation:
-    """The adversarial latent on its way down the objective, by Adam.
+    """The adversarial latents of faces on their way down their objectives, by Adam.
 
-    The objective sees the change of the crop (1, 3, S, S) on the `canvas`. The change is
-    counted from `origin`: the reconstruction, so that the autoencoder's own loss never shows, or the crop
-    itself for the paper's plain output.
+    Each objective sees the change of its crop (1, 3, S, S) on its canvas. The change is counted from `origin`
+    (B, 3, S, S): the reconstruction, so that the autoencoder's own loss never shows, or the crop itself for
+    the paper's plain output.
     """
 
     def __init__(
@@ -69,26 +70,33 @@ class Optimisation:
         prior: Prior,
         start: Start,
         settings: Settings,
-        canvas: Canvas,
-        objective: Ensemble,
+        canvases: Sequence[Canvas],
+        objectives: Sequence[Ensemble],
         origin: Tensor,
     ) -> None:
         self.prior, self.start, self.settings = prior, start, settings
-        self.canvas, self.objective, self.origin = canvas, objective, origin
-        self.looks = Looks(canvas.image, canvas.face, settings.landmarks, settings.expression)
+        self.canvases, self.objectives, self.origin = canvases, objectives, origin
+        self.looks = [
+            Looks(canvas.image, canvas.face, settings.landmarks, settings.expression) for canvas in canvases
+        ]
         self.mask, self.before = feather(prior.size).to(origin), origin.clamp(0, 1)
         self.colours = colours(self.before)
         self.pace = evened(prior, start) if settings.even else torch.ones(()).to(origin)
         self.moved = torch.zeros_like(start.latent).requires_grad_()
         self.optimizer = torch.optim.Adam([self.moved], settings.rate)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._share)
-        self.price = Price(settings.margin, settings.ceiling / 255)
+        self.prices = [Price(settings.margin, settings.ceiling / 255) for _ in canvases]
 
     def change(self) -> tuple[Tensor, list[Tensor]]:
-        """The change of the crop (1, 3, S, S) that the latent now gives, and its attention maps."""
+        """The change of the crops (B, 3, S, S) that the latents now give, and their attention maps."""
         latent = self.start.latent + self.pace * self.moved
         clean, maps = denoise_with_maps(self.prior, latent, self.start.timesteps, self.start.embeddings)
         return self.prior.decode(clean) - self.origin, maps
+
+    def on_canvas(self, change: Tensor) -> list[Tensor]:
+        """The canvas of each face with the change of its crop."""
+        pairs = zip(self.canvases, change, strict=True)
+        return [canvas.with_change(own[None]) for canvas, own in pairs]
 
     def advance(self) -> tuple[float, Tensor]:
         """One step; returns the loss and the change before it."""
@@ -97,15 +105,16 @@ class Optimisation:
             change, maps = self.change()
             seen = (self.before + self.mask * change).clamp(0, 1) - self.before
             energy = change_energy(seen)
-            image = self.canvas.with_change(change)
-            loss = self.objective(image)
+            images = self.on_canvas(change)
+            loss = torch.cat([see(image) for see, image in zip(self.objectives, images, strict=True)])
             visible = settings.change * energy + settings.chroma * chroma_energy(seen, self.colours)
-            visible = visible + settings.structure * distance(maps, self.start.maps)
-            visible = visible + self.looks(image)
-            loss = (loss + self.price.value * visible).sum()
+            visible = visible + settings.structure * distance(maps, self.start.maps, len(images))
+            visible = visible + torch.cat([see(image) for see, image in zip(self.looks, images, strict=True)])
+            loss = (loss + loss.new_tensor([price.value for price in self.prices]) * visible).sum()
             self.optimizer.zero_grad()
             loss.backward()
-        self.price.update(self.objective.lead, float(energy.detach().sqrt()))
+        for price, objective, size in zip(self.prices, self.objectives, energy.sqrt().tolist(), strict=True):
+            price.update(objective.lead, size)
         self.optimizer.step()
         self.schedule.step()
         return loss.item(), change.detach()
@@ -117,15 +126,16 @@ class Optimisation:
 
     @torch.no_grad()
     def result(self) -> Tensor:
-        """The change of the crop (1, 3, S, S) that the latent gives in the end, below the ceiling."""
+        """The change of the crops (B, 3, S, S) that the latents give in the end, below the ceiling."""
         change = self.change()[0]
-        return change * within(self.price.ceiling, self.mask * change)
+        return change * within(self.settings.ceiling / 255, self.mask * change)
 
 
-def optimise(optimisation: Optimisation, preview: Callable[[Tensor], Pixels]) -> Work[Tensor]:
-    """Drive an optimisation to its end; returns the change of the crop (1, 3, S, S)."""
+def optimise(optimisation: Optimisation) -> Work[Tensor]:
+    """Drive an optimisation to its end; returns the change of the crops (B, 3, S, S)."""
     total = optimisation.settings.steps
     for done in range(1, total + 1):
         loss, change = optimisation.advance()
-        yield Step("protecting", done, total, loss, preview(change))
+        seen = side_by_side(optimisation.on_canvas(change))
+        yield Step("protecting", done, total, loss, to_pixels(seen))
     return optimisation.result()

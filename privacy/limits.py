@@ -27,9 +27,10 @@ def chroma_energy(change: Tensor, colours: Tensor) -> Tensor:
     return (change - along * colours).square().mean((1, 2, 3))
 
 
-def within(ceiling: float, change: Tensor) -> float:
-    """The factor, at most 1, that brings the root mean square of a change (1, 3, H, W) below a ceiling."""
-    return min(1.0, ceiling / max(float(change_energy(change).sqrt()), 1e-9))
+def within(ceiling: float, change: Tensor) -> Tensor:
+    """The factors (B, 1, 1, 1), at most 1, that bring the root mean square of changes (B, 3, H, W) below a
+    ceiling."""
+    return (ceiling / change_energy(change).sqrt().clamp(min=1e-9)).clamp(max=1)[:, None, None, None]
 
 
 class Price:

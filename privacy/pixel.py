@@ -49,7 +49,10 @@ def protect(
         size = int(np.clip(round(SIZE * detail(fit(face, TEMPLATE, SIZE))), SIZE, FINEST))
         return cut(photo.pixels, face, TEMPLATE, size, placed(settings.device))
 
-    def find(crop: Crop, canvas: Canvas, objective: Ensemble) -> Work[Tensor]:
+    def find(
+        crops: Sequence[Crop], canvases: Sequence[Canvas], objectives: Sequence[Ensemble]
+    ) -> Work[Tensor]:
+        ((crop, canvas, objective),) = zip(crops, canvases, objectives, strict=True)
         image = crop.pixels.clamp(0, 1)
         return ATTACKS[attack](image, lambda x: objective(canvas.with_change(x - image)), budget)
 

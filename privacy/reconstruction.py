@@ -21,7 +21,7 @@ def protect(
     used, pixels = prior(settings.prior, settings.size, settings.device), photo.pixels
     for number, face in enumerate(faces, 1):
         crop = cut(photo.pixels, face, used.template, used.size, used.device)
-        rebuilt = finish(find_start(used, crop, settings)).reconstruction
+        rebuilt = finish(find_start(used, crop.pixels, settings)).reconstruction
         pixels = paste(pixels, rebuilt - crop.pixels, crop.to_photo, photo.grey)
         yield Step("rebuilding", number, len(faces))
     return Protected(photo.with_pixels(pixels), tuple(faces), ({},) * len(faces), settings)

@@ -21,7 +21,9 @@ def denoise_with_maps(
         return denoise(prior, latent, timesteps, embeddings), maps
 
 
-def distance(maps: Sequence[Tensor], original: Sequence[Tensor]) -> Tensor:
-    """How far attention maps have moved from the original's: the sum of mean squared differences, ()."""
+def distance(maps: Sequence[Tensor], original: Sequence[Tensor], faces: int = 1) -> Tensor:
+    """How far the attention maps of some faces have moved from the originals': the sum of mean squared
+    differences (faces,)."""
     pairs = zip(maps, original, strict=True)
-    return sum((functional.mse_loss(map_.float(), own.float()) for map_, own in pairs), torch.zeros(()))
+    moved = (functional.mse_loss(map_.float(), own.float(), reduction="none") for map_, own in pairs)
+    return sum((one.reshape(faces, -1).mean(1) for one in moved), torch.zeros(()))

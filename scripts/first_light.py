@@ -85,7 +85,7 @@ def judge(faces: Path, run: Path, identity: str, left_out: str, chosen: Settings
     after = open_photo(file).pixels
     used = prior(chosen.prior)
     crop = cut(photo.pixels, face, used.template, used.size)
-    plain = finish(find_start(used, crop, chosen)).reconstruction - crop.pixels
+    plain = finish(find_start(used, crop.pixels, chosen)).reconstruction - crop.pixels
     rebuilt = paste(photo.pixels, plain, crop.to_photo)
     left, top, right, bottom = window(crop.to_photo, used.size, *photo.size)
     outside = np.ones(photo.pixels.shape[:2], bool)

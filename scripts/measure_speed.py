@@ -41,7 +41,7 @@ from torch import Tensor
 from veil.attacks import independent
 from veil.attacks.ensemble import Ensemble
 from veil.attacks.faces import find_faces
-from veil.core.images import open_photo, to_pixels, to_tensor
+from veil.core.images import open_photo, to_tensor
 from veil.core.progress import finish
 from veil.core.types import Crop, Face, Photo, Work
 from veil.eval.datasets import main_face, samples
@@ -90,21 +90,25 @@ class Fourfold(Prior):
 
 
 def find_as_published(
-    used: Prior, settings: Settings, crop: Crop, canvas: Canvas, objective: Ensemble
+    used: Prior,
+    settings: Settings,
+    crops: Sequence[Crop],
+    canvases: Sequence[Canvas],
+    objectives: Sequence[Ensemble],
 ) -> Work[Tensor]:
-    """The same change as the engine's `find_change`, with everything that the paper's script computes."""
+    """The same change of one face as `find_change` has it, with all that the paper's script computes."""
     schedule = levels(used, settings.schedule, settings.schedule - 1)
     timesteps = schedule[: settings.depth + 1]
     with torch.no_grad():
-        latent = used.encode(crop.pixels)
+        latent = used.encode(crops[0].pixels)
     trajectory = invert(used, latent, schedule)[: settings.depth + 1]
     steps, rate = settings.embedding_steps, settings.embedding_rate
     embeddings = yield from learn(used, trajectory, timesteps, steps, rate, patience=steps + 1)
     begin = start(used, trajectory[-1], timesteps, embeddings)
     begin = replace(begin, maps=[map_.repeat(4, 1, 1) for map_ in begin.maps])
     fourfold = Fourfold(**vars(used))
-    optimisation = Optimisation(fourfold, begin, settings, canvas, objective, crop.pixels)
-    return (yield from optimise(optimisation, lambda change: to_pixels(canvas.with_change(change))))
+    optimisation = Optimisation(fourfold, begin, settings, canvases, objectives, crops[0].pixels)
+    return (yield from optimise(optimisation))
 
 
 def as_published(photo: Photo, faces: Sequence[Face], settings: Settings) -> Work[Protected]:

@@ -127,8 +127,8 @@ def step(dtype: torch.dtype, checkpoint: bool, offload: bool, size: int, depth: 
     with torch.no_grad():
         latent = prior.encode(crop.pixels)
     begin = start(prior, latent, timesteps, plain)
-    work = Optimisation(prior, begin, chosen, canvas.with_change, objective, begin.reconstruction)
-    held = [*prior.unet.parameters(), *decoder.parameters(), *begin.maps, begin.reconstruction, work.latent]
+    work = Optimisation(prior, begin, chosen, [canvas], [objective], begin.reconstruction)
+    held = [*prior.unet.parameters(), *decoder.parameters(), *begin.maps, begin.reconstruction, work.moved]
     with Alive(held) as alive:
         since = time.perf_counter()
         work.advance()

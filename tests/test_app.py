@@ -198,6 +198,9 @@ def test_progress_says_where_it_is() -> None:
     share, title = page.place(Step("face 2 of 2: protecting", 0, 40))
     assert title.startswith("Face 2 of 2: changing")
     assert 0.4 < share < page.place(Step("face 2 of 2: protecting", 40, 40))[0] <= 0.85
+    share, title = page.place(Step("faces 1 to 4 of 8: protecting", 40, 40))
+    assert title.startswith("Faces 1 to 4 of 8: changing")
+    assert share == pytest.approx(0.85 / 2)
 
 
 def test_what_comes_from_outside_is_escaped() -> None:

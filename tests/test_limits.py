@@ -1,9 +1,14 @@
 """Limits see what the eye sees: size and colour."""
 
+import numpy as np
 import pytest
 import torch
+from insightface.data import get_image
 
+from veil.attacks.faces import find_faces
+from veil.core.images import to_tensor
 from veil.privacy.limits import DARK, Price, change_energy, chroma_energy, colours, within
+from veil.privacy.looks import Looks
 
 
 def test_energy_is_the_mean_square_of_each_change() -> None:
@@ -24,10 +29,25 @@ def test_light_and_shade_have_no_chroma_and_paler_skin_has() -> None:
 
 
 def test_a_change_is_brought_below_its_ceiling_and_not_further() -> None:
-    change = torch.full((1, 3, 8, 8), 0.1)
-    assert within(0.05, change) == pytest.approx(0.5)
-    assert within(0.2, change) == 1
-    assert within(0.2, torch.zeros(1, 3, 8, 8)) == 1
+    changes = torch.stack([torch.full((3, 8, 8), 0.1), torch.zeros(3, 8, 8)])
+    assert within(0.05, changes).flatten().tolist() == pytest.approx([0.5, 1])
+    assert within(0.2, changes).flatten().tolist() == [1, 1]
+
+
+def test_looks_cost_where_parts_of_the_face_move_and_nothing_where_it_stays() -> None:
+    group = np.ascontiguousarray(get_image("t1")[:, :, ::-1])
+    image, face = to_tensor(group), find_faces(group)[1]
+    moved = image.roll(4, -1)
+    for weights in (1.0, 0.0), (0.0, 1.0):
+        looks = Looks(image, face, *weights)
+        assert float(looks(image)) == pytest.approx(0, abs=1e-5)
+        assert float(looks(moved)) > 1e-4
+        changed = moved.clone().requires_grad_()
+        looks(changed).sum().backward()
+        assert changed.grad is not None
+        assert float(changed.grad.abs().sum()) > 0
+    assert (2 / face.eyes) ** 2 < float(Looks(image, face, 1.0, 0.0)(moved)) < (5 / face.eyes) ** 2
+    assert float(Looks(image, face, 0.0, 0.0)(moved)) == 0
 
 
 def price_after(lead: float, size: float, steps: int = 40) -> float:

@@ -1,5 +1,6 @@
 """The engine: each of its parts does what its equation says, and all of them together hide a face."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ from veil.attacks.faces import find_faces
 from veil.core.errors import BadSettings, UnknownName
 from veil.core.images import to_tensor
 from veil.core.progress import finish
-from veil.core.types import Crop, Photo
-from veil.privacy import protect
+from veil.core.types import Crop, Photo, Step
+from veil.privacy import Protected, engine, protect
 from veil.privacy.canvas import canvas_of, cut
 from veil.privacy.embeddings import learn
 from veil.privacy.engine import find_start
@@ -203,7 +204,7 @@ def test_the_same_seed_gives_the_same_photo(photo: Photo) -> None:
 
 
 def test_channels_are_paced_by_how_much_of_them_is_seen(portrait: Prior, crop: Crop) -> None:
-    begin = finish(find_start(portrait, crop, settings(embedding_steps=0)))
+    begin = finish(find_start(portrait, crop.pixels, settings(embedding_steps=0)))
     pace = evened(portrait, begin)
     assert float(pace.log().mean()) == pytest.approx(0, abs=1e-5)
     seen: list[float] = []
@@ -257,6 +258,28 @@ def test_impersonation_moves_towards_the_target(photo: Photo) -> None:
     assert float(after @ them.T) > float(before @ them.T) + 0.2
 
 
+def test_faces_taken_together_come_out_as_one_after_the_other(
+    portrait: Prior, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from insightface.data import get_image
+
+    group = Photo(np.ascontiguousarray(get_image("t1")[:, :, ::-1]), "t1.jpg")
+    faces, few = find_faces(group.pixels)[:3], settings(**QUICK, steps=3, ceiling=2.0)
+    stages: list[set[str]] = []
+    results: list[Protected] = []
+    for batch in (1, 2):
+        monkeypatch.setattr(engine, "prior", lambda *_, batch=batch: replace(portrait, batch=batch))
+        seen: list[Step] = []
+        results.append(finish(protect(group, faces, few), seen.append))
+        stages.append({step.stage.partition(":")[0] for step in seen})
+        assert all(step.preview is not None for step in seen if step.stage.endswith("protecting"))
+    assert stages == [{f"face {n} of 3" for n in (1, 2, 3)}, {"faces 1 to 2 of 3", "face 3 of 3"}]
+    one, two = (result.photo.pixels.astype(int) for result in results)
+    assert np.abs(one - group.pixels).max() > 3
+    assert np.abs(one - two).max() <= 1
+    assert results[1].leads == pytest.approx(results[0].leads, abs=0.05)
+
+
 @pytest.mark.parametrize("depth", [0, 1])
 def test_other_depths_work(photo: Photo, depth: int) -> None:
     chosen = settings(**QUICK, depth=depth, steps=2, views=1)
@@ -276,7 +299,7 @@ def test_the_papers_preset_replaces_the_face(photo: Photo) -> None:
 
 
 def test_the_reconstruction_alone_is_still_the_person(photo: Photo, portrait: Prior, crop: Crop) -> None:
-    begin = finish(find_start(portrait, crop, settings()))
+    begin = finish(find_start(portrait, crop.pixels, settings()))
     result = paste(photo.pixels, begin.reconstruction - crop.pixels, crop.to_photo)
     canvas = canvas_of(crop, photo.pixels)
     objective = Ensemble([recognizer("mobilefacenet")], canvas.image, canvas.face)

@@ -296,7 +296,7 @@ def test_a_unet_in_half_precision_works_to_the_end(
     canvas = canvas_of(crop, photo.pixels)
     objective = Ensemble([recognizer("mobileface")], canvas.image, canvas.face)
     chosen = settings(embedding_steps=2, steps=12, views=1, **FREE)
-    change = finish(find_change(used, crop, canvas, chosen, objective))
+    change = finish(find_change(used, [crop], [canvas], chosen, [objective]))
     assert change.dtype is torch.float32
     assert objective.verdict(canvas.with_change(change))[0]["mobileface"] < 0.85
     full = gradient(rebuilt(folders["sd2"]), deepest(used, crop))
@@ -332,6 +332,7 @@ def test_everything_is_made_where_the_prior_is(
     )
     gpu = torch.device("cuda")
     monkeypatch.setattr(torch.nn.Module, "to", lambda self, *_: self)  # fake weights cannot move
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (24e9, 24e9))
     with FakeTensorMode(allow_non_fake_inputs=True):
         with gpu:
             parts = unet("sd2"), autoencoder()
@@ -349,13 +350,13 @@ def test_everything_is_made_where_the_prior_is(
         latent = invert(used, used.encode(cropped.pixels), timesteps)[-1]
         begin = start(used, latent, timesteps, plain)
         objective = Ensemble([judge], canvas.image, canvas.face)
-        step = Optimisation(used, begin, settings(), canvas, objective, begin.reconstruction)
+        step = Optimisation(used, begin, settings(), [canvas], [objective], begin.reconstruction)
         change, maps = step.change()
         loss = (
             objective(canvas.with_change(change))
             + distance(maps, begin.maps)
             + chroma_energy(change, step.colours)
-            + step.looks(canvas.with_change(change))
+            + step.looks[0](canvas.with_change(change))
         )
         assert {one.device.type for one in (cropped.pixels, canvas.image, change, loss, *maps)} == {"cuda"}
 
@@ -376,6 +377,8 @@ def test_weights_are_offloaded_where_memory_is_scarce(monkeypatch: pytest.Monkey
     for free, sizes in ((3e9, [256, 512]), (7.5e9, [512]), (20e9, [])):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 24e9))
         assert [size for size in (256, 512) if stable_diffusion.scarce(gpu, size)] == sizes
+    assert stable_diffusion.at_once(CPU, 512) == 1
+    assert [stable_diffusion.at_once(gpu, size) for size in (256, 512, 768)] == [4, 3, 1]
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:77"])

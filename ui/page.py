@@ -114,12 +114,15 @@ class Clock:
 
 def place(step: Step) -> tuple[float, str]:
     """How far a step is in the whole, from 0 to 1, and what to call it."""
-    found = re.fullmatch(r"face (\d+) of (\d+): (.*)", step.stage)
-    number, faces, stage = (int(found[1]), int(found[2]), found[3]) if found else (1, 1, step.stage)
+    found = re.fullmatch(r"(faces? (\d+)(?: to (\d+))? of (\d+)): (.*)", step.stage)
+    stage = found[5] if found else step.stage
     begin, end, title = STAGES.get(stage, (0.0, 1.0, stage.capitalize()))
     share = begin + (end - begin) * step.done / max(step.total, 1)
-    label = f"Face {number} of {faces}: {title[0].lower()}{title[1:]}" if found else title
-    return (number - 1 + min(share / 0.85, 1)) / faces * 0.85 if found else share, label
+    if not found:
+        return share, title
+    first, last, faces = (int(number) for number in (found[2], found[3] or found[2], found[4]))
+    done = first - 1 + (last - first + 1) * min(share / 0.85, 1)
+    return done / faces * 0.85, f"{found[1].capitalize()}: {title[0].lower()}{title[1:]}"
 
 
 def known(error: BaseException) -> VeilError:

@@ -27,6 +27,7 @@ class Prior:
     encode: (B, 3, S, S) in [0, 1] -> (B, C, h, w); decode: back, not clamped.
     unet, scheduler: as in diffusers; predicts the noise, or the velocity where the scheduler says so.
     unconditional: the embedding (1, N, D) that stands for no condition.
+    batch: how many faces of a photo it is given at a time.
 
     Tensors go in and come out as float32 on the device of `unconditional`, whatever the networks are in.
     """
@@ -39,6 +40,7 @@ class Prior:
     unet: UNet2DConditionModel
     scheduler: DDIMScheduler
     unconditional: Tensor
+    batch: int = 1
 
     def __post_init__(self) -> None:
         from ..attention import Attention
@@ -63,6 +65,9 @@ class Prior:
     def kept(self, timestep: int) -> float:
         """The share of signal (cumulated alpha) at a timestep."""
         return float(self.scheduler.alphas_cumprod[timestep])
+
+
+MOST = 4  # faces at a time
 
 
 Load = Callable[

@@ -23,7 +23,7 @@ from ...core.errors import BadSettings, WeightsCorrupt
 from ...core.extras import needs
 from ...weights import store
 from ...weights.registry import card
-from . import Prior
+from . import MOST, Prior
 from .portrait import TEMPLATE
 
 # Bytes that a step needs with a UNet of bfloat16, as scripts/measure_stable_diffusion.py has it: weights and
@@ -62,6 +62,14 @@ def precision(device: torch.device) -> torch.dtype:
     if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.bfloat16
     return torch.float32
+
+
+def at_once(device: torch.device, side: int) -> int:
+    """How many faces the free memory of a GPU has room for beside the UNet; elsewhere one."""
+    if device.type != "cuda":
+        return 1
+    room = (torch.cuda.mem_get_info(device)[0] - FIXED) / (A_PIXEL * side**2)
+    return min(max(int(room), 1), MOST)
 
 
 def scarce(device: torch.device, side: int) -> bool:
@@ -115,6 +123,7 @@ def build(
             f"{name} has no crops of {side} pixels.", f"Take a multiple of {factor * halvings}."
         )
     away = scarce(device, side) if offload is None else offload
+    batch = 1 if away else at_once(device, side)
     for network in unet, vae:
         network.eval().requires_grad_(False)
         if checkpoint:
@@ -132,4 +141,5 @@ def build(
         scaled: Any = latents / scale  # annotated as torch's legacy class there
         return (vae.decode(scaled, return_dict=False)[0] + 1) / 2
 
-    return Prior(name, side, TEMPLATE, encode, decode, unet, scheduler, unconditional.float().to(device))
+    empty = unconditional.float().to(device)
+    return Prior(name, side, TEMPLATE, encode, decode, unet, scheduler, empty, batch)
