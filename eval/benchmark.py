@@ -359,11 +359,10 @@ def run(
 
 def _same(file: Path, spec: Spec, tools: Tools) -> None:
     """Remember the benchmark of a folder, and the weights and settings that it was made with."""
-    settings = {one.name: tools.resolve(one.method, one.preset, one.settings) for one in spec.methods}
     about: dict[str, Any] = {
         "spec": json.loads(spec.model_dump_json(exclude={"photos", "per_group", "leave_out"})),
         "weights": {one.name: one.sha256 for one in cards().values() if one.packaged},
-        "settings": json.loads(json.dumps(settings)),
+        "settings": {one.name: tools.resolve(one.method, one.preset, one.settings) for one in spec.methods},
     }
     before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else about
     for part in about:

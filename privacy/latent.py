@@ -93,19 +93,15 @@ class Optimisation:
         clean, maps = denoise_with_maps(self.prior, latent, self.start.timesteps, self.start.embeddings)
         return self.prior.decode(clean) - self.origin, maps
 
-    def on_canvas(self, change: Tensor) -> list[Tensor]:
-        """The canvas of each face with the change of its crop."""
-        pairs = zip(self.canvases, change, strict=True)
-        return [canvas.with_change(own[None]) for canvas, own in pairs]
-
-    def advance(self) -> tuple[float, Tensor]:
-        """One step; returns the loss and the change before it."""
+    def advance(self) -> tuple[float, list[Tensor]]:
+        """One step; returns the loss and the canvases before it."""
         settings = self.settings
         with torch.enable_grad():
             change, maps = self.change()
             seen = (self.before + self.mask * change).clamp(0, 1) - self.before
             energy = change_energy(seen)
-            images = self.on_canvas(change)
+            pairs = zip(self.canvases, change, strict=True)
+            images = [canvas.with_change(own[None]) for canvas, own in pairs]
             loss = torch.cat([see(image) for see, image in zip(self.objectives, images, strict=True)])
             visible = settings.change * energy + settings.chroma * chroma_energy(seen, self.colours)
             visible = visible + settings.structure * distance(maps, self.start.maps, len(images))
@@ -117,7 +113,7 @@ class Optimisation:
             price.update(objective.lead, size)
         self.optimizer.step()
         self.schedule.step()
-        return loss.item(), change.detach()
+        return loss.item(), [image.detach() for image in images]
 
     def _share(self, step: int) -> float:
         """The share of the rate at a step: it falls to nothing over the last of the steps."""
@@ -135,7 +131,6 @@ def optimise(optimisation: Optimisation) -> Work[Tensor]:
     """Drive an optimisation to its end; returns the change of the crops (B, 3, S, S)."""
     total = optimisation.settings.steps
     for done in range(1, total + 1):
-        loss, change = optimisation.advance()
-        seen = side_by_side(optimisation.on_canvas(change))
-        yield Step("protecting", done, total, loss, to_pixels(seen))
+        loss, images = optimisation.advance()
+        yield Step("protecting", done, total, loss, to_pixels(side_by_side(images)))
     return optimisation.result()

@@ -9,25 +9,19 @@ from torch import Tensor
 from ...attacks.faces import find_faces
 from ...core.images import to_pixels
 from ...core.types import Face
+from ..report import same_place
 
 
 def points(before: Tensor, after: Tensor, face: Face) -> Tensor:
     """The mean shift of the five points of a face in images (B, 3, H, W) -> (B,), in distances of the eyes.
 
-    As MTCNN finds them; of several faces the one nearest to `face`. Not a number where none is found.
+    As MTCNN finds them. Not a number where it finds no face in the place of `face`.
     """
     return torch.tensor([_shift(*pair, face) for pair in zip(before, after, strict=True)])
 
 
 def _shift(before: Tensor, after: Tensor, face: Face) -> float:
-    old, new = (
-        min(
-            (found.points for found in find_faces(to_pixels(image[None]))),
-            key=lambda spots: float(np.linalg.norm(spots - face.points)),
-            default=None,
-        )
-        for image in (before, after)
-    )
+    old, new = (same_place(face, find_faces(to_pixels(image[None]))) for image in (before, after))
     if old is None or new is None:
         return float("nan")
-    return float(np.linalg.norm(new - old, axis=1).mean()) / face.eyes
+    return float(np.linalg.norm(new.points - old.points, axis=1).mean()) / face.eyes

@@ -65,16 +65,16 @@ def precision(device: torch.device) -> torch.dtype:
 
 
 def at_once(device: torch.device, side: int) -> int:
-    """How many faces the free memory of a GPU has room for beside the UNet; elsewhere one."""
+    """How many faces, at most `MOST`, a GPU's free memory has room for beside the UNet; elsewhere one."""
     if device.type != "cuda":
         return 1
     room = (torch.cuda.mem_get_info(device)[0] - FIXED) / (A_PIXEL * side**2)
-    return min(max(int(room), 1), MOST)
+    return min(max(int(room), 0), MOST)
 
 
 def scarce(device: torch.device, side: int) -> bool:
     """Whether a GPU has too little free memory to hold the UNet beside what a step needs."""
-    return device.type == "cuda" and torch.cuda.mem_get_info(device)[0] < FIXED + A_PIXEL * side**2
+    return at_once(device, side) == 0
 
 
 @torch.no_grad()
@@ -123,7 +123,7 @@ def build(
             f"{name} has no crops of {side} pixels.", f"Take a multiple of {factor * halvings}."
         )
     away = scarce(device, side) if offload is None else offload
-    batch = 1 if away else at_once(device, side)
+    batch = 1 if away else max(at_once(device, side), 1)
     for network in unet, vae:
         network.eval().requires_grad_(False)
         if checkpoint:
