@@ -1,0 +1,119 @@
+"""What the script on ideas compares: objectives that do what their names say, and gains at equal quality."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from skimage.data import astronaut
+from torch import Tensor
+
+from veil.attacks import recognizer
+from veil.attacks.ensemble import Ensemble
+from veil.attacks.faces import find_faces
+from veil.core.images import to_tensor
+
+NAMES = ("dlib", "mobileface")
+INFINITE = float("inf")
+
+
+@pytest.fixture(scope="module")
+def script() -> dict[str, Any]:
+    return runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "try_ideas.py"))
+
+
+def objective(kind: type[Ensemble]) -> tuple[Ensemble, Tensor]:
+    """An objective on the astronaut, and a picture of her that is a little darker."""
+    image = to_tensor(astronaut())
+    (face,) = find_faces(astronaut())[:1]
+    surrogates = [recognizer(name) for name in NAMES]
+    return kind(surrogates, image, face, views=3), (0.9 * image).requires_grad_()
+
+
+def losses(kind: type[Ensemble], count: int = 2) -> list[Tensor]:
+    see, image = objective(kind)
+    return [see(image).detach() for _ in range(count)]
+
+
+def test_equal_weights_are_the_plain_objective(script: dict[str, Any]) -> None:
+    equal = type("Equal", (script["Weakest"],), {"TEMPERATURE": INFINITE})
+    for apart, together in zip(losses(equal), losses(Ensemble), strict=True):
+        assert torch.allclose(apart, together, atol=1e-4)
+
+
+def test_weights_favour_the_weakest_or_the_strongest_surrogate(script: dict[str, Any]) -> None:
+    (weakest,), (plain,), (strongest,) = (
+        losses(kind, 1) for kind in (script["Weakest"], Ensemble, script["Strongest"])
+    )
+    assert strongest < plain < weakest
+
+
+def test_leads_tell_of_every_surrogate(script: dict[str, Any]) -> None:
+    apart, image = objective(script["Weakest"])
+    plain, _ = objective(Ensemble)
+    apart(image)
+    plain(image)
+    assert len(apart.leads) == len(NAMES)
+    assert apart.lead == pytest.approx(plain.lead, abs=1e-3)
+
+
+def test_gradients_get_one_length(script: dict[str, Any]) -> None:
+    see, image = objective(script["Normalised"])
+    (together,) = torch.autograd.grad(see(image), image)
+    pulls: list[Tensor] = []
+    for name in NAMES:
+        alone, _ = objective(Ensemble)
+        alone.parts = [part for part in alone.parts if part[0].name == name]
+        pulls += torch.autograd.grad(alone(image), image)
+    length = torch.stack([pull.norm() for pull in pulls]).mean()
+    expected = sum((length / pull.norm() * pull for pull in pulls), torch.zeros_like(image))
+    assert torch.allclose(together, expected, atol=1e-3 * float(expected.abs().max()))
+
+
+def test_a_surrogate_is_left_out_of_a_step_and_comes_back(script: dict[str, Any]) -> None:
+    see, image = objective(script["DroppedOut"])
+    asked: set[str] = set()
+    for _ in range(12):
+        see(image)
+        assert len(see.leads) == len(see.alike) == len(NAMES) - 1
+        asked |= set(see.alike)
+        assert len(see.parts) == len(NAMES)
+    assert asked == set(NAMES)
+
+
+def test_features_are_dropped_but_where_the_view_is_plain(script: dict[str, Any]) -> None:
+    one = recognizer("mobileface")
+    crops = to_tensor(astronaut())[..., 50:162, 150:262].repeat(2, 1, 1, 1).requires_grad_()
+    before = one.embed(crops)
+    with script["dropped_features"]():
+        plain, dropped = one.embed(crops)
+        with torch.no_grad():  # as the clean photo and the verdict are looked at
+            assert torch.allclose(one.embed(crops), before, atol=1e-5)
+    assert torch.allclose(plain, before[0], atol=1e-5)
+    assert not torch.allclose(dropped, before[1], atol=1e-2)
+    assert torch.allclose(one.embed(crops), before, atol=1e-5)
+
+
+def test_an_idea_gains_nothing_where_it_only_changes_more(script: dict[str, Any]) -> None:
+    people = ["a", "b", "c"]
+    default, cheaper, dearer = script["LINE"]
+    better, same = list(script["IDEAS"])[3:5]
+    shown = {default: (0, 36), cheaper: (-0.5, 34), dearer: (0.5, 38), same: (-1, 32), better: (-1, 36)}
+    rows = {
+        (idea, one): {"above": score + offset, "psnr": quality, "ssim": 0.9}
+        for idea, (score, quality) in shown.items()
+        for one, offset in zip(people, (-1, 0, 1), strict=True)
+    }
+    lines = script["table"](rows, people).splitlines()
+    gained = {line.split("|")[1].strip(): float(line.split("|")[-2].split()[0]) for line in lines[2:]}
+    assert gained == {default: 0, cheaper: 0, dearer: 0, better: 1, same: 0}
+
+
+def test_rows_of_an_earlier_run_are_found_again(script: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    assert script["finished"](file) == {}
+    file.write_text("idea,identity,above\ndefault,211,-1.5\n", encoding="utf-8")
+    assert script["finished"](file)["default", "211"]["above"] == "-1.5"
