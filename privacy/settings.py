@@ -35,7 +35,7 @@ class Settings(BaseModel):
 
     # the adversarial latent
     steps: int = Field(30, ge=1)
-    rate: float = Field(0.25, gt=0)
+    rate: float = Field(0.1, gt=0)
     settle: float = Field(1.0, ge=0, le=1)  # the share of the steps over which the rate falls to nothing
     even: bool = True  # move each channel of the latent so far that all are seen alike
     views: int = Field(3, ge=1)
