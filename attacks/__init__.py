@@ -61,6 +61,7 @@ RECOGNIZERS: Registry[Callable[[], Recognizer]] = Registry(
         "faceres": "veil.attacks.recognizers.faceres:load",
         "faceres-deep": "veil.attacks.recognizers.faceres:load_deep",
         "mobileface": "veil.attacks.recognizers.mobileface:load",
+        "faceplugin": "veil.attacks.recognizers.faceplugin:load",
         "facenet:": "veil.attacks.recognizers.facenet:load",
         "frbench:": "veil.attacks.recognizers.frbench:load",
         "insightface:": "veil.attacks.recognizers.insightface_onnx:load",
@@ -71,6 +72,12 @@ RECOGNIZERS: Registry[Callable[[], Recognizer]] = Registry(
 def packaged() -> tuple[str, ...]:
     """The recognisers that come with veil: those that are used and asked where none is named."""
     return tuple(name for name in RECOGNIZERS if card(name).packaged)
+
+
+def attacked() -> tuple[str, ...]:
+    """The recognisers that attacks use where none is named: of those packaged the strongest of each trunk,
+    without what is kept to judge."""
+    return tuple(name for name in packaged() if not card(name).shares and not card(name).held_out)
 
 
 def recognizer(name: str) -> Recognizer:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib.metadata import version
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -23,7 +24,7 @@ import torch
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..attacks import RECOGNIZERS, independent, packaged
+from ..attacks import RECOGNIZERS, attacked, independent
 from ..attacks.faces import ARCFACE, find_faces
 from ..core.errors import BadSettings, NoFace, VeilError
 from ..core.images import open_photo, to_tensor
@@ -129,7 +130,7 @@ class Spec(BaseModel):
         """The surrogates of a method by the recogniser left out; "all" where there is one set of them."""
         if not method.attacks or self.surrogates:
             return {"all": self.surrogates or self.judges}
-        pool = method.pool or self.pool or tuple(name for name in packaged() if not card(name).shares)
+        pool = method.pool or self.pool or attacked()
         return {judge: tuple(name for name in pool if independent(name, judge)) for judge in self.judges}
 
     def turn(self, method: MethodSpec, index: int) -> str:
@@ -361,7 +362,7 @@ def _same(file: Path, spec: Spec, tools: Tools) -> None:
     """Remember the benchmark of a folder, and the weights and settings that it was made with."""
     about: dict[str, Any] = {
         "spec": json.loads(spec.model_dump_json(exclude={"photos", "per_group", "leave_out"})),
-        "weights": {one.name: one.sha256 for one in cards().values() if one.packaged},
+        "weights": _weights(spec),
         "settings": {one.name: tools.resolve(one.method, one.preset, one.settings) for one in spec.methods},
     }
     before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else about
@@ -370,6 +371,14 @@ def _same(file: Path, spec: Spec, tools: Tools) -> None:
             words = "another benchmark" if part == "spec" else f"results of other {part}"
             raise BadSettings(f"{file.parent} holds {words}.", "Name another folder with --output.")
     shards.replace(file, (json.dumps(about, indent=1) + "\n").encode())
+
+
+def _weights(spec: Spec) -> dict[str, str]:
+    """The checksums of the networks of a benchmark."""
+    attacks = (names for method in spec.methods for names in spec.folds(method).values())
+    used = {*spec.judges, *chain.from_iterable(attacks)}
+    others = {one.name for one in cards().values() if one.packaged and one.kind != "recogniser"}
+    return {name: card(name).sha256 for name in sorted(used | others)}
 
 
 def choose(spec: Spec, faces: Path, folder: Path) -> Work[list[Sample]]:
@@ -640,8 +649,6 @@ def _manifest(
     settings: dict[str, Any] = {}
     for one in everything:
         settings.setdefault(f"{one.method}, {one.fold} left out", {**one.values, "seed": list(spec.seeds)})
-    used = {name for one in everything for name in (*one.judges, *one.values["surrogates"])}
-    others = {one.name for one in cards().values() if one.packaged and one.kind != "recogniser"}
     packages = ["veil", "torch", "numpy", "pillow", "facenet-pytorch", "kornia", "diffusers", "piq"]
     if {"t_acc", "t_ned"} & {*spec.measures}:
         packages += ["rapidocr", "onnxruntime"]
@@ -650,7 +657,7 @@ def _manifest(
         "settings": settings,
         "matched": dict(matched),
         "versions": {name: version(name) for name in packages},
-        "weights": {name: card(name).sha256 for name in sorted(used | others)},
+        "weights": _weights(spec),
         "thresholds": {name: dict(card(name).thresholds) for name in spec.judges},
         "photos": photos,
         "probes": probes,

@@ -215,6 +215,7 @@ def test_a_run_grows_by_people_and_left_out_recognisers(faces: Path, tmp_path: P
         with pytest.raises(BadSettings, match=f"results of other {part}"):
             finish(run(small, TOOLS, faces, tmp_path, 0))
         (tmp_path / "spec.json").write_text(json.dumps(about))
+    assert not {"dlib", "faceplugin"} & {*about["weights"]}  # what it does not ask may change
 
 
 def kept(folder: Path, text: str) -> Path:

@@ -330,7 +330,7 @@ def test_assess_reads_what_was_used_from_the_report(folder: Path) -> None:
     result = veil(*arguments, "--probe", folder / "photo.png")
     assert "no report lies beside it" in result.stderr
     assert "another photo of the person" in " ".join(result.stdout.split())
-    result = veil(*arguments, "--seen", "dlib,mobilefacenet,faceres,mobileface")
+    result = veil(*arguments, "--seen", "dlib,mobilefacenet,faceres,mobileface,faceplugin")
     assert "No headline is left" in result.stdout
     assert result.stderr == ""
 

@@ -15,7 +15,7 @@ from PIL import Image
 from skimage.data import astronaut
 from torch import Tensor
 
-from veil.attacks import RECOGNIZERS, Recognizer, independent, packaged, recognizer
+from veil.attacks import RECOGNIZERS, Recognizer, attacked, independent, packaged, recognizer
 from veil.attacks.faces import find_faces, largest_face
 from veil.core.errors import UnknownName
 from veil.core.types import Face, Pixels
@@ -153,6 +153,11 @@ def test_siblings_are_not_independent() -> None:
     assert not independent("faceres-deep", "faceres")
     assert not independent("dlib", "dlib")
     assert independent("faceres", "mobilefacenet")
+
+
+def test_attacks_use_neither_siblings_nor_what_is_kept_to_judge() -> None:
+    assert set(packaged()) - set(attacked()) == {"faceres-deep", "faceplugin"}
+    assert all(independent("faceplugin", name) for name in attacked())
 
 
 def test_listing_recognisers_imports_no_torch() -> None:

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from ..attacks import RECOGNIZERS, independent, packaged
+from ..attacks import RECOGNIZERS, attacked, independent, packaged
 from ..attacks.faces import SMALLEST, find_faces, largest_face
 from ..core.errors import BadPhoto, BadSettings, NoFace
 from ..core.images import beside, check_writable, open_photo, save_photo, to_tensor
@@ -85,7 +85,7 @@ def surrogates(named: str | None, everyone: bool, left_out: str | None) -> tuple
     if named:
         return tuple(RECOGNIZERS.check(name) for name in names(named))
     judge = RECOGNIZERS.check(left_out or LEFT_OUT)
-    return tuple(name for name in packaged() if not card(name).shares and independent(name, judge))
+    return tuple(name for name in attacked() if independent(name, judge))
 
 
 def check_models(settings: Settings) -> None:

@@ -80,6 +80,7 @@ class Card:
     packaged: bool = True
     models: tuple[str, ...] = ()
     shares: str = ""  # the model whose trunk it shares
+    held_out: bool = False  # kept to judge: an attack uses it only where it is named
     notes: str = ""
     thresholds: Mapping[str, float] = field(default_factory=dict[str, float])
 

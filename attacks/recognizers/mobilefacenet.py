@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from ..faces import ARCFACE, fit
@@ -10,18 +12,21 @@ from .base import Packaged, SameConv
 CLOSER = (ARCFACE - 0.5) * 1.05 + 0.5  # the ArcFace crop, zoomed about its centre
 
 
-def _layer(inside: int, outside: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+Layer = Callable[..., nn.Module]
+
+
+def _layer(inside: int, outside: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Module:
     return nn.Sequential(SameConv(inside, outside, kernel, stride, groups=groups), nn.PReLU(outside))
 
 
 class Bottleneck(nn.Module):
     """Widen, convolve each channel, narrow; beside a shortcut where the size stays."""
 
-    def __init__(self, inside: int, wide: int, outside: int, stride: int) -> None:
+    def __init__(self, inside: int, wide: int, outside: int, stride: int, layer: Layer) -> None:
         super().__init__()
         self.shortcut = stride == 1
-        self.expand = _layer(inside, wide, 1)
-        self.depthwise = _layer(wide, wide, 3, stride, groups=wide)
+        self.expand = layer(inside, wide, 1)
+        self.depthwise = layer(wide, wide, 3, stride, groups=wide)
         self.project = nn.Conv2d(wide, outside, 1)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -29,31 +34,37 @@ class Bottleneck(nn.Module):
         return input + branch if self.shortcut else branch
 
 
+# how wide, how many channels come out, the stride, how often
+LEVELS = (
+    (128, 64, 2, 1),
+    (128, 64, 1, 4),
+    (256, 128, 2, 1),
+    (256, 128, 1, 6),
+    (512, 128, 2, 1),
+    (256, 128, 1, 2),
+)
+
+
+def bottlenecks(layer: Layer) -> nn.Sequential:
+    """The body: (B, 64, 56, 56) -> (B, 512, 7, 7). `layer` convolves and bends."""
+    blocks: list[nn.Module] = []
+    inside = 64
+    for wide, outside, stride, count in LEVELS:
+        for _ in range(count):
+            blocks.append(Bottleneck(inside, wide, outside, stride, layer))
+            inside = outside
+    return nn.Sequential(*blocks, layer(inside, 512, 1))
+
+
 class MobileFaceNet(nn.Sequential):
     """(B, 3, 112, 112) -> (B, 192). Batch normalisation is folded into the convolutions."""
 
-    LEVELS = (
-        (128, 64, 2, 1),
-        (128, 64, 1, 4),
-        (256, 128, 2, 1),
-        (256, 128, 1, 6),
-        (512, 128, 2, 1),
-        (256, 128, 1, 2),
-    )
-
     def __init__(self) -> None:
-        blocks: list[nn.Module] = []
-        inside = 64
-        for wide, outside, stride, count in self.LEVELS:
-            for _ in range(count):
-                blocks.append(Bottleneck(inside, wide, outside, stride))
-                inside = outside
         super().__init__(
             _layer(3, 64, 3, 2),
             _layer(64, 64, 3, groups=64),
             nn.Conv2d(64, 64, 1),
-            *blocks,
-            _layer(inside, 512, 1),
+            *bottlenecks(_layer),
             nn.Conv2d(512, 512, 7, groups=512),
             nn.Conv2d(512, 512, 1),
             nn.Conv2d(512, 192, 1),

@@ -4,6 +4,7 @@
 
 `--sources` keeps the downloaded archives, and is looked into first. Each source file is checked against the
 checksum on the model's card, and so is each file that is written. The same input gives the same bytes.
+Needs onnx (extra `veil[test]`) for one of them.
 
 Every source is read as a stream of tensors in the order in which the network computes, which is also the
 order of our modules' own tensors; so nothing is mapped by hand, and a wrong size stops the conversion.
@@ -34,6 +35,7 @@ from veil.attacks.networks.blazeface import BlazeFace
 from veil.attacks.networks.emotion import MiniXception
 from veil.attacks.networks.facemesh import FaceMesh
 from veil.attacks.recognizers.dlib_resnet import DlibResNet
+from veil.attacks.recognizers.faceplugin import FacePluginNet
 from veil.attacks.recognizers.faceres import MobileNet
 from veil.attacks.recognizers.mobileface import MobileFace
 from veil.attacks.recognizers.mobilefacenet import MobileFaceNet
@@ -195,6 +197,17 @@ def from_tflite(files: Files) -> Iterator[np.ndarray]:
             yield 2 * tensor if name.endswith("/mul") else tensor
 
 
+def from_onnx(files: Files) -> Iterator[np.ndarray]:
+    """Weights as the operators use them; what is whole numbers are shapes."""
+    from onnx import load_from_string, numpy_helper
+
+    graph = load_from_string(files[".onnx"]).graph
+    constants = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+    for name in (each for node in graph.node for each in node.input):
+        if name in constants and constants[name].dtype.kind == "f":
+            yield constants[name]
+
+
 def from_tfjs(*outputs: str) -> Callable[[Files], Iterable[np.ndarray]]:
     """How to read the part of a TensorFlow.js graph that leads to outputs."""
     return partial(tfjs_kernels, outputs)
@@ -221,6 +234,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], Callable[[Files], Iterable[np
     "faceres": (MobileNet, from_tfjs("global_pooling/Mean")),
     "faceres-deep": (MobileNet, from_tfjs("global_pooling/Mean")),
     "mobileface": (MobileFace, from_tfjs("batchnorm0/add_1")),
+    "faceplugin": (FacePluginNet, from_onnx),
     "emotion": (MiniXception, from_tfjs("Identity")),
     "facemesh": (FaceMesh, from_tfjs("Identity_2")),
     "blazeface": (BlazeFace, from_tfjs("Identity", "Identity_2", "Identity_1", "Identity_3")),

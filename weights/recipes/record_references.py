@@ -1,7 +1,7 @@
 """Record what the original runtimes make of fixed pictures; tests/test_recognizers.py and test_networks.py
 compare ours with it.
 
-    pip install dlib-bin==20.0.1.post1 ai-edge-litert==2.3.0 numpy scikit-image
+    pip install dlib-bin==20.0.1.post1 ai-edge-litert==2.3.0 onnxruntime==1.32.0 numpy scikit-image
     npm install @tensorflow/tfjs@4.22.0
     python weights/recipes/record_references.py --sources SOURCES --node NODE --out tests/data/recognizers.npz
 
@@ -21,7 +21,7 @@ import numpy as np
 from skimage.data import astronaut
 
 SIZES = {"dlib": 150, "mobilefacenet": 112, "faceres": 224, "faceres-deep": 224, "mobileface": 112}
-SIZES |= {"emotion": 64, "facemesh": 192, "blazeface": 256}
+SIZES |= {"faceplugin": 112, "emotion": 64, "facemesh": 192, "blazeface": 256}
 
 TFJS = """
 const tf = require('@tensorflow/tfjs'), fs = require('fs');
@@ -73,6 +73,15 @@ def tflite(file: Path) -> np.ndarray:
     return np.array(rows)
 
 
+def onnx(file: Path) -> np.ndarray:
+    """The embeddings of Faceplugin's network."""
+    from onnxruntime import InferenceSession
+
+    batch = (pictures(SIZES["faceplugin"]).astype("f4").transpose(0, 3, 1, 2) - 127) / 128
+    network = InferenceSession(file)
+    return np.concatenate([network.run(None, {"input": picture[None]})[0] for picture in batch])
+
+
 def prepared(name: str) -> np.ndarray:
     """The pictures as a graph wants them."""
     batch = pictures(SIZES[name]).astype("f4")
@@ -118,6 +127,7 @@ def main() -> None:
     rows = {
         "dlib": dlib(find("dlib_face_recognition_resnet_model_v1.dat")),
         "mobilefacenet": tflite(find("MobileFaceNet.tflite")),
+        "faceplugin": onnx(find("fr_feature.onnx")),
         **{name: tfjs(graphs, options.node, name, *nodes) for name, nodes in ends.items()},
     }
     np.savez(options.out, **{name: row.astype("f4") for name, row in rows.items()})

@@ -1,0 +1,41 @@
+"""Faceplugin's MobileFaceNet (Chen et al. 2018, arXiv:1804.07573), from its makers' free SDK."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ..faces import ARCFACE, fit
+from .base import Packaged
+from .mobilefacenet import bottlenecks
+
+
+def _layer(inside: int, outside: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(inside, outside, kernel, stride, kernel // 2, groups=groups), nn.PReLU(outside)
+    )
+
+
+class FacePluginNet(nn.Sequential):
+    """(B, 3, 112, 112) -> (B, 512). Batch normalisation is folded into the convolutions."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            _layer(3, 64, 3, 2),
+            _layer(64, 64, 3, groups=64),
+            *bottlenecks(_layer),
+            nn.Conv2d(512, 512, 7, groups=512),
+            nn.Conv2d(512, 512, 1),
+            nn.Flatten(),
+        )
+
+
+def load() -> Packaged:
+    """Faceplugin's network on the strict ArcFace crop."""
+    return Packaged(
+        "faceplugin",
+        112,
+        FacePluginNet(),
+        lambda face, size: fit(face, ARCFACE, size),
+        mean=(127.0, 127.0, 127.0),
+        scale=128,
+    )
