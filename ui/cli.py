@@ -82,7 +82,10 @@ def protect(
         bool, typer.Option("--all-surrogates", help="Defeat every one, and keep no honest judge.")
     ] = False,
     leave_out: Annotated[
-        str | None, typer.Option(help="The recogniser kept as honest judge.", show_default="mobilefacenet")
+        str | None,
+        typer.Option(
+            help="The recogniser kept as honest judge, beside faceplugin.", show_default="mobilefacenet"
+        ),
     ] = None,
     format: Annotated[
         Literal["png", "keep", "jpeg", "webp"], typer.Option(help="Format of the result.")

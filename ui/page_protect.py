@@ -60,7 +60,7 @@ def advanced() -> dict[str, Any]:
         surrogates = gr.CheckboxGroup(
             list(packaged()),
             label="Recognisers to protect against",
-            info="None chosen: all but one strong one, which stays an honest judge",
+            info="None chosen: all but two strong ones, which stay honest judges",
         )
     return {
         "goal": goal,
