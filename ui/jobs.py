@@ -28,7 +28,7 @@ from ..weights import store
 from ..weights.registry import card, cards, learn
 from .present import LIMITS, Likeness
 
-LEFT_OUT = "mobilefacenet"  # a strong recogniser that stays an honest judge, unless another is named
+LEFT_OUT = "mobilefacenet"  # a strong recogniser that stays an honest judge unless another is named
 ENDURED = {
     "saved as JPEG 75": "jpeg-75",
     "shrunk to half": "resize-50",

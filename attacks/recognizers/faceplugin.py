@@ -9,7 +9,7 @@ from .base import Packaged
 from .mobilefacenet import bottlenecks
 
 
-def _layer(inside: int, outside: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Module:
+def _layer(inside: int, outside: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inside, outside, kernel, stride, kernel // 2, groups=groups), nn.PReLU(outside)
     )

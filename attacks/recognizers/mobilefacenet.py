@@ -15,7 +15,7 @@ CLOSER = (ARCFACE - 0.5) * 1.05 + 0.5  # the ArcFace crop, zoomed about its cent
 Layer = Callable[..., nn.Module]
 
 
-def _layer(inside: int, outside: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Module:
+def _layer(inside: int, outside: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
     return nn.Sequential(SameConv(inside, outside, kernel, stride, groups=groups), nn.PReLU(outside))
 
 
@@ -45,7 +45,7 @@ LEVELS = (
 )
 
 
-def bottlenecks(layer: Layer) -> nn.Sequential:
+def bottlenecks(layer: Layer) -> list[nn.Module]:
     """The body: (B, 64, 56, 56) -> (B, 512, 7, 7). `layer` convolves and bends."""
     blocks: list[nn.Module] = []
     inside = 64
@@ -53,7 +53,7 @@ def bottlenecks(layer: Layer) -> nn.Sequential:
         for _ in range(count):
             blocks.append(Bottleneck(inside, wide, outside, stride, layer))
             inside = outside
-    return nn.Sequential(*blocks, layer(inside, 512, 1))
+    return [*blocks, layer(inside, 512, 1)]
 
 
 class MobileFaceNet(nn.Sequential):
