@@ -8,7 +8,7 @@ one at a time, leaving out the strong recognisers in turn; what counts is the le
 person's other photo above its threshold at FAR 1 %, in standard deviations of strangers' cosines: the lower,
 the better. An idea that changes more protects more, so the default also runs cheaper and dearer: "gained"
 compares an idea with the line through these, at the idea's own PSNR, person by person; in brackets 95 %
-intervals from drawing people. Finished rows lie in RUN/rows.csv, so that a run that was cut goes on. Seed 0.
+intervals from drawing people. Finished rows lie in RUN, so that a run that was cut goes on. Seed 0.
 
 What does not pay is not in the engine: it lives here only, so that its figures can be made again. Where the
 PSNR lies far outside of the line's, "gained" is an extrapolation.
@@ -16,13 +16,10 @@ PSNR lies far outside of the line's, "gained" is an extrapolation.
 
 from __future__ import annotations
 
-import csv
-import os
+import json
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -39,6 +36,7 @@ from veil.attacks.views import blurred, noisy
 from veil.core.images import open_photo, to_tensor
 from veil.core.progress import finish
 from veil.core.types import Face, Photo
+from veil.eval import shards
 from veil.eval.datasets import Sample, main_face, samples
 from veil.eval.metrics.psnr import psnr
 from veil.eval.metrics.ssim import ssim
@@ -52,6 +50,7 @@ from veil.weights.registry import card
 STRONG = ("dlib", "mobilefacenet", "faceres")
 SURROGATES = (*STRONG, "mobileface")
 SKIPPED = 200
+ROW = ".json"  # a finished measurement
 
 Way = Callable[[Photo, Face, Settings], Protected]
 
@@ -335,19 +334,22 @@ def measure(idea: str, one: Sample, left_out: str) -> dict[str, Any]:
     }
 
 
-def finished(file: Path) -> dict[tuple[str, str], dict[str, str]]:
+def perform(job: tuple[str, Sample, str]) -> dict[str, bytes]:
+    """What is kept of a finished measurement."""
+    return {ROW: json.dumps(measure(*job)).encode()}
+
+
+def finished(run: Path) -> dict[tuple[str, str], dict[str, Any]]:
     """The rows that an earlier run has written, by idea and person."""
-    if not file.exists():
-        return {}
-    with file.open(encoding="utf-8", newline="") as stream:
-        return {(row["idea"], row["identity"]): row for row in csv.DictReader(stream)}
+    rows = [json.loads(path.read_bytes()) for path in sorted(run.glob(f"*/*{ROW}"))]
+    return {(row["idea"], row["identity"]): row for row in rows}
 
 
-def table(rows: dict[tuple[str, str], dict[str, str]], people: list[str]) -> str:
+def table(rows: dict[tuple[str, str], dict[str, Any]], people: list[str]) -> str:
     """What each idea gained, as Markdown; those that not all people have tried yet are left out."""
 
     def column(idea: str, name: str) -> np.ndarray:
-        return np.array([float(rows[idea, one][name]) for one in people])
+        return np.array([rows[idea, one][name] for one in people])
 
     complete = [idea for idea in IDEAS if all((idea, one) in rows for one in people)]
     qualities, scores = ([column(idea, name).mean() for idea in LINE] for name in ("psnr", "above"))
@@ -365,31 +367,15 @@ def table(rows: dict[tuple[str, str], dict[str, str]], people: list[str]) -> str
     return "\n".join(lines)
 
 
-def one_thread() -> None:
-    """Each worker keeps to one core."""
-    torch.set_num_threads(1)
-
-
 def main(faces: Path, run: Path, people: int = 9, workers: int = 2) -> None:
     """Run what is missing, then print the table."""
-    run.mkdir(parents=True, exist_ok=True)
-    file = run / "rows.csv"
     chosen = usable(faces, people)
-    done = finished(file)
-    jobs = [(idea, *each) for idea in IDEAS for each in chosen if (idea, each[0].identity) not in done]
-    with ProcessPoolExecutor(workers, get_context("spawn"), one_thread) as pool, Progress() as progress:
+    jobs = [(f"{idea}/{one.identity}", (idea, one, left_out)) for idea in IDEAS for one, left_out in chosen]
+    with Progress() as progress:
         task = progress.add_task("protecting", total=len(jobs))
-        for future in as_completed([pool.submit(measure, *job) for job in jobs]):
-            row = future.result()
-            with file.open("a", encoding="utf-8", newline="") as stream:
-                writer = csv.DictWriter(stream, row)
-                if stream.tell() == 0:
-                    writer.writeheader()
-                writer.writerow(row)
-                stream.flush()
-                os.fsync(stream.fileno())
-            progress.advance(task)
-    print(table(finished(file), [one.identity for one, _ in chosen]))
+        for step in shards.run(jobs, perform, shards.Store(run, ROW), workers):
+            progress.update(task, completed=step.done)
+    print(table(finished(run), [one.identity for one, _ in chosen]))
     print(f"\nn = {len(chosen)} people, seed 0")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from veil.attacks import recognizer
 from veil.attacks.ensemble import Ensemble
 from veil.attacks.faces import find_faces
 from veil.core.images import to_tensor
+from veil.eval import shards
 
 NAMES = ("dlib", "mobileface")
 INFINITE = float("inf")
@@ -113,7 +115,7 @@ def test_an_idea_gains_nothing_where_it_only_changes_more(script: dict[str, Any]
 
 
 def test_rows_of_an_earlier_run_are_found_again(script: dict[str, Any], tmp_path: Path) -> None:
-    file = tmp_path / "rows.csv"
-    assert script["finished"](file) == {}
-    file.write_text("idea,identity,above\ndefault,211,-1.5\n", encoding="utf-8")
-    assert script["finished"](file)["default", "211"]["above"] == "-1.5"
+    assert script["finished"](tmp_path) == {}
+    row = {"idea": "default", "identity": "211", "above": -1.5}
+    shards.Store(tmp_path, script["ROW"]).write("default/211", {script["ROW"]: json.dumps(row).encode()})
+    assert script["finished"](tmp_path)["default", "211"]["above"] == -1.5
