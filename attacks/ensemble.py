@@ -34,7 +34,7 @@ class Ensemble:
         target: tuple[Tensor, Face] | None = None,
         own_identity: float = 1.0,
         balance: bool = True,
-        views: int = 1,
+        views: int = 0,
         seed: int = 0,
     ) -> None:
         self.face, self.views, self.own_identity, self.balance = face, views, own_identity, balance

@@ -7,7 +7,6 @@ transformation, Athalye et al., arXiv 1707.07397; input diversity, Xie et al., a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import cycle, islice
 
 import torch
 from torch import Generator, Tensor
@@ -69,11 +68,13 @@ def jittered(face: Face, generator: Generator) -> Face:
 def draw(
     image: Tensor, face: Face, count: int, step: int, generator: Generator
 ) -> Iterator[tuple[Tensor, Face]]:
-    """`count` views of an image and of where the face lies: first as it is, then random ones.
+    """`count` views of an image and of where the face lies; the image as it is where none is asked for.
 
-    Which kinds are shown turns with `step`, so that all of them come round however few there are at a time.
+    The image as it is and each kind of view take turns from step to step, so that all of them come round
+    however few there are at a time: many steps of one view protect better than fewer steps of several that
+    cost as much (benchmarks/ideas.md).
     """
-    yield image, face
-    start = step * (count - 1) % len(VIEWS)
-    for view in islice(cycle(VIEWS), start, start + count - 1):
-        yield view(image, generator), jittered(face, generator)
+    kinds = (None, *VIEWS)
+    for turn in range(step * count, step * count + count) if count else (0,):
+        kind = kinds[turn % len(kinds)]
+        yield (kind(image, generator), jittered(face, generator)) if kind else (image, face)

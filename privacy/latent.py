@@ -83,7 +83,7 @@ class Optimisation:
         self.colours = colours(self.before)
         self.pace = evened(prior, start) if settings.even else torch.ones(()).to(origin)
         self.moved = torch.zeros_like(start.latent).requires_grad_()
-        self.optimizer = torch.optim.Adam([self.moved], settings.rate)
+        self.optimizer = torch.optim.Adam([self.moved], settings.rate, settings.memory)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._share)
         self.prices = [Price(settings.margin, settings.ceiling / 255) for _ in canvases]
 

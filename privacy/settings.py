@@ -30,15 +30,16 @@ class Settings(BaseModel):
     # the diffusion: how deep the latent lies that is optimised (DDIM steps of a schedule of so many)
     schedule: int = Field(7, ge=2, le=1000)
     depth: int = Field(1, ge=0)
-    embedding_steps: int = Field(10, ge=0)
+    embedding_steps: int = Field(4, ge=0)
     embedding_rate: float = Field(0.3, gt=0)
 
     # the adversarial latent
-    steps: int = Field(30, ge=1)
-    rate: float = Field(0.1, gt=0)
+    steps: int = Field(28, ge=1)
+    rate: float = Field(0.3, gt=0)
+    memory: tuple[float, float] = (0.8, 0.95)  # Adam's betas: with so few steps the usual ones lag behind
     settle: float = Field(1.0, ge=0, le=1)  # the share of the steps over which the rate falls to nothing
     even: bool = True  # move each channel of the latent so far that all are seen alike
-    views: int = Field(3, ge=1)
+    views: int = Field(1, ge=0)  # a step, of those that take turns; 0: the photo as it is
     own_identity: float = Field(1.0, ge=0)
     balance: bool = True  # count each surrogate's cosines by how strangers' are spread
     structure: float = Field(16_000.0, ge=0)
@@ -47,8 +48,8 @@ class Settings(BaseModel):
     # seen elsewhere, or another expression on it; how far every surrogate must be beyond its threshold at FAR
     # 0.1 % for the change to be made smaller (in standard deviations of strangers' cosines); how much may
     # change at most (root mean square over the crop, in 1/255)
-    change: float = Field(10_000.0, ge=0)
-    chroma: float = Field(115_000.0, ge=0)
+    change: float = Field(9_000.0, ge=0)
+    chroma: float = Field(103_000.0, ge=0)
     landmarks: float = Field(600.0, ge=0)
     expression: float = Field(0.6, ge=0)
     margin: float = 1.0
@@ -59,17 +60,19 @@ class Settings(BaseModel):
 STRENGTHS: dict[str, dict[str, Any]] = {
     "subtle": {"margin": 0.0, "ceiling": 3.4, "change": 26_000.0, "chroma": 270_000.0},
     "balanced": {},
-    "strong": {"margin": 2.5, "ceiling": 7.0, "change": 6_000.0, "chroma": 75_000.0},
+    "strong": {"margin": 2.5, "ceiling": 7.0, "change": 4_500.0, "chroma": 56_000.0},
 }
 # The paper's own setting (arXiv 2503.10350, section 4.1), for comparison: its plain output replaces the face.
 PAPER: dict[str, Any] = {
     "schedule": 20,
     "depth": 3,
     "embedding_steps": 20,
+    "steps": 30,
     "rate": 0.02,
+    "memory": (0.9, 0.999),
     "settle": 0.0,
     "even": False,
-    "views": 1,
+    "views": 0,
     "own_identity": 0.0,
     "balance": False,
     "structure": 3000.0,

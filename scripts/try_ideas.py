@@ -156,16 +156,13 @@ class DroppedOut(Ensemble):
 
 @contextmanager
 def dropped_features(share: float = 0.05) -> Iterator[None]:
-    """Drop features of every convolution of the surrogates at random, but where the view is plain (DFANet,
-    Zhong and Deng 2020)."""
+    """Drop features of every convolution of the surrogates at random (DFANet, Zhong and Deng 2020)."""
     generator = Generator().manual_seed(0)
 
     def drop(_: nn.Module, __: object, features: Tensor) -> Tensor:
         if not features.requires_grad:
             return features
-        kept = (torch.rand(features.shape, generator=generator) >= share) / (1 - share)
-        kept[0] = 1
-        return features * kept
+        return features * (torch.rand(features.shape, generator=generator) >= share) / (1 - share)
 
     hooks = [
         module.register_forward_hook(drop)
@@ -262,13 +259,14 @@ IDEAS: dict[str, Way] = {
     "no denoising": with_settings(depth=0),
     "three steps of a schedule of 20": with_settings(schedule=20, depth=3),
     "no composition": with_settings(compose=False),
-    "one view": with_settings(views=1),
+    "no views": with_settings(views=0),
     # ideas for transfer
-    "rate .25": with_settings(rate=0.25),
+    "30 steps of three views, rate .1": with_settings(views=3, steps=30, rate=0.1, embedding_steps=10),
+    "rate .1": with_settings(rate=0.1),
     "weights to the weakest surrogate": with_objective(Weakest),
     "drop-out of surrogates": with_objective(DroppedOut),
     "drop-out of features": with_objective(Ensemble, dropped_features),
-    "45 steps": with_settings(steps=45),
+    "60 steps": with_settings(steps=60),
     "weights to the strongest surrogate": with_objective(Strongest),
     "gradients of one length": with_objective(Normalised),
     "with faceplugin": with_more("faceplugin"),
@@ -277,13 +275,15 @@ IDEAS: dict[str, Way] = {
     "cosines not balanced": unbalanced,
     "divergence in the middle block": with_objective(Diverging, middle_block),
     "best of two starts": best_of_two,
-    "two views": with_settings(views=2),
-    "five views": with_settings(views=5),
+    "two views a step": with_settings(views=2),
+    "14 steps of two views": with_settings(views=2, steps=14),
     "views without resizing and JPEG": with_views(VIEWS=(noisy, blurred)),
     "views without jitter": with_views(JITTER=0.0),
     "views with twice the jitter": with_views(JITTER=0.04),
     "rate .5": with_settings(rate=0.5),
-    "20 steps": with_settings(steps=20),
+    "Adam's usual memory": with_settings(memory=(0.9, 0.999)),
+    "40 steps": with_settings(steps=40),
+    "ten steps on each embedding": with_settings(embedding_steps=10),
     "never settling": with_settings(settle=0.0),
     "channels not evened": with_settings(even=False),
     "seven steps of a schedule of 20": with_settings(schedule=20, depth=7),

@@ -35,14 +35,20 @@ def test_a_view_repeats_with_its_seed(view: View, image: torch.Tensor) -> None:
     assert not torch.equal(first, other)
 
 
-def test_all_kinds_come_round_and_the_first_is_the_image(image: torch.Tensor) -> None:
+def test_all_kinds_take_turns_and_none_shows_the_image(image: torch.Tensor) -> None:
     face, generator = largest_face(astronaut()), Generator().manual_seed(0)
     for step in range(3):
-        shown = list(draw(image, face, 3, step, generator))
-        assert len(shown) == 3
-        assert shown[0][0] is image
-        assert shown[0][1] is face
-    assert len(list(draw(image, face, 1, 0, generator))) == 1
+        ((seen, where),) = draw(image, face, 0, step, generator)
+        assert seen is image
+        assert where is face
+    kinds = 1 + len(VIEWS)
+    for count in (1, 2, kinds):
+        shown = [list(draw(image, face, count, step, generator)) for step in range(kinds)]
+        assert {len(views) for views in shown} == {count}
+        assert sum(seen is image for views in shown for seen, _ in views) == count
+        assert shown[0][0][1] is face
+    drawn = [torch.equal(next(draw(image, face, 1, step, generator))[0], image) for step in range(kinds)]
+    assert drawn == [True, *[False] * len(VIEWS)]
 
 
 def test_jitter_is_as_small_as_a_detector_strays() -> None:
