@@ -48,19 +48,19 @@ class Settings(BaseModel):
     # seen elsewhere, or another expression on it; how far every surrogate must be beyond its threshold at FAR
     # 0.1 % for the change to be made smaller (in standard deviations of strangers' cosines); how much may
     # change at most (root mean square over the crop, in 1/255)
-    change: float = Field(9_000.0, ge=0)
-    chroma: float = Field(103_000.0, ge=0)
+    change: float = Field(7_500.0, ge=0)
+    chroma: float = Field(86_000.0, ge=0)
     landmarks: float = Field(600.0, ge=0)
     expression: float = Field(0.6, ge=0)
-    margin: float = 1.0
-    ceiling: float = Field(4.8, gt=0)
+    margin: float = 2.0
+    ceiling: float = Field(5.0, gt=0)
     compose: bool = True
 
 
 STRENGTHS: dict[str, dict[str, Any]] = {
     "subtle": {"margin": 0.0, "ceiling": 3.4, "change": 26_000.0, "chroma": 270_000.0},
     "balanced": {},
-    "strong": {"margin": 2.5, "ceiling": 7.0, "change": 4_500.0, "chroma": 56_000.0},
+    "strong": {"margin": 4.0, "ceiling": 7.0, "change": 3_700.0, "chroma": 46_000.0},
 }
 # The paper's own setting (arXiv 2503.10350, section 4.1), for comparison: its plain output replaces the face.
 PAPER: dict[str, Any] = {
