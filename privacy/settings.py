@@ -60,7 +60,7 @@ class Settings(BaseModel):
 STRENGTHS: dict[str, dict[str, Any]] = {
     "subtle": {"margin": 0.0, "ceiling": 3.4, "change": 26_000.0, "chroma": 270_000.0},
     "balanced": {},
-    "strong": {"margin": 6.0, "ceiling": 6.6, "change": 4_300.0, "chroma": 54_000.0},
+    "strong": {"margin": 6.0, "ceiling": 6.0, "change": 4_300.0, "chroma": 54_000.0},
 }
 # The paper's own setting (arXiv 2503.10350, section 4.1), for comparison: its plain output replaces the face.
 PAPER: dict[str, Any] = {
