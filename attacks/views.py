@@ -71,8 +71,7 @@ def draw(
     """`count` views of an image and of where the face lies; the image as it is where none is asked for.
 
     The image as it is and each kind of view take turns from step to step, so that all of them come round
-    however few there are at a time: many steps of one view protect better than fewer steps of several that
-    cost as much (benchmarks/ideas.md).
+    however few there are at a time; of as many as there are kinds, the image as it is comes first.
     """
     kinds = (None, *VIEWS)
     for turn in range(step * count, step * count + count) if count else (0,):

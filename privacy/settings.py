@@ -5,13 +5,14 @@ Every value is written into the report, so that a result can be made again.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..core.errors import BadSettings
 
 Goal = Literal["dodge", "impersonate"]
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Settings(BaseModel):
@@ -36,7 +37,7 @@ class Settings(BaseModel):
     # the adversarial latent
     steps: int = Field(28, ge=1)
     rate: float = Field(0.3, gt=0)
-    memory: tuple[float, float] = (0.8, 0.95)  # Adam's betas: with so few steps the usual ones lag behind
+    memory: tuple[Share, Share] = (0.8, 0.95)  # Adam's betas: with so few steps the usual ones lag behind
     settle: float = Field(1.0, ge=0, le=1)  # the share of the steps over which the rate falls to nothing
     even: bool = True  # move each channel of the latent so far that all are seen alike
     views: int = Field(1, ge=0)  # a step, of those that take turns; 0: the photo as it is

@@ -121,7 +121,7 @@ def step(dtype: torch.dtype, checkpoint: bool, offload: bool, size: int, depth: 
     pixels = astronaut()
     prior, decoder = full_size(dtype, size, checkpoint, offload)
     crop = cut(pixels, largest_face(pixels), prior.template, prior.size)
-    canvas, chosen = canvas_of(crop, pixels), settings(views=1)
+    canvas, chosen = canvas_of(crop, pixels), settings(views=0)
     objective = Ensemble([recognizer(name)], canvas.image, canvas.face)
     timesteps, plain = levels(prior, chosen.schedule, depth), [prior.unconditional] * depth
     with torch.no_grad():

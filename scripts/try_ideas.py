@@ -261,7 +261,9 @@ IDEAS: dict[str, Way] = {
     "no composition": with_settings(compose=False),
     "no views": with_settings(views=0),
     # ideas for transfer
-    "30 steps of three views, rate .1": with_settings(views=3, steps=30, rate=0.1, embedding_steps=10),
+    "30 steps of three views, rate .1": with_settings(
+        views=3, steps=30, rate=0.1, memory=(0.9, 0.999), embedding_steps=10
+    ),
     "rate .1": with_settings(rate=0.1),
     "Adam's usual memory": with_settings(memory=(0.9, 0.999)),
     "40 steps": with_settings(steps=40),

@@ -74,7 +74,7 @@ photos = 1
 [[methods]]
 name = "pgd"
 method = "pgd"
-settings = { steps = 2, views = 1 }
+settings = { steps = 2, views = 0 }
 knob = { setting = "epsilon", low = 0.01, high = 0.2 }
 
 [[methods]]

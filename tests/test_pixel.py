@@ -77,7 +77,7 @@ def photo() -> Photo:
 
 def similarity(photo: Photo, method: str) -> tuple[float, Photo]:
     """What is left of the similarity to the surrogate's own embedding."""
-    settings = PixelSettings(method=method, surrogates=("mobileface",), steps=10, views=1, epsilon=0.03)
+    settings = PixelSettings(method=method, surrogates=("mobileface",), steps=10, views=0, epsilon=0.03)
     faces = find_faces(photo.pixels)[:1]
     result = finish(METHODS[method](photo, faces, settings, None))
     return result.similarity[0]["mobileface"], result.photo
