@@ -1,4 +1,4 @@
-"""What do parts of the engine, and ideas from the literature, gain on a recogniser that was not attacked?
+"""What do other settings, and ideas from the literature, gain on a recogniser that was not attacked?
 
     python scripts/try_ideas.py FACES RUN [--people 9] [--workers 2]
 
@@ -32,8 +32,9 @@ from torch import Generator, Tensor, nn
 
 from veil.attacks import independent, recognizer
 from veil.attacks.ensemble import Ensemble
-from veil.attacks.views import blurred, noisy
-from veil.core.images import open_photo, to_tensor
+from veil.attacks.networks import blazeface
+from veil.attacks.views import VIEWS, blurred, jittered, noisy
+from veil.core.images import open_photo, to_pixels, to_tensor
 from veil.core.progress import finish
 from veil.core.types import Face, Photo
 from veil.eval import shards
@@ -44,6 +45,7 @@ from veil.eval.statistics import mean
 from veil.eval.verification import embedding
 from veil.privacy import Protected, protect
 from veil.privacy.priors import prior
+from veil.privacy.purification import PURIFIERS
 from veil.privacy.settings import Settings, settings
 from veil.weights.registry import card
 
@@ -219,6 +221,23 @@ def with_views(**changes: Any) -> Way:
     return way
 
 
+def washed(image: Tensor, _: Generator) -> Tensor:
+    """As our own prior purifies it at t = 150; its gradient is that of the image (Athalye et al. 2018)."""
+    clean = PURIFIERS["purify-150"](to_pixels(image.detach()))
+    return image + (to_tensor(clean).to(image) - image).detach()
+
+
+def aligned_by_another(photo: Photo, face: Face, chosen: Settings) -> Protected:
+    """All views but the image as it is are aligned by the points of a second detector."""
+    other = main_face(photo.pixels, blazeface.find_faces) or face
+
+    def placed(seen: Face, generator: Generator) -> Face:
+        scale = seen.eyes / face.eyes
+        return jittered(other.moved(scale, *(seen.points[0] - scale * face.points[0])), generator)
+
+    return with_views(jittered=placed)(photo, face, chosen)
+
+
 def with_more(name: str) -> Way:
     """Attack one recogniser more, where none of its trunk is left out."""
 
@@ -253,14 +272,6 @@ IDEAS: dict[str, Way] = {
     "default": plainly,
     "default, less to be seen": dearer(1.5),
     "default, more to be seen": dearer(0.7),
-    # parts of the engine, left out or taken deeper
-    "no learned embeddings": with_settings(embedding_steps=0),
-    "no structure": with_settings(structure=0.0),
-    "no denoising": with_settings(depth=0),
-    "three steps of a schedule of 20": with_settings(schedule=20, depth=3),
-    "no composition": with_settings(compose=False),
-    "no views": with_settings(views=0),
-    # ideas for transfer
     "30 steps of three views, rate .1": with_settings(
         views=3, steps=30, rate=0.1, memory=(0.9, 0.999), embedding_steps=10
     ),
@@ -273,7 +284,6 @@ IDEAS: dict[str, Way] = {
     "weights to the weakest surrogate": with_objective(Weakest),
     "drop-out of surrogates": with_objective(DroppedOut),
     "drop-out of features": with_objective(Ensemble, dropped_features),
-    "60 steps": with_settings(steps=60),
     "weights to the strongest surrogate": with_objective(Strongest),
     "gradients of one length": with_objective(Normalised),
     "with faceplugin": with_more("faceplugin"),
@@ -285,10 +295,10 @@ IDEAS: dict[str, Way] = {
     "views without resizing and JPEG": with_views(VIEWS=(noisy, blurred)),
     "views without jitter": with_views(JITTER=0.0),
     "views with twice the jitter": with_views(JITTER=0.04),
+    "views aligned by BlazeFace": aligned_by_another,
+    "purification as a view": with_views(VIEWS=(*VIEWS, washed)),
     "rate .5": with_settings(rate=0.5),
     "never settling": with_settings(settle=0.0),
-    "channels not evened": with_settings(even=False),
-    "seven steps of a schedule of 20": with_settings(schedule=20, depth=7),
 }
 LINE = tuple(IDEAS)[:3]
 
