@@ -6,17 +6,22 @@ import json
 import runpy
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import numpy as np
 import pytest
 import torch
 from skimage.data import astronaut
 from torch import Tensor
 
-from veil.attacks import recognizer
+from veil.attacks import recognizer, views
 from veil.attacks.ensemble import Ensemble
 from veil.attacks.faces import find_faces
+from veil.attacks.networks import blazeface
 from veil.core.images import to_tensor
+from veil.core.types import Face, Photo
 from veil.eval import shards
+from veil.privacy.purification import PURIFIERS
 
 NAMES = ("dlib", "mobileface")
 INFINITE = float("inf")
@@ -95,6 +100,31 @@ def test_features_are_dropped_while_a_change_is_sought(script: dict[str, Any]) -
         with torch.no_grad():  # as the clean photo and the verdict are looked at
             assert torch.allclose(one.embed(crops), before, atol=1e-5)
     assert torch.allclose(one.embed(crops), before, atol=1e-5)
+
+
+def test_a_purified_view_is_the_prior_s_and_passes_the_gradient_on(script: dict[str, Any]) -> None:
+    pixels = astronaut()[:256, 96:352]
+    image = to_tensor(pixels).requires_grad_()
+    view = script["washed"](image, torch.Generator())
+    assert torch.allclose(view, to_tensor(PURIFIERS["purify-150"](pixels)), atol=1e-5)
+    assert not torch.allclose(view, image, atol=0.02)
+    (pull,) = torch.autograd.grad(view.sum(), image)
+    assert torch.equal(pull, torch.ones_like(image))
+
+
+def test_views_are_aligned_by_the_other_detector(script: dict[str, Any]) -> None:
+    photo = Photo(astronaut(), "astronaut.png")
+    (face,), (other,) = find_faces(photo.pixels)[:1], blazeface.find_faces(photo.pixels)[:1]
+    drawn: list[Face] = []
+
+    def look(*_: object) -> None:
+        seen = face.moved(0.5, 3.0, -2.0)  # as on a canvas of half the size
+        drawn.append(views.jittered(seen, torch.Generator().manual_seed(0)))
+
+    with patch.dict(script["with_views"].__globals__, plainly=look), patch.object(views, "JITTER", 0.0):
+        script["aligned_by_another"](photo, face, None)
+    assert np.allclose(drawn[0].points, 0.5 * other.points + (3, -2))
+    assert not np.allclose(drawn[0].points, 0.5 * face.points + (3, -2), atol=0.5)
 
 
 def test_an_idea_gains_nothing_where_it_only_changes_more(script: dict[str, Any]) -> None:
