@@ -20,5 +20,7 @@ class Block(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         branch = self.pointwise(self.depthwise(input))
-        shortcut = functional.max_pool2d(input, self.stride)
-        return self.activation(branch + functional.pad(shortcut, (0, 0, 0, 0, 0, self.more)))
+        shortcut = functional.max_pool2d(input, self.stride) if self.stride > 1 else input
+        if self.more:
+            shortcut = functional.pad(shortcut, (0, 0, 0, 0, 0, self.more))
+        return self.activation(branch + shortcut)
