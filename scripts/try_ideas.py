@@ -1,6 +1,6 @@
 """What do other settings, and ideas from the literature, gain on a recogniser that was not attacked?
 
-    python scripts/try_ideas.py FACES RUN [--people 9] [--workers 2]
+    python scripts/try_ideas.py FACES RUN [--people 18] [--workers 2]
 
 FACES holds celebahq_pairs; its people from the 200th on, of whom no table in benchmarks/ tells, whose clean
 pairs all strong recognisers accept. Each person's photo is protected by the default engine and by each idea,
@@ -44,9 +44,12 @@ from veil.eval.metrics.ssim import ssim
 from veil.eval.statistics import mean
 from veil.eval.verification import embedding
 from veil.privacy import Protected, protect
+from veil.privacy.latent import Optimisation
+from veil.privacy.looks import Looks
 from veil.privacy.priors import prior
 from veil.privacy.purification import PURIFIERS
 from veil.privacy.settings import Settings, settings
+from veil.privacy.structure import denoise_with_maps
 from veil.weights.registry import card
 
 STRONG = ("dlib", "mobilefacenet", "faceres")
@@ -79,13 +82,21 @@ def dearer(factor: float) -> Way:
     return way
 
 
-def with_objective(
-    objective: type[Ensemble], inside: Callable[[], AbstractContextManager[object]] = nullcontext
+def with_parts(
+    *,
+    objective: type[Ensemble] = Ensemble,
+    looks: type[Looks] = Looks,
+    optimisation: type[Optimisation] = Optimisation,
+    inside: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Way:
-    """Protect with another objective, inside of what changes the networks."""
+    """Protect with other parts of the engine, inside of what changes the networks."""
 
     def way(photo: Photo, face: Face, chosen: Settings) -> Protected:
-        with patch("veil.privacy.engine.Ensemble", objective), inside():
+        with (
+            patch.multiple("veil.privacy.engine", Ensemble=objective, Optimisation=optimisation),
+            patch("veil.privacy.latent.Looks", looks),
+            inside(),
+        ):
             return plainly(photo, face, chosen)
 
     return way
@@ -211,6 +222,36 @@ class Diverging(Ensemble):
         return loss - self.WEIGHT * (apart + 1e-8).sqrt()
 
 
+class Rarely(Looks):
+    """Expression and landmarks are looked at in every second step only, and count twice there."""
+
+    calls = 0
+
+    def __call__(self, image: Tensor) -> Tensor:
+        self.calls += 1
+        return 2 * super().__call__(image) if self.calls % 2 else image.new_zeros(1)
+
+
+class Coasting(Optimisation):
+    """The UNet is asked in every second step only: between, its noise stays what it was, and weighs nothing
+    in the gradient."""
+
+    calls = 0
+    last: tuple[Tensor, Tensor]
+
+    def change(self) -> tuple[Tensor, list[Tensor]]:
+        latent = self.start.latent + self.pace * self.moved
+        self.calls += 1
+        if self.calls % 2 or not torch.is_grad_enabled():  # the result is no step
+            clean, maps = denoise_with_maps(self.prior, latent, self.start.timesteps, self.start.embeddings)
+            self.last = latent.detach(), clean.detach()
+        else:
+            up, down = (self.prior.kept(one) ** 0.5 for one in (self.start.timesteps[-1], 0))
+            before, clean = self.last
+            clean, maps = clean + down / up * (latent - before), list(self.start.maps)
+        return self.prior.decode(clean) - self.origin, maps
+
+
 def with_views(**changes: Any) -> Way:
     """Protect with other views than `attacks.views` has."""
 
@@ -284,21 +325,26 @@ IDEAS: dict[str, Way] = {
     "views without jitter": with_views(JITTER=0.0),
     "with faceres-deep": with_more("faceres-deep"),
     "without mobileface": without_small,
-    "divergence in the middle block": with_objective(Diverging, middle_block),
+    "divergence in the middle block": with_parts(objective=Diverging, inside=middle_block),
     "two views a step": with_settings(views=2),
     "14 steps of two views": with_settings(views=2, steps=14),
     "ten steps on each embedding": with_settings(embedding_steps=10),
-    "weights to the weakest surrogate": with_objective(Weakest),
-    "drop-out of surrogates": with_objective(DroppedOut),
-    "drop-out of features": with_objective(Ensemble, dropped_features),
-    "weights to the strongest surrogate": with_objective(Strongest),
-    "gradients of one length": with_objective(Normalised),
+    "weights to the weakest surrogate": with_parts(objective=Weakest),
+    "drop-out of surrogates": with_parts(objective=DroppedOut),
+    "drop-out of features": with_parts(inside=dropped_features),
+    "weights to the strongest surrogate": with_parts(objective=Strongest),
+    "gradients of one length": with_parts(objective=Normalised),
     "with faceplugin": with_more("faceplugin"),
     "cosines not balanced": unbalanced,
     "best of two starts": best_of_two,
     "views with twice the jitter": with_views(JITTER=0.04),
     "rate .5": with_settings(rate=0.5),
     "never settling": with_settings(settle=0.0),
+    "channels not evened": with_settings(even=False),
+    "20 steps": with_settings(steps=20),
+    "looks at every second step": with_parts(looks=Rarely),
+    "UNet at every second step": with_parts(optimisation=Coasting),
+    "both, and drop-out of surrogates": with_parts(objective=DroppedOut, looks=Rarely, optimisation=Coasting),
 }
 LINE = tuple(IDEAS)[:3]
 
@@ -379,7 +425,7 @@ def table(rows: dict[tuple[str, str], dict[str, Any]], people: list[str]) -> str
     return "\n".join(lines)
 
 
-def main(faces: Path, run: Path, people: int = 9, workers: int = 2) -> None:
+def main(faces: Path, run: Path, people: int = 18, workers: int = 2) -> None:
     """Run what is missing, then print the table."""
     chosen = usable(faces, people)
     jobs = [(f"{idea}/{one.identity}", (idea, one, left_out)) for idea in IDEAS for one, left_out in chosen]

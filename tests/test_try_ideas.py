@@ -21,7 +21,11 @@ from veil.attacks.networks import blazeface
 from veil.core.images import to_tensor
 from veil.core.types import Face, Photo
 from veil.eval import shards
+from veil.privacy.latent import Optimisation
+from veil.privacy.looks import Looks
+from veil.privacy.priors import prior
 from veil.privacy.purification import PURIFIERS
+from veil.privacy.settings import settings
 
 NAMES = ("dlib", "mobileface")
 INFINITE = float("inf")
@@ -125,6 +129,51 @@ def test_views_are_aligned_by_the_other_detector(script: dict[str, Any]) -> None
         script["aligned_by_another"](photo, face, None)
     assert np.allclose(drawn[0].points, 0.5 * other.points + (3, -2))
     assert not np.allclose(drawn[0].points, 0.5 * face.points + (3, -2), atol=0.5)
+
+
+def test_looks_are_rarer_and_count_twice(script: dict[str, Any]) -> None:
+    image = to_tensor(astronaut())
+    (face,) = find_faces(astronaut())[:1]
+    rarely, always = (kind(image, face, 600.0, 0.6) for kind in (script["Rarely"], Looks))
+    cost = float(always(0.8 * image))
+    assert cost > 0
+    assert [float(rarely(0.8 * image)) for _ in range(3)] == pytest.approx([2 * cost, 0, 2 * cost])
+
+
+def test_between_two_looks_at_the_unet_the_change_follows_the_latent(script: dict[str, Any]) -> None:
+    photo = Photo(astronaut(), "astronaut.png")
+    face = find_faces(photo.pixels)[0]
+    used, kept = prior("portrait"), list[Any]()
+
+    class Kept(script["Coasting"]):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            kept.append(self)
+
+    samples = 0
+
+    def count(*_: object) -> None:
+        nonlocal samples
+        samples += 1
+
+    hook = used.unet.register_forward_hook(count)
+    try:
+        counts: list[int] = []
+        for kind in (Optimisation, Kept):
+            samples = 0
+            script["with_parts"](optimisation=kind)(photo, face, settings(steps=4, embedding_steps=1))
+            counts.append(samples)
+    finally:
+        hook.remove()
+    assert counts[0] - counts[1] == 2  # of four steps; the result is asked for in full
+
+    (coasting,) = kept
+    coasting.calls = 0
+    before = coasting.change()[0].detach()
+    with torch.no_grad():
+        coasting.moved += 0.1
+    coasted, asked = (coasting.change()[0].detach() for _ in range(2))
+    assert 0 < (coasted - asked).norm() < (before - asked).norm() / 2
 
 
 def test_an_idea_gains_nothing_where_it_only_changes_more(script: dict[str, Any]) -> None:
