@@ -17,9 +17,9 @@ PSNR lies far outside of the line's, "gained" is an extrapolation.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -44,9 +44,8 @@ from veil.eval.metrics.ssim import ssim
 from veil.eval.statistics import mean
 from veil.eval.verification import embedding
 from veil.privacy import Protected, protect
-from veil.privacy.latent import Optimisation
 from veil.privacy.looks import Looks
-from veil.privacy.priors import prior
+from veil.privacy.priors import Prior, prior
 from veil.privacy.purification import PURIFIERS
 from veil.privacy.settings import Settings, settings
 from veil.privacy.structure import denoise_with_maps
@@ -86,14 +85,13 @@ def with_parts(
     *,
     objective: type[Ensemble] = Ensemble,
     looks: type[Looks] = Looks,
-    optimisation: type[Optimisation] = Optimisation,
     inside: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Way:
-    """Protect with other parts of the engine, inside of what changes the networks."""
+    """Protect with other parts of the engine, inside of what changes how it works."""
 
     def way(photo: Photo, face: Face, chosen: Settings) -> Protected:
         with (
-            patch.multiple("veil.privacy.engine", Ensemble=objective, Optimisation=optimisation),
+            patch("veil.privacy.engine.Ensemble", objective),
             patch("veil.privacy.latent.Looks", looks),
             inside(),
         ):
@@ -232,24 +230,26 @@ class Rarely(Looks):
         return 2 * super().__call__(image) if self.calls % 2 else image.new_zeros(1)
 
 
-class Coasting(Optimisation):
+@contextmanager
+def coasting() -> Iterator[None]:
     """The UNet is asked in every second step only: between, its noise stays what it was, and weighs nothing
     in the gradient."""
+    steps = count()
+    last: list[tuple[Tensor, Tensor, list[Tensor]]] = []
 
-    calls = 0
-    last: tuple[Tensor, Tensor]
+    def denoise(
+        used: Prior, latent: Tensor, timesteps: Sequence[int], embeddings: Sequence[Tensor]
+    ) -> tuple[Tensor, list[Tensor]]:
+        if not torch.is_grad_enabled() or next(steps) % 2 == 0:  # the start and the result are no steps
+            clean, maps = denoise_with_maps(used, latent, timesteps, embeddings)
+            last[:] = [(latent.detach(), clean.detach(), [one.detach() for one in maps])]
+            return clean, maps
+        ((before, clean, maps),) = last
+        up, down = (used.kept(one) ** 0.5 for one in (timesteps[-1], timesteps[0]))
+        return clean + down / up * (latent - before), maps
 
-    def change(self) -> tuple[Tensor, list[Tensor]]:
-        latent = self.start.latent + self.pace * self.moved
-        self.calls += 1
-        if self.calls % 2 or not torch.is_grad_enabled():  # the result is no step
-            clean, maps = denoise_with_maps(self.prior, latent, self.start.timesteps, self.start.embeddings)
-            self.last = latent.detach(), clean.detach()
-        else:
-            up, down = (self.prior.kept(one) ** 0.5 for one in (self.start.timesteps[-1], 0))
-            before, clean = self.last
-            clean, maps = clean + down / up * (latent - before), list(self.start.maps)
-        return self.prior.decode(clean) - self.origin, maps
+    with patch("veil.privacy.latent.denoise_with_maps", denoise):
+        yield
 
 
 def with_views(**changes: Any) -> Way:
@@ -343,8 +343,8 @@ IDEAS: dict[str, Way] = {
     "channels not evened": with_settings(even=False),
     "20 steps": with_settings(steps=20),
     "looks at every second step": with_parts(looks=Rarely),
-    "UNet at every second step": with_parts(optimisation=Coasting),
-    "both, and drop-out of surrogates": with_parts(objective=DroppedOut, looks=Rarely, optimisation=Coasting),
+    "UNet at every second step": with_parts(inside=coasting),
+    "both, and drop-out of surrogates": with_parts(objective=DroppedOut, looks=Rarely, inside=coasting),
 }
 LINE = tuple(IDEAS)[:3]
 

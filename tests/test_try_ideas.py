@@ -19,9 +19,12 @@ from veil.attacks.ensemble import Ensemble
 from veil.attacks.faces import find_faces
 from veil.attacks.networks import blazeface
 from veil.core.images import to_tensor
+from veil.core.progress import finish
 from veil.core.types import Face, Photo
 from veil.eval import shards
-from veil.privacy.latent import Optimisation
+from veil.privacy import latent as latents
+from veil.privacy.canvas import cut
+from veil.privacy.engine import find_start
 from veil.privacy.looks import Looks
 from veil.privacy.priors import prior
 from veil.privacy.purification import PURIFIERS
@@ -143,37 +146,24 @@ def test_looks_are_rarer_and_count_twice(script: dict[str, Any]) -> None:
 def test_between_two_looks_at_the_unet_the_change_follows_the_latent(script: dict[str, Any]) -> None:
     photo = Photo(astronaut(), "astronaut.png")
     face = find_faces(photo.pixels)[0]
-    used, kept = prior("portrait"), list[Any]()
-
-    class Kept(script["Coasting"]):
-        def __init__(self, *args: Any) -> None:
-            super().__init__(*args)
-            kept.append(self)
-
-    samples = 0
-
-    def count(*_: object) -> None:
-        nonlocal samples
-        samples += 1
-
-    hook = used.unet.register_forward_hook(count)
-    try:
-        counts: list[int] = []
-        for kind in (Optimisation, Kept):
-            samples = 0
-            script["with_parts"](optimisation=kind)(photo, face, settings(steps=4, embedding_steps=1))
-            counts.append(samples)
-    finally:
-        hook.remove()
+    used, chosen = prior("portrait"), settings(steps=4, embedding_steps=1)
+    counts: list[int] = []
+    for way in (script["plainly"], script["with_parts"](inside=script["coasting"])):
+        with patch.object(used.unet, "forward", wraps=used.unet.forward) as asked:
+            way(photo, face, chosen)
+        counts.append(asked.call_count)
     assert counts[0] - counts[1] == 2  # of four steps; the result is asked for in full
 
-    (coasting,) = kept
-    coasting.calls = 0
-    before = coasting.change()[0].detach()
-    with torch.no_grad():
-        coasting.moved += 0.1
-    coasted, asked = (coasting.change()[0].detach() for _ in range(2))
-    assert 0 < (coasted - asked).norm() < (before - asked).norm() / 2
+    crop = cut(photo.pixels, face, used.template, used.size)
+    begin = finish(find_start(used, crop.pixels, chosen))
+
+    def change(latent: Tensor) -> Tensor:
+        clean, _ = latents.denoise_with_maps(used, latent, begin.timesteps, begin.embeddings)
+        return used.decode(clean).detach() - begin.reconstruction
+
+    with script["coasting"]():
+        before, coasted, full = (change(begin.latent + far) for far in (0, 0.1, 0.1))
+    assert 0 < (coasted - full).norm() < (before - full).norm() / 2
 
 
 def test_an_idea_gains_nothing_where_it_only_changes_more(script: dict[str, Any]) -> None:
