@@ -23,6 +23,10 @@ class Ensemble:
     impersonation; `own_identity` weighs the similarity to the person's own clean embedding beyond a
     stranger's, which otherwise remains however well the target is met. Without a target that similarity is
     the whole objective.
+
+    What a recogniser counts is in proportion to exp(-focus * its loss), 1 on average. Above 0 the one that is
+    fooled the most counts the most: that direction carries over, where what the stubborn one asks for is its
+    own. Below 0 it is the other way round.
     """
 
     def __init__(
@@ -34,10 +38,12 @@ class Ensemble:
         target: tuple[Tensor, Face] | None = None,
         own_identity: float = 1.0,
         balance: bool = True,
+        focus: float = 0.0,
         views: int = 0,
         seed: int = 0,
     ) -> None:
-        self.face, self.views, self.own_identity, self.balance = face, views, own_identity, balance
+        self.face, self.views, self.own_identity = face, views, own_identity
+        self.balance, self.focus = balance, focus
         self.generator, self.step = Generator().manual_seed(seed), 0
         self.parts = [
             (
@@ -50,7 +56,7 @@ class Ensemble:
         ]
 
     def __call__(self, image: Tensor) -> Tensor:
-        """The mean loss (1,) over the views of this step, summed over recognisers."""
+        """The mean loss (1,) over the views of this step, summed over recognisers by their weights."""
         return self._look(image, self.views)
 
     @property
@@ -69,7 +75,7 @@ class Ensemble:
     def _look(self, image: Tensor, views: int) -> Tensor:
         shown = list(draw(image, self.face, views, self.step, self.generator))
         self.step += 1
-        total, self.leads, self.alike = image.new_zeros(1), list[Tensor](), dict[str, Tensor]()
+        losses, self.leads, self.alike = list[Tensor](), list[Tensor](), dict[str, Tensor]()
         for recognizer, (mean, spread), own, target in self.parts:
             faces = recognizer.embed(torch.cat([recognizer.align(view, face) for view, face in shown]))
             alike = faces @ own
@@ -79,10 +85,12 @@ class Ensemble:
                 towards = faces @ target
                 loss = impersonate(towards) / spread + self.own_identity * loss.clamp(min=0)
                 lead = (towards.detach().mean() - mean) / spread - DEVIATIONS["far01"]
-            total = total + loss.mean() * (1 if self.balance else spread)
+            losses.append(loss.mean() * (1 if self.balance else spread))
             self.leads.append(lead)
             self.alike[recognizer.name] = alike[0].detach()
-        return total
+        every = torch.stack(losses)
+        weights = len(every) * torch.softmax(-self.focus * every.detach(), 0)
+        return (weights * every).sum(0, keepdim=True)
 
 
 @torch.no_grad()

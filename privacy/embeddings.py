@@ -47,8 +47,9 @@ def learn(
                 break
         embedding = fit.best
         learned.append(embedding)
-        with torch.no_grad():
-            latent = move(prior, latent, prior.noise(latent, start, embedding), start, end)
+        if end != timesteps[0]:
+            with torch.no_grad():
+                latent = move(prior, latent, prior.noise(latent, start, embedding), start, end)
     return learned
 
 

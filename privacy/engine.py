@@ -79,6 +79,7 @@ def in_turn(
                 target=(to_tensor(target[0].pixels).to(canvas.image), target[1]) if target else None,
                 own_identity=settings.own_identity,
                 balance=settings.balance,
+                focus=settings.focus,
                 views=settings.views,
                 seed=settings.seed,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -60,6 +61,9 @@ def evened(prior: Prior, start: Start) -> Tensor:
 class Optimisation:
     """The adversarial latents of faces on their way down their objectives, by Adam.
 
+    Each step sees another view, so the latents never rest; the mean of the last of them does (Polyak and
+    Juditsky 1992, doi:10.1137/0330046).
+
     Each objective sees the change of its crop (1, 3, S, S) on its canvas. The change is counted from `origin`
     (B, 3, S, S): the reconstruction, so that the autoencoder's own loss never shows, or the crop itself for
     the paper's plain output.
@@ -84,12 +88,12 @@ class Optimisation:
         self.pace = evened(prior, start) if settings.even else torch.ones(()).to(origin)
         self.moved = torch.zeros_like(start.latent).requires_grad_()
         self.optimizer = torch.optim.Adam([self.moved], settings.rate, settings.memory)
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._share)
+        self.last = deque([torch.zeros_like(start.latent)], max(1, round(settings.average * settings.steps)))
         self.prices = [Price(settings.margin, settings.ceiling / 255) for _ in canvases]
 
-    def change(self) -> tuple[Tensor, list[Tensor]]:
-        """The change of the crops (B, 3, S, S) that the latents now give, and their attention maps."""
-        latent = self.start.latent + self.pace * self.moved
+    def change(self, moved: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The change of the crops (B, 3, S, S) by so far moved latents, and their attention maps."""
+        latent = self.start.latent + self.pace * moved
         clean, maps = denoise_with_maps(self.prior, latent, self.start.timesteps, self.start.embeddings)
         return self.prior.decode(clean) - self.origin, maps
 
@@ -97,7 +101,7 @@ class Optimisation:
         """One step; returns the loss and the canvases before it."""
         settings = self.settings
         with torch.enable_grad():
-            change, maps = self.change()
+            change, maps = self.change(self.moved)
             seen = (self.before + self.mask * change).clamp(0, 1) - self.before
             energy = change_energy(seen)
             pairs = zip(self.canvases, change, strict=True)
@@ -112,18 +116,13 @@ class Optimisation:
         for price, objective, size in zip(self.prices, self.objectives, energy.sqrt().tolist(), strict=True):
             price.update(objective.lead, size)
         self.optimizer.step()
-        self.schedule.step()
+        self.last.append(self.moved.detach().clone())
         return loss.item(), [image.detach() for image in images]
-
-    def _share(self, step: int) -> float:
-        """The share of the rate at a step: it falls to nothing over the last of the steps."""
-        left = 1 - step / self.settings.steps
-        return min(1.0, left / self.settings.settle) if self.settings.settle else 1.0
 
     @torch.no_grad()
     def result(self) -> Tensor:
-        """The change of the crops (B, 3, S, S) that the latents give in the end, below the ceiling."""
-        change = self.change()[0]
+        """The change of the crops (B, 3, S, S) that the last latents give on average, below the ceiling."""
+        change = self.change(torch.stack(tuple(self.last)).mean(0))[0]
         return change * within(self.settings.ceiling / 255, self.mask * change)
 
 

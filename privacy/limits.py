@@ -40,8 +40,8 @@ class Price:
     so a face that is easily hidden is changed less, and none is changed more than is allowed.
     """
 
-    PATIENCE = 8  # steps before the price moves
-    STEP = 1.12
+    PATIENCE = 5  # steps before the price moves
+    STEP = 1.2
     MOST = 20.0
     MEMORY = 0.7  # of how far the protection leads: its views differ from step to step
 

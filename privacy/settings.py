@@ -35,22 +35,23 @@ class Settings(BaseModel):
     embedding_rate: float = Field(0.3, gt=0)
 
     # the adversarial latent
-    steps: int = Field(28, ge=1)
-    rate: float = Field(0.3, gt=0)
-    memory: tuple[Share, Share] = (0.8, 0.95)  # Adam's betas: with so few steps the usual ones lag behind
-    settle: float = Field(1.0, ge=0, le=1)  # the share of the steps over which the rate falls to nothing
+    steps: int = Field(18, ge=1)
+    rate: float = Field(0.25, gt=0)
+    memory: tuple[Share, Share] = (0.7, 0.9)  # Adam's betas: with so few steps the usual ones lag behind
+    average: float = Field(0.4, ge=0, le=1)  # the share of the steps, the last, whose mean is the result
     even: bool = True  # move each channel of the latent so far that all are seen alike
     views: int = Field(1, ge=0)  # a step, of those that take turns; 0: the photo as it is
     own_identity: float = Field(1.0, ge=0)
     balance: bool = True  # count each surrogate's cosines by how strangers' are spread
+    focus: float = 0.17  # how much more a surrogate counts by what it is fooled further (log of its weight)
     structure: float = Field(16_000.0, ge=0)
 
     # limits on what the eye can see: what a change and its colour cost, and that the parts of the face are
     # seen elsewhere, or another expression on it; how far every surrogate must be beyond its threshold at FAR
     # 0.1 % for the change to be made smaller (in standard deviations of strangers' cosines); how much may
     # change at most (root mean square over the crop, in 1/255)
-    change: float = Field(7_500.0, ge=0)
-    chroma: float = Field(86_000.0, ge=0)
+    change: float = Field(8_500.0, ge=0)
+    chroma: float = Field(97_500.0, ge=0)
     landmarks: float = Field(600.0, ge=0)
     expression: float = Field(0.6, ge=0)
     margin: float = 2.0
@@ -59,9 +60,9 @@ class Settings(BaseModel):
 
 
 STRENGTHS: dict[str, dict[str, Any]] = {
-    "subtle": {"margin": 0.0, "ceiling": 3.4, "change": 26_000.0, "chroma": 270_000.0},
+    "subtle": {"margin": 0.7, "ceiling": 3.4, "change": 26_000.0, "chroma": 270_000.0},
     "balanced": {},
-    "strong": {"margin": 6.0, "ceiling": 6.0, "change": 4_300.0, "chroma": 54_000.0},
+    "strong": {"margin": 6.0, "ceiling": 6.3, "change": 3_900.0, "chroma": 49_000.0},
 }
 # The paper's own setting (arXiv 2503.10350, section 4.1), for comparison: its plain output replaces the face.
 PAPER: dict[str, Any] = {
@@ -71,11 +72,12 @@ PAPER: dict[str, Any] = {
     "steps": 30,
     "rate": 0.02,
     "memory": (0.9, 0.999),
-    "settle": 0.0,
+    "average": 0.0,
     "even": False,
     "views": 0,
     "own_identity": 0.0,
     "balance": False,
+    "focus": 0.0,
     "structure": 3000.0,
     "change": 0.0,
     "chroma": 0.0,

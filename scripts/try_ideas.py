@@ -17,8 +17,9 @@ PSNR lies far outside of the line's, "gained" is an extrapolation.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -86,8 +87,9 @@ def with_parts(
     objective: type[Ensemble] = Ensemble,
     looks: type[Looks] = Looks,
     inside: Callable[[], AbstractContextManager[object]] = nullcontext,
+    **changes: Any,
 ) -> Way:
-    """Protect with other parts of the engine, inside of what changes how it works."""
+    """Protect with other parts of the engine and other settings, inside of what changes how it works."""
 
     def way(photo: Photo, face: Face, chosen: Settings) -> Protected:
         with (
@@ -95,55 +97,27 @@ def with_parts(
             patch("veil.privacy.latent.Looks", looks),
             inside(),
         ):
-            return plainly(photo, face, chosen)
+            return with_settings(**changes)(photo, face, chosen)
 
     return way
 
 
-class Apart(Ensemble):
-    """The same objective, surrogate by surrogate."""
+class Normalised(Ensemble):
+    """Each surrogate's gradient at the image gets the same length."""
 
     def __call__(self, image: Tensor) -> Tensor:
         every, step, seen = self.parts, self.step, self.generator.get_state()
-        losses: list[Tensor] = []
+        pulls: list[Tensor] = []
         leads: list[Tensor] = []
         try:
             for part in every:
                 self.parts, self.step = [part], step
                 self.generator.set_state(seen)
-                losses.append(super().__call__(image))
+                pulls += torch.autograd.grad(super().__call__(image), image, retain_graph=True)
                 leads += self.leads
         finally:
             self.parts = every
         self.leads = leads
-        return self.total(torch.cat(losses), image)
-
-    def total(self, losses: Tensor, image: Tensor) -> Tensor:
-        """What becomes of the surrogates' losses (K,)."""
-        raise NotImplementedError
-
-
-class Weakest(Apart):
-    """Adaptive weights: the surrogate that still recognises the most counts the most."""
-
-    TEMPERATURE = 2.0
-
-    def total(self, losses: Tensor, image: Tensor) -> Tensor:
-        weights = len(losses) * torch.softmax(losses.detach() / self.TEMPERATURE, 0)
-        return (weights * losses).sum(0, keepdim=True)
-
-
-class Strongest(Weakest):
-    """The other way round: the surrogate that recognises the least counts the most."""
-
-    TEMPERATURE = -4.0
-
-
-class Normalised(Apart):
-    """Each surrogate's gradient at the image gets the same length."""
-
-    def total(self, losses: Tensor, image: Tensor) -> Tensor:
-        pulls = [torch.autograd.grad(loss, image, retain_graph=True)[0] for loss in losses]
         lengths = torch.stack([pull.norm() for pull in pulls])
         pull = sum(
             (lengths.mean() / length * pull for pull, length in zip(pulls, lengths, strict=True)),
@@ -230,6 +204,28 @@ class Rarely(Looks):
         return 2 * super().__call__(image) if self.calls % 2 else image.new_zeros(1)
 
 
+class Settling(torch.optim.Adam):
+    """Adam whose rate falls to nothing over so many steps."""
+
+    def __init__(
+        self, steps: int, parameters: Iterable[Tensor], rate: float, memory: tuple[float, float]
+    ) -> None:
+        super().__init__(parameters, rate, memory)
+        self.steps, self.rate, self.taken = steps, rate, 0
+
+    def step(self, closure: Any = None) -> Any:
+        """One step, at a rate that is lower than the last one's."""
+        for group in self.param_groups:
+            group["lr"] = self.rate * max(0.0, 1 - self.taken / self.steps)
+        self.taken += 1
+        return super().step(closure)
+
+
+def settling(steps: int) -> AbstractContextManager[object]:
+    """The rate of the latent's optimiser falls to nothing over so many steps."""
+    return patch("torch.optim.Adam", partial(Settling, steps))
+
+
 @contextmanager
 def coasting() -> Iterator[None]:
     """The UNet is asked in every second step only: between, its noise stays what it was, and weighs nothing
@@ -313,38 +309,40 @@ IDEAS: dict[str, Way] = {
     "default": plainly,
     "default, less to be seen": dearer(1.5),
     "default, more to be seen": dearer(0.7),
-    "30 steps of three views, rate .1": with_settings(
-        views=3, steps=30, rate=0.1, memory=(0.9, 0.999), embedding_steps=10
+    "28 steps, the rate falling, surrogates alike": with_parts(
+        inside=partial(settling, 28), steps=28, rate=0.3, memory=(0.8, 0.95), average=0.0, focus=0.0
     ),
+    "the rate falling instead of a mean": with_parts(inside=partial(settling, 18), average=0.0),
+    "the last latent instead of a mean": with_settings(average=0.0),
     "rate .1": with_settings(rate=0.1),
+    "rate .4": with_settings(rate=0.4),
     "Adam's usual memory": with_settings(memory=(0.9, 0.999)),
-    "40 steps": with_settings(steps=40),
+    "14 steps": with_settings(steps=14),
+    "28 steps": with_settings(steps=28),
+    "two views a step": with_settings(views=2),
+    "9 steps of two views": with_settings(views=2, steps=9),
+    "no step on the embedding": with_settings(embedding_steps=0),
+    "ten steps on the embedding": with_settings(embedding_steps=10),
+    "channels not evened": with_settings(even=False),
+    "surrogates alike": with_settings(focus=0.0),
+    "more weight to the surrogate fooled the most": with_settings(focus=0.4),
+    "weight to the surrogate fooled the least": with_settings(focus=-0.5),
+    "gradients of one length": with_parts(objective=Normalised),
+    "cosines not balanced": unbalanced,
+    "drop-out of surrogates": with_parts(objective=DroppedOut),
+    "drop-out of features": with_parts(inside=dropped_features),
+    "with faceplugin": with_more("faceplugin"),
+    "with faceres-deep": with_more("faceres-deep"),
+    "without mobileface": without_small,
+    "best of two starts": best_of_two,
+    "divergence in the middle block": with_parts(objective=Diverging, inside=middle_block),
     "views aligned by BlazeFace": aligned_by_another,
     "purification as a view": with_views(VIEWS=(*VIEWS, washed)),
     "views without resizing and JPEG": with_views(VIEWS=(noisy, blurred)),
     "views without jitter": with_views(JITTER=0.0),
-    "with faceres-deep": with_more("faceres-deep"),
-    "without mobileface": without_small,
-    "divergence in the middle block": with_parts(objective=Diverging, inside=middle_block),
-    "two views a step": with_settings(views=2),
-    "14 steps of two views": with_settings(views=2, steps=14),
-    "ten steps on each embedding": with_settings(embedding_steps=10),
-    "weights to the weakest surrogate": with_parts(objective=Weakest),
-    "drop-out of surrogates": with_parts(objective=DroppedOut),
-    "drop-out of features": with_parts(inside=dropped_features),
-    "weights to the strongest surrogate": with_parts(objective=Strongest),
-    "gradients of one length": with_parts(objective=Normalised),
-    "with faceplugin": with_more("faceplugin"),
-    "cosines not balanced": unbalanced,
-    "best of two starts": best_of_two,
     "views with twice the jitter": with_views(JITTER=0.04),
-    "rate .5": with_settings(rate=0.5),
-    "never settling": with_settings(settle=0.0),
-    "channels not evened": with_settings(even=False),
-    "20 steps": with_settings(steps=20),
     "looks at every second step": with_parts(looks=Rarely),
     "UNet at every second step": with_parts(inside=coasting),
-    "both, and drop-out of surrogates": with_parts(objective=DroppedOut, looks=Rarely, inside=coasting),
 }
 LINE = tuple(IDEAS)[:3]
 

@@ -1,5 +1,6 @@
 """The engine: each of its parts does what its equation says, and all of them together hide a face."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 from skimage.data import astronaut
 
-from veil.attacks import recognizer
+from veil.attacks import Recognizer, recognizer
 from veil.attacks.ensemble import Ensemble
 from veil.attacks.faces import find_faces
 from veil.core.errors import BadSettings, UnknownName
@@ -20,7 +21,7 @@ from veil.privacy.canvas import canvas_of, cut
 from veil.privacy.embeddings import learn
 from veil.privacy.engine import find_start
 from veil.privacy.inversion import denoise, invert, levels, move
-from veil.privacy.latent import evened
+from veil.privacy.latent import Optimisation, evened
 from veil.privacy.paste import feather, paste, window
 from veil.privacy.priors import PRIORS, Prior, prior
 from veil.privacy.settings import STRENGTHS, settings
@@ -166,6 +167,44 @@ def test_the_ensemble_starts_at_the_person_and_has_a_gradient(photo: Photo, crop
     assert image.grad is not None
     assert float(image.grad.abs().max()) > 0
     assert objective.verdict(canvas.image)[0] == pytest.approx({"dlib": 1, "mobileface": 1}, abs=0.05)
+
+
+def test_focus_weighs_surrogates_by_what_they_are_fooled(photo: Photo, crop: Crop) -> None:
+    """In proportion to exp(-focus * loss), 1 on average; in the gradient too."""
+    canvas = canvas_of(crop, photo.pixels)
+    seen = 0.6 * canvas.image + 0.4 * canvas.image.flip(-2)
+    both = [recognizer("dlib"), recognizer("mobileface")]
+
+    def pull(surrogates: Sequence[Recognizer], focus: float) -> tuple[float, torch.Tensor]:
+        image = seen.clone().requires_grad_()
+        loss = Ensemble(surrogates, canvas.image, canvas.face, focus=focus)(image)
+        return float(loss.detach()), torch.autograd.grad(loss, image)[0]
+
+    (first, one), (second, other) = (pull([each], 0.0) for each in both)
+    assert abs(first - second) > 0.5
+    for focus in (0.0, 0.5, -0.5):
+        shares = torch.softmax(-focus * torch.tensor([first, second]), 0) * 2
+        loss, gradient = pull(both, focus)
+        assert loss == pytest.approx(float(shares @ torch.tensor([first, second])), abs=1e-3)
+        assert torch.allclose(gradient, shares[0] * one + shares[1] * other, atol=1e-4)
+        assert (loss < first + second) == (focus > 0)
+
+
+def test_the_result_is_the_mean_of_the_last_latents(photo: Photo, crop: Crop, portrait: Prior) -> None:
+    canvas = canvas_of(crop, photo.pixels)
+    objective = Ensemble([recognizer("mobileface")], canvas.image, canvas.face)
+    chosen = settings(steps=5, average=0.6, embedding_steps=1, ceiling=255)
+    begin = finish(find_start(portrait, crop.pixels, chosen))
+    work = Optimisation(portrait, begin, chosen, [canvas], [objective], begin.reconstruction)
+    passed: list[torch.Tensor] = []
+    for _ in range(5):
+        work.advance()
+        passed.append(work.moved.detach().clone())
+    with torch.no_grad():
+        expected, _ = work.change(torch.stack(passed[2:]).mean(0))
+        last, _ = work.change(passed[-1])
+    assert torch.allclose(work.result(), expected, atol=1e-5)
+    assert not torch.allclose(work.result(), last, atol=1e-3)
 
 
 def test_an_unseen_recogniser_loses_the_face(photo: Photo) -> None:

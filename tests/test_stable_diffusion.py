@@ -195,7 +195,7 @@ def gradient(used: Prior, latent: torch.Tensor) -> torch.Tensor:
 
 # A tiny network with random weights draws no faces: let it change what it likes.
 FREE: dict[str, Any] = {
-    "settle": 0,
+    "average": 0,
     "structure": 0,
     "change": 100.0,
     "chroma": 0,
@@ -351,7 +351,7 @@ def test_everything_is_made_where_the_prior_is(
         begin = start(used, latent, timesteps, plain)
         objective = Ensemble([judge], canvas.image, canvas.face)
         step = Optimisation(used, begin, settings(), [canvas], [objective], begin.reconstruction)
-        change, maps = step.change()
+        change, maps = step.change(step.moved)
         loss = (
             objective(canvas.with_change(change))
             + distance(maps, begin.maps)
