@@ -50,12 +50,12 @@ class Settings(BaseModel):
     # seen elsewhere, or another expression on it; how far every surrogate must be beyond its threshold at FAR
     # 0.1 % for the change to be made smaller (in standard deviations of strangers' cosines); how much may
     # change at most (root mean square over the crop, in 1/255)
-    change: float = Field(8_500.0, ge=0)
-    chroma: float = Field(97_500.0, ge=0)
+    change: float = Field(9_500.0, ge=0)
+    chroma: float = Field(109_000.0, ge=0)
     landmarks: float = Field(600.0, ge=0)
     expression: float = Field(0.6, ge=0)
     margin: float = 2.0
-    ceiling: float = Field(5.0, gt=0)
+    ceiling: float = Field(4.75, gt=0)
     compose: bool = True
 
 
