@@ -312,7 +312,7 @@ IDEAS: dict[str, Way] = {
     "28 steps, the rate falling, surrogates alike": with_parts(
         inside=partial(settling, 28), steps=28, rate=0.3, memory=(0.8, 0.95), average=0.0, focus=0.0
     ),
-    "the rate falling instead of a mean": with_parts(inside=partial(settling, 18), average=0.0),
+    "the rate falling instead of a mean": with_parts(inside=partial(settling, settings().steps), average=0.0),
     "the last latent instead of a mean": with_settings(average=0.0),
     "rate .1": with_settings(rate=0.1),
     "rate .4": with_settings(rate=0.4),
