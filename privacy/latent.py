@@ -13,7 +13,7 @@ from ..attacks.ensemble import Ensemble
 from ..core.images import to_pixels
 from ..core.types import Step, Work
 from .canvas import Canvas, side_by_side
-from .limits import Price, change_energy, chroma_energy, colours, within
+from .limits import Price, change_energy, chroma_energy, colours, roughness, smooth, within
 from .looks import Looks
 from .paste import feather
 from .priors import Prior
@@ -81,10 +81,11 @@ class Optimisation:
         self.prior, self.start, self.settings = prior, start, settings
         self.canvases, self.objectives, self.origin = canvases, objectives, origin
         self.looks = [
-            Looks(canvas.image, canvas.face, settings.landmarks, settings.expression) for canvas in canvases
+            Looks(canvas.image, canvas.face, settings.perceptual, settings.landmarks, settings.expression)
+            for canvas in canvases
         ]
         self.mask, self.before = feather(prior.size).to(origin), origin.clamp(0, 1)
-        self.colours = colours(self.before)
+        self.colours, self.smooth = colours(self.before), smooth(self.before)
         self.pace = evened(prior, start) if settings.even else torch.ones(()).to(origin)
         self.moved = torch.zeros_like(start.latent).requires_grad_()
         self.optimizer = torch.optim.Adam([self.moved], settings.rate, settings.memory)
@@ -108,6 +109,7 @@ class Optimisation:
             images = [canvas.with_change(own[None]) for canvas, own in pairs]
             loss = torch.cat([see(image) for see, image in zip(self.objectives, images, strict=True)])
             visible = settings.change * energy + settings.chroma * chroma_energy(seen, self.colours)
+            visible = visible + settings.smoothness * roughness(seen, self.smooth)
             visible = visible + settings.structure * distance(maps, self.start.maps, len(images))
             visible = visible + torch.cat([see(image) for see, image in zip(self.looks, images, strict=True)])
             loss = (loss + loss.new_tensor([price.value for price in self.prices]) * visible).sum()

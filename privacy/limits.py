@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from kornia.color import rgb_to_grayscale
+from kornia.filters import box_blur
 from torch import Tensor
 from torch.nn import functional
 
 DARK = 0.1  # added to a colour, since that of what is nearly black means little
+NEAR = 1 / 64  # of a crop's side: about as wide are spots and wrinkles
+FLAT = 6 / 255  # the deviation of light within twice that, in what is half smooth
 
 
 def change_energy(change: Tensor) -> Tensor:
@@ -25,6 +29,29 @@ def chroma_energy(change: Tensor, colours: Tensor) -> Tensor:
     """
     along = (change * colours).sum(1, keepdim=True)
     return (change - along * colours).square().mean((1, 2, 3))
+
+
+def smooth(image: Tensor) -> Tensor:
+    """How smooth images (B, 3, H, W) in [0, 1] are, (B, 1, H, W): 1 on even skin, towards 0 in hair.
+
+    On even skin the eye sees what it overlooks among texture (Legge and Foley 1980,
+    doi:10.1364/JOSA.70.001458).
+    """
+    light, half = rgb_to_grayscale(image), max(1, round(NEAR * image.shape[-1]))
+    mean, square = (box_blur(one, 2 * half + 1) for one in (light, light.square()))
+    return 1 / (1 + (square - mean.square()).clamp(min=0) / FLAT**2)
+
+
+def roughness(change: Tensor, smooth: Tensor) -> Tensor:
+    """The mean square of how the light of a change (B, 3, H, W) differs between near points: (B,).
+
+    It counts by `smooth` (B, 1, H, W) of the image before. Spots and wrinkles are rough, light is not.
+    """
+    light, gap = rgb_to_grayscale(change), max(2, round(NEAR * change.shape[-1]) // 2 * 2)
+    half = gap // 2
+    across = (light[..., gap:] - light[..., :-gap]).square() * smooth[..., half:-half]
+    down = (light[..., gap:, :] - light[..., :-gap, :]).square() * smooth[..., half:-half, :]
+    return across.mean((1, 2, 3)) + down.mean((1, 2, 3))
 
 
 def within(ceiling: float, change: Tensor) -> Tensor:

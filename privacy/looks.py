@@ -1,6 +1,8 @@
-"""What is read in a face besides whose it is, and has to stay: its expression, and where its parts lie."""
+"""What is seen in a face besides whose it is, and has to stay: skin, expression, and where its parts lie."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -9,24 +11,42 @@ from torch.nn import functional
 from ..attacks.networks import emotion, facemesh
 from ..core.types import Face
 
+FAINT = 1e-3  # features shorter than this are not drawn out to length 1
+
+
+def distance(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
+    """How differently a network's early features (B, C, h, w) of two images see them: (B,).
+
+    LPIPS (Zhang et al. 2018, arXiv 1801.03924, equation 1) with equal weights: features of length 1, the
+    mean of their squared distances over an image, the sum over layers.
+    """
+    pairs = zip(before, after, strict=True)
+    apart = [functional.normalize(a, eps=FAINT) - functional.normalize(b, eps=FAINT) for a, b in pairs]
+    return torch.stack([one.square().sum(1).mean((1, 2)) for one in apart]).sum(0)
+
 
 class Looks:
     """What it costs, (1,), that an image (1, 3, H, W) shows a face otherwise than the image before.
 
+    perceptual: for the `distance` of early features, which see spots and wrinkles on smooth skin.
     landmarks: for the mean square of how far 468 points have moved, in distances of the eyes.
     expression: for the Kullback-Leibler divergence of the probabilities of seven expressions.
     """
 
-    def __init__(self, image: Tensor, face: Face, landmarks: float, expression: float) -> None:
-        self.face, self.landmarks, self.expression = face, landmarks, expression
+    def __init__(
+        self, image: Tensor, face: Face, perceptual: float, landmarks: float, expression: float
+    ) -> None:
+        self.face, self.perceptual, self.landmarks, self.expression = face, perceptual, landmarks, expression
         with torch.no_grad():
-            self.points = facemesh.points(image, face)
+            self.points, self.features = facemesh.seen(image, face)
             self.expressions = emotion.expression(image, face)
 
     def __call__(self, image: Tensor) -> Tensor:
         cost = image.new_zeros(1)
-        if self.landmarks:
-            moved = (facemesh.points(image, self.face) - self.points) / self.face.eyes
+        if self.perceptual or self.landmarks:
+            points, features = facemesh.seen(image, self.face)
+            moved = (points - self.points) / self.face.eyes
+            cost = cost + self.perceptual * distance(self.features, features)
             cost = cost + self.landmarks * moved.square().sum(-1).mean(-1)
         if self.expression:
             now = emotion.expression(image, self.face).clamp(min=1e-6).log()

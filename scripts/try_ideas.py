@@ -57,6 +57,8 @@ SURROGATES = (*STRONG, "mobileface")
 SKIPPED = 200
 ROW = ".json"  # a finished measurement
 
+VISIBLE = ("change", "chroma", "smoothness", "perceptual")  # what strengths differ in
+
 Way = Callable[[Photo, Face, Settings], Protected]
 
 
@@ -74,10 +76,8 @@ def dearer(factor: float) -> Way:
     """Protect with less to be seen, or more where the factor is below 1."""
 
     def way(photo: Photo, face: Face, chosen: Settings) -> Protected:
-        change, chroma = factor * chosen.change, factor * chosen.chroma
-        return with_settings(change=change, chroma=chroma, ceiling=chosen.ceiling / factor**0.5)(
-            photo, face, chosen
-        )
+        prices = {name: factor * getattr(chosen, name) for name in VISIBLE}
+        return with_settings(**prices, ceiling=chosen.ceiling / factor**0.5)(photo, face, chosen)
 
     return way
 
@@ -294,7 +294,7 @@ def without_small(photo: Photo, face: Face, chosen: Settings) -> Protected:
 
 def unbalanced(photo: Photo, face: Face, chosen: Settings) -> Protected:
     """Count cosines as they are: smaller numbers, about a twelfth, and so is what a change costs."""
-    prices = ("change", "chroma", "structure", "landmarks", "expression")
+    prices = (*VISIBLE, "structure", "landmarks", "expression")
     less = {name: getattr(chosen, name) / 12 for name in prices}
     return with_settings(balance=False, **less)(photo, face, chosen)
 
@@ -324,6 +324,9 @@ IDEAS: dict[str, Way] = {
     "no step on the embedding": with_settings(embedding_steps=0),
     "ten steps on the embedding": with_settings(embedding_steps=10),
     "channels not evened": with_settings(even=False),
+    "spots and wrinkles as any change": with_settings(smoothness=0.0),
+    "whatever early features see": with_settings(perceptual=0.0),
+    "both": with_settings(smoothness=0.0, perceptual=0.0),
     "surrogates alike": with_settings(focus=0.0),
     "more weight to the surrogate fooled the most": with_settings(focus=0.4),
     "weight to the surrogate fooled the least": with_settings(focus=-0.5),

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 from insightface.data import get_image
+from skimage.data import astronaut
 
 from veil.attacks.faces import find_faces
 from veil.core.images import to_tensor
-from veil.privacy.limits import DARK, Price, change_energy, chroma_energy, colours, within
+from veil.privacy.limits import DARK, Price, change_energy, chroma_energy, colours, roughness, smooth, within
 from veil.privacy.looks import Looks
 
 
@@ -34,11 +35,23 @@ def test_a_change_is_brought_below_its_ceiling_and_not_further() -> None:
     assert within(0.2, changes).flatten().tolist() == [1, 1]
 
 
+def test_spots_on_what_is_smooth_are_rough_and_light_or_texture_are_not() -> None:
+    flat = torch.full((1, 3, 256, 256), 0.5)
+    noise = 0.2 * torch.rand(1, 1, 256, 256, generator=torch.Generator().manual_seed(0))
+    wave = torch.arange(256) / 256 * 2 * torch.pi
+    light, spots = (0.03 * (turns * wave).sin().expand(1, 3, 256, 256) for turns in (1, 24))
+    assert float(smooth(flat).min()) == pytest.approx(1)
+    assert float(smooth(flat + noise).mean()) < 0.3
+    assert float(roughness(spots, smooth(flat))) > 50 * float(roughness(light, smooth(flat))) > 0
+    assert float(roughness(spots, smooth(flat))) > 3 * float(roughness(spots, smooth(flat + noise)))
+    assert float(roughness(torch.full_like(flat, 0.1), smooth(flat))) == pytest.approx(0, abs=1e-12)
+
+
 def test_looks_cost_where_parts_of_the_face_move_and_nothing_where_it_stays() -> None:
     group = np.ascontiguousarray(get_image("t1")[:, :, ::-1])
     image, face = to_tensor(group), find_faces(group)[1]
     moved = image.roll(4, -1)
-    for weights in (1.0, 0.0), (0.0, 1.0):
+    for weights in (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0):
         looks = Looks(image, face, *weights)
         assert float(looks(image)) == pytest.approx(0, abs=1e-5)
         assert float(looks(moved)) > 1e-4
@@ -46,8 +59,23 @@ def test_looks_cost_where_parts_of_the_face_move_and_nothing_where_it_stays() ->
         looks(changed).sum().backward()
         assert changed.grad is not None
         assert float(changed.grad.abs().sum()) > 0
-    assert (2 / face.eyes) ** 2 < float(Looks(image, face, 1.0, 0.0)(moved)) < (5 / face.eyes) ** 2
-    assert float(Looks(image, face, 0.0, 0.0)(moved)) == 0
+    assert (2 / face.eyes) ** 2 < float(Looks(image, face, 0.0, 1.0, 0.0)(moved)) < (5 / face.eyes) ** 2
+    assert float(Looks(image, face, 0.0, 0.0, 0.0)(moved)) == 0
+
+
+def test_spots_on_smooth_skin_are_seen_more_than_as_much_change_among_texture() -> None:
+    face = find_faces(astronaut())[0]
+    image = to_tensor(astronaut())
+    looks = Looks(image, face, 1.0, 0.0, 0.0)
+    left, right = face.points[:2]
+    down = (face.points[3:].mean(0) - face.points[:2].mean(0)) / 3
+    costs = []
+    for place in ((left + right) / 2 - 1.5 * down, left):  # the forehead, and an eye
+        x, y = (int(round(float(one))) for one in place)
+        spotted = image.clone()
+        spotted[..., y - 3 : y + 3, x - 3 : x + 3] += 0.03
+        costs.append(float(looks(spotted)))
+    assert costs[0] > 2 * costs[1] > 0
 
 
 def price_after(lead: float, size: float, steps: int = 40) -> float:

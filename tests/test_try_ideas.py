@@ -131,7 +131,7 @@ def test_views_are_aligned_by_the_other_detector(script: dict[str, Any]) -> None
 def test_looks_are_rarer_and_count_twice(script: dict[str, Any]) -> None:
     image = to_tensor(astronaut())
     (face,) = find_faces(astronaut())[:1]
-    rarely, always = (kind(image, face, 600.0, 0.6) for kind in (script["Rarely"], Looks))
+    rarely, always = (kind(image, face, 40.0, 600.0, 0.6) for kind in (script["Rarely"], Looks))
     cost = float(always(0.8 * image))
     assert cost > 0
     assert [float(rarely(0.8 * image)) for _ in range(3)] == pytest.approx([2 * cost, 0, 2 * cost])

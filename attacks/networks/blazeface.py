@@ -15,7 +15,7 @@ from ...core.types import Array, Face, Pixels
 from ..faces import fit, square, warp
 from ..recognizers.base import SameConv, loaded
 from .blaze import Block
-from .facemesh import LOOSER, five, points, seen_in
+from .facemesh import LOOSER, five, look, points
 from .facemesh import SIZE as MESH
 
 SIZE = 256
@@ -99,7 +99,7 @@ def find_faces(pixels: Pixels) -> list[Face]:
         four = (places[index, 4:12].reshape(4, 2) + anchors()[index]).double().numpy()
         box = boxes[index].reshape(2, 2).double().numpy()
         seen = Face(_moved(box, to_photo).reshape(4), _moved(four, to_photo), float(scores[index]))
-        first = replace(seen, points=five(seen_in(image, fit(seen, FOUR, MESH))[0].double().numpy()))
+        first = replace(seen, points=five(look(image, fit(seen, FOUR, MESH))[0][0].double().numpy()))
         faces.append(replace(seen, points=five(points(image, first)[0].double().numpy())))
     return sorted(faces, key=lambda face: -face.side)
 

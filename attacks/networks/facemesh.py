@@ -27,6 +27,7 @@ class FaceMesh(nn.Sequential):
     """(B, 3, 192, 192) in [0, 1] -> (B, 1404): x, y and depth of 468 points, in pixels."""
 
     LEVELS = (16, 32, 64, 128, 128, 128)
+    EARLY = (3, 6, 9)  # where the first three levels end
 
     def __init__(self) -> None:
         layers: list[nn.Module] = [SameConv(3, 16, 3, 2), nn.PReLU(16), _block(16, 16), _block(16, 16)]
@@ -41,6 +42,18 @@ class FaceMesh(nn.Sequential):
             nn.Flatten(),
         )
 
+    def levels(self, crop: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """What comes out at the end, and the features that the first three levels give on the way.
+
+        These are (B, 16, 96, 96), (B, 32, 48, 48) and (B, 64, 24, 24).
+        """
+        early: list[Tensor] = []
+        for place, layer in enumerate(self):
+            crop = layer(crop)
+            if place in self.EARLY:
+                early.append(crop)
+        return crop, early
+
 
 @cache
 def network() -> FaceMesh:
@@ -48,19 +61,24 @@ def network() -> FaceMesh:
     return loaded("facemesh", FaceMesh())
 
 
-def seen_in(image: Tensor, to_photo: Array) -> Tensor:
-    """The points (B, 468, 2) of the face in a crop of images (B, 3, H, W), in pixels of the image.
+def look(image: Tensor, to_photo: Array) -> tuple[Tensor, list[Tensor]]:
+    """The points (B, 468, 2) of the face in a crop of images (B, 3, H, W), and the early features (`levels`).
 
-    `to_photo` (2, 3) maps pixels of the crop to the image's. Differentiable.
+    In pixels of the image; `to_photo` (2, 3) maps pixels of the crop to the image's. Differentiable.
     """
-    found = network().to(image.device)(warp(image, to_photo, SIZE)).reshape(-1, 468, 3)[..., :2]
+    found, early = network().to(image.device).levels(warp(image, to_photo, SIZE))
     matrix = torch.from_numpy(to_photo).to(found)
-    return (found - 0.5) @ matrix[:, :2].T + matrix[:, 2]
+    return (found.reshape(-1, 468, 3)[..., :2] - 0.5) @ matrix[:, :2].T + matrix[:, 2], early
+
+
+def seen(image: Tensor, face: Face) -> tuple[Tensor, list[Tensor]]:
+    """The points of a face in images (B, 3, H, W) in [0, 1], and its early features: see `look`."""
+    return look(image, fit(face, LOOSER, SIZE))
 
 
 def points(image: Tensor, face: Face) -> Tensor:
     """The points (B, 468, 2) of a face in images (B, 3, H, W) in [0, 1], in pixels of the image."""
-    return seen_in(image, fit(face, LOOSER, SIZE))
+    return seen(image, face)[0]
 
 
 def five(mesh: Array) -> Array:
