@@ -61,7 +61,7 @@ def within(ceiling: float, change: Tensor) -> Tensor:
 
 
 class Price:
-    """What visible change costs while a face is being protected, as a factor: 1 at first.
+    """What visible change costs while a face is being protected, as a factor: `least` at first.
 
     It rises while the protection has its margin or the change exceeds its ceiling, and falls back otherwise:
     so a face that is easily hidden is changed less, and none is changed more than is allowed.
@@ -69,12 +69,12 @@ class Price:
 
     PATIENCE = 5  # steps before the price moves
     STEP = 1.2
-    MOST = 20.0
+    MOST = 20.0  # times the least
     MEMORY = 0.7  # of how far the protection leads: its views differ from step to step
 
-    def __init__(self, margin: float, ceiling: float) -> None:
-        self.margin, self.ceiling = margin, ceiling
-        self.value, self.lead, self.steps = 1.0, 0.0, 0
+    def __init__(self, least: float, margin: float, ceiling: float) -> None:
+        self.least, self.margin, self.ceiling = least, margin, ceiling
+        self.value, self.lead, self.steps = least, 0.0, 0
 
     def update(self, lead: float, size: float) -> None:
         """Learn by how much the protection led in a step, and the root mean square of the change."""
@@ -82,4 +82,5 @@ class Price:
         self.steps += 1
         if self.steps > self.PATIENCE:
             dearer = self.lead > self.margin or size > self.ceiling
-            self.value = min(max(self.value * (self.STEP if dearer else 1 / self.STEP), 1.0), self.MOST)
+            value = self.value * (self.STEP if dearer else 1 / self.STEP)
+            self.value = min(max(value, self.least), self.MOST * self.least)

@@ -48,38 +48,25 @@ class Settings(BaseModel):
 
     # limits on what the eye can see: what a change costs, its colour, and what of it is spots and wrinkles on
     # smooth skin; that early features see it, that the parts of the face are seen elsewhere, or another
-    # expression on it; how far every surrogate must be beyond its threshold at FAR 0.1 % for the change to be
-    # made smaller (in standard deviations of strangers' cosines); how much may change at most (root mean
-    # square over the crop, in 1/255)
+    # expression on it; a factor of all these and of `structure`; how far every surrogate must be beyond its
+    # threshold at FAR 0.1 % for the change to be made smaller (in standard deviations of strangers' cosines);
+    # how much may change at most (root mean square over the crop, in 1/255)
     change: float = Field(7_600.0, ge=0)
     chroma: float = Field(87_000.0, ge=0)
     smoothness: float = Field(12_000.0, ge=0)
     perceptual: float = Field(24.0, ge=0)
     landmarks: float = Field(600.0, ge=0)
     expression: float = Field(0.6, ge=0)
+    price: float = Field(1.0, gt=0)
     margin: float = 2.0
     ceiling: float = Field(4.8, gt=0)
     compose: bool = True
 
 
 STRENGTHS: dict[str, dict[str, Any]] = {
-    "subtle": {
-        "margin": 0.7,
-        "ceiling": 3.45,
-        "change": 19_000.0,
-        "chroma": 195_000.0,
-        "smoothness": 26_000.0,
-        "perceptual": 52.0,
-    },
+    "subtle": {"price": 2.1, "margin": 0.7, "ceiling": 3.45},
     "balanced": {},
-    "strong": {
-        "margin": 6.0,
-        "ceiling": 6.25,
-        "change": 3_200.0,
-        "chroma": 41_000.0,
-        "smoothness": 6_000.0,
-        "perceptual": 12.0,
-    },
+    "strong": {"price": 0.45, "margin": 6.0, "ceiling": 6.25},
 }
 # The paper's own setting (arXiv 2503.10350, section 4.1), for comparison: its plain output replaces the face.
 PAPER: dict[str, Any] = {

@@ -57,8 +57,6 @@ SURROGATES = (*STRONG, "mobileface")
 SKIPPED = 200
 ROW = ".json"  # a finished measurement
 
-VISIBLE = ("change", "chroma", "smoothness", "perceptual")  # what strengths differ in
-
 Way = Callable[[Photo, Face, Settings], Protected]
 
 
@@ -76,8 +74,8 @@ def dearer(factor: float) -> Way:
     """Protect with less to be seen, or more where the factor is below 1."""
 
     def way(photo: Photo, face: Face, chosen: Settings) -> Protected:
-        prices = {name: factor * getattr(chosen, name) for name in VISIBLE}
-        return with_settings(**prices, ceiling=chosen.ceiling / factor**0.5)(photo, face, chosen)
+        less = {"price": factor * chosen.price, "ceiling": chosen.ceiling / factor**0.5}
+        return with_settings(**less)(photo, face, chosen)
 
     return way
 
@@ -294,9 +292,7 @@ def without_small(photo: Photo, face: Face, chosen: Settings) -> Protected:
 
 def unbalanced(photo: Photo, face: Face, chosen: Settings) -> Protected:
     """Count cosines as they are: smaller numbers, about a twelfth, and so is what a change costs."""
-    prices = (*VISIBLE, "structure", "landmarks", "expression")
-    less = {name: getattr(chosen, name) / 12 for name in prices}
-    return with_settings(balance=False, **less)(photo, face, chosen)
+    return with_settings(balance=False, price=chosen.price / 12)(photo, face, chosen)
 
 
 def best_of_two(photo: Photo, face: Face, chosen: Settings) -> Protected:

@@ -53,7 +53,7 @@ class StandIn:
         return Protected(photo.with_pixels(pixels), tuple(faces), ({},) * len(faces), settings)
 
     def _paint(self, photo: Photo, faces: Sequence[Face], settings: Settings) -> Work[None]:
-        steps = 600 if settings.change == SLOW else 5
+        steps = 600 if settings.price == SLOW else 5
         left, top, right, bottom = faces[0].box.round().astype(int).clip(0)
         for done in range(1, steps + 1):
             time.sleep(0.1)
@@ -85,8 +85,8 @@ settings = { steps = 1 }
 knob = { setting = "epsilon", low = 0.01, high = 0.2 }
 """
 
-SLOW = settings("strong").change
-assert SLOW != settings("balanced").change
+SLOW = settings("strong").price
+assert SLOW != settings("balanced").price
 assert "strong" in STRENGTHS
 
 

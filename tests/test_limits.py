@@ -78,8 +78,8 @@ def test_spots_on_smooth_skin_are_seen_more_than_as_much_change_among_texture() 
     assert costs[0] > 2 * costs[1] > 0
 
 
-def price_after(lead: float, size: float, steps: int = 40) -> float:
-    price = Price(margin=1.0, ceiling=0.02)
+def price_after(lead: float, size: float, steps: int = 40, least: float = 1.0) -> float:
+    price = Price(least, margin=1.0, ceiling=0.02)
     for _ in range(steps):
         price.update(lead, size)
     return price.value
@@ -91,10 +91,12 @@ def test_change_is_dear_once_the_face_is_hidden_or_the_ceiling_reached() -> None
     assert price_after(lead=0.5, size=0.03) > 2
     assert price_after(lead=1.5, size=0.01, steps=1000) == Price.MOST
     assert price_after(lead=1.5, size=0.01, steps=Price.PATIENCE) == 1
+    assert price_after(lead=0.5, size=0.01, least=0.4) == 0.4
+    assert price_after(lead=1.5, size=0.01, least=0.4) == pytest.approx(0.4 * price_after(1.5, size=0.01))
 
 
-def test_the_price_falls_back_to_one() -> None:
-    price = Price(margin=1.0, ceiling=0.02)
+def test_the_price_falls_back_to_the_least() -> None:
+    price = Price(1.0, margin=1.0, ceiling=0.02)
     for lead in (2.0,) * 20 + (0.0,) * 30:
         price.update(lead, 0.01)
     assert price.value == 1

@@ -346,7 +346,7 @@ def test_the_reconstruction_alone_is_still_the_person(photo: Photo, portrait: Pr
 
 
 def test_settings_refuse_what_does_not_fit() -> None:
-    assert {name: settings(name).change for name in STRENGTHS}["strong"] < settings("subtle").change
+    assert {name: settings(name).price for name in STRENGTHS}["strong"] < settings("subtle").price
     with pytest.raises(BadSettings, match="strength"):
         settings("enormous")
     with pytest.raises(BadSettings, match="steps"):
