@@ -172,6 +172,11 @@ def beside(*paths: Path) -> Generator[list[Path]]:
             os.replace(part, path)
 
 
+def names_picture(path: Path) -> bool:
+    """Whether a path, which need not exist, names a picture that veil can write, and no folder."""
+    return path.suffix.lower() in SUFFIXES and not path.is_dir()
+
+
 def check_writable(folder: Path) -> None:
     """Check that files can be written into `folder`, by writing one.
 

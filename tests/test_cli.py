@@ -100,6 +100,15 @@ def test_formats_and_output_folder(folder: Path, name: str, option: str, written
     assert sorted(path.name for path in (folder / "out").iterdir()) == sorted(["a.veiled.json", written])
 
 
+@pytest.mark.parametrize("name", ["mine.png", "mine.JPG", "mine.webp"])
+def test_the_picture_may_be_named(folder: Path, name: str) -> None:
+    assert veil("protect", folder / "photo.png", "-o", folder / name).exit_code == 0
+    assert sorted(path.name for path in folder.iterdir()) == sorted(["mine.json", name, "photo.png"])
+    assert np.asarray(Image.open(folder / name)).shape == PORTRAIT.shape
+    result = veil("assess", folder / "photo.png", folder / name)
+    assert "no report" not in result.stderr
+
+
 def test_metadata_is_kept_on_request_only(folder: Path) -> None:
     exif = Image.Exif()
     exif[0x013B] = "private-author"
@@ -163,10 +172,17 @@ BAD: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     "faces twice": (_no, ["photo.png", "--faces", "1", "--largest"], "exclude each other"),
     "surrogates twice": (_no, ["photo.png", "--leave-out", "dlib", "--all-surrogates"], "exclude each other"),
     "output missing": (_no, ["photo.png", "-o", "nowhere"], "There is no folder"),
-    "output a file": (_no, ["photo.png", "-o", "photo.png"], "There is no folder"),
+    "output a file": (_write("a.txt", b"words"), ["photo.png", "-o", "a.txt"], "There is no folder"),
     "existing": (_write("photo.veiled.json", b"old"), ["photo.png"], "exists already"),
     "existing picture": (_write("photo.veiled.png", b"old"), ["photo.png"], "exists already"),
     "goal without target": (_no, ["photo.png", "--goal", "impersonate"], "belong together"),
+    "one picture for two photos": (
+        _small("b.png"),
+        ["photo.png", "b.png", "-o", "c.png"],
+        "names one picture for 2 photos",
+    ),
+    "the photo itself": (_no, ["photo.png", "--force", "-o", "photo.png"], "would replace another photo"),
+    "a picture in no folder": (_no, ["photo.png", "-o", "nowhere/a.png"], "There is no folder nowhere"),
     "target without goal": (_no, ["photo.png", "--target", "photo.png"], "belong together"),
     "target": (
         _blank("a.png"),

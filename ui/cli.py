@@ -55,8 +55,11 @@ def configure(
 @app.command()
 def protect(
     photos: Annotated[list[Path], typer.Argument(help="The photos.", show_default=False)],
-    folder: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder to write to; otherwise beside the photos.")
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Folder, or for one photo NAME.png, .jpg or .webp; otherwise beside it."
+        ),
     ] = None,
     strength: Annotated[str, typer.Option(help="subtle, balanced or strong.")] = "balanced",
     goal: Annotated[
@@ -88,7 +91,8 @@ def protect(
         ),
     ] = None,
     format: Annotated[
-        Literal["png", "keep", "jpeg", "webp"], typer.Option(help="Format of the result.")
+        Literal["png", "keep", "jpeg", "webp"],
+        typer.Option(help="Format of the result, where -o does not tell."),
     ] = "png",
     keep_metadata: Annotated[
         bool, typer.Option("--keep-metadata", help="Keep EXIF, place and comments, which also tell.")
@@ -99,7 +103,7 @@ def protect(
     force: Annotated[bool, typer.Option("--force", help="Replace results that exist.")] = False,
 ) -> None:
     """Protect the faces of photos; write NAME.veiled.png and the report NAME.veiled.json."""
-    from ..core.images import check_writable
+    from ..core.images import check_writable, names_picture
     from ..privacy.settings import settings
     from . import jobs
     from .present import LIMITS
@@ -110,12 +114,15 @@ def protect(
     if (goal == "impersonate") != (target is not None):
         raise BadSettings("--goal impersonate and --target belong together.", "Give both or neither.")
     aim, other = jobs.place(target), jobs.place(probe)
-    if folder:
-        check_writable(folder)
+    if output:
+        one = names_picture(output)
+        if one and len(photos) > 1:
+            raise BadSettings(f"-o {output} names one picture for {len(photos)} photos.", "Name a folder.")
+        check_writable(output.parent if one else output)
     numbers = _numbers(faces, largest)
     taken = {path.resolve() for path in (*photos, target, probe) if path}
 
-    ready = _each(photos, lambda path: jobs.prepare(path, folder, format, numbers, force, taken))
+    ready = _each(photos, lambda path: jobs.prepare(path, output, format, numbers, force, taken))
 
     def run(job: jobs.Job) -> None:
         work = jobs.run(job, chosen, aim, other[0] if other else None, keep_metadata)

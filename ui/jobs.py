@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from ..attacks import RECOGNIZERS, attacked, independent, packaged
 from ..attacks.faces import SMALLEST, find_faces, largest_face
 from ..core.errors import BadPhoto, BadSettings, NoFace
-from ..core.images import beside, check_writable, open_photo, save_photo, to_tensor
+from ..core.images import beside, check_writable, names_picture, open_photo, save_photo, to_tensor
 from ..core.types import Face, Photo, Pixels, Step, Work
 from ..eval.calibration import Calibration
 from ..eval.disturbances import DISTURBANCES
@@ -102,13 +102,13 @@ def check_models(settings: Settings) -> None:
 
 
 def prepare(
-    source: Path, folder: Path | None, format: str, numbers: Collection[int], force: bool, taken: set[Path]
+    source: Path, output: Path | None, format: str, numbers: Collection[int], force: bool, taken: set[Path]
 ) -> Job:
     """Check everything that could go wrong with one photo, and choose its faces.
 
     Args:
-        folder: where to write; beside the photo where None.
-        format: "png", "jpeg", "webp", or "keep" for the photo's own.
+        output: the folder to write to, or the picture to write; beside the photo where None.
+        format: "png", "jpeg", "webp", or "keep" for the photo's own; the name of the picture tells more.
         numbers: of the faces, 1 being the largest; where empty, all that are large enough.
         force: whether existing files may be replaced.
         taken: the resolved paths that must not be written to; those of this job are added.
@@ -119,10 +119,13 @@ def prepare(
     """
     photo = open_photo(source)
     faces = choose(photo, numbers)
-    suffix = SUFFIXES.get(photo.format if format == "keep" else format.upper(), ".png")
-    base = (folder or source.parent) / f"{source.stem}.veiled"
-    job = Job(source, faces, base.with_name(base.name + suffix), base.with_name(base.name + ".json"))
-    check_writable(base.parent)
+    if output and names_picture(output):
+        picture = output
+    else:
+        suffix = SUFFIXES.get(photo.format if format == "keep" else format.upper(), ".png")
+        picture = (output or source.parent) / f"{source.stem}.veiled{suffix}"
+    job = Job(source, faces, picture, picture.with_suffix(".json"))
+    check_writable(picture.parent)
     for path in (job.picture, job.record):
         if path.resolve() in taken:
             raise BadPhoto(
