@@ -64,19 +64,24 @@ class Fit:
         self.optimizer = torch.optim.AdamW([self.guess], rate)
         self.best = self.guess.detach().clone()
         self.lowest = torch.full((len(latent),), torch.inf).to(latent)
+        self.loss: Tensor | None = None
         self.step, self.stale = 0, 0
 
     def advance(self) -> None:
-        """One step; counts how many in a row have brought less than 1 %."""
+        """One step down from where it stands, and a look at where that led; the first only looks.
+
+        Counts how many in a row have brought less than 1 %.
+        """
+        if self.loss is not None:
+            self.optimizer.zero_grad()
+            self.loss.sum().backward()
+            self.optimizer.step()
         with torch.enable_grad():
             noise = self.prior.noise(self.latent, self.start, self.guess)
             landed = move(self.prior, self.latent, noise, self.start, self.end)
-            loss = (landed - self.goal).square().mean((1, 2, 3))
-            self.optimizer.zero_grad()
-            loss.sum().backward()
-        reached = loss.detach()
+            self.loss = (landed - self.goal).square().mean((1, 2, 3))
+        reached = self.loss.detach()
         self.stale = 0 if bool((reached < 0.99 * self.lowest).any()) else self.stale + 1
         better = reached < self.lowest
         self.best[better], self.lowest[better] = self.guess.detach()[better], reached[better]
-        self.optimizer.step()
         self.step += 1

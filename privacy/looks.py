@@ -14,15 +14,19 @@ from ..core.types import Face
 FAINT = 1e-3  # features shorter than this are not drawn out to length 1
 
 
+def directions(features: Tensor) -> Tensor:
+    """Features (B, C, h, w), of length 1 at each point where they are not faint."""
+    return features * features.square().sum(1, keepdim=True).clamp(min=FAINT**2).rsqrt()
+
+
 def distance(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
-    """How differently a network's early features (B, C, h, w) of two images see them: (B,).
+    """How differently a network's early features see two images, by their `directions` (B, C, h, w): (B,).
 
     LPIPS (Zhang et al. 2018, arXiv 1801.03924, equation 1) with equal weights: features of length 1, the
     mean of their squared distances over an image, the sum over layers.
     """
     pairs = zip(before, after, strict=True)
-    apart = [functional.normalize(a, eps=FAINT) - functional.normalize(b, eps=FAINT) for a, b in pairs]
-    return torch.stack([one.square().sum(1).mean((1, 2)) for one in apart]).sum(0)
+    return torch.stack([(a - b).square().sum(1).mean((1, 2)) for a, b in pairs]).sum(0)
 
 
 class Looks:
@@ -38,7 +42,8 @@ class Looks:
     ) -> None:
         self.face, self.perceptual, self.landmarks, self.expression = face, perceptual, landmarks, expression
         with torch.no_grad():
-            self.points, self.features = facemesh.seen(image, face)
+            self.points, features = facemesh.seen(image, face)
+            self.features = [directions(one) for one in features]
             self.expressions = emotion.expression(image, face)
 
     def __call__(self, image: Tensor) -> Tensor:
@@ -46,7 +51,7 @@ class Looks:
         if self.perceptual or self.landmarks:
             points, features = facemesh.seen(image, self.face)
             moved = (points - self.points) / self.face.eyes
-            cost = cost + self.perceptual * distance(self.features, features)
+            cost = cost + self.perceptual * distance(self.features, [directions(one) for one in features])
             cost = cost + self.landmarks * moved.square().sum(-1).mean(-1)
         if self.expression:
             now = emotion.expression(image, self.face).clamp(min=1e-6).log()
