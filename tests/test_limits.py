@@ -9,7 +9,7 @@ from skimage.data import astronaut
 from veil.attacks.faces import find_faces
 from veil.core.images import to_tensor
 from veil.privacy.limits import DARK, Price, change_energy, chroma_energy, colours, roughness, smooth, within
-from veil.privacy.looks import Looks
+from veil.privacy.looks import FAINT, Looks, directions
 
 
 def test_energy_is_the_mean_square_of_each_change() -> None:
@@ -76,6 +76,17 @@ def test_spots_on_smooth_skin_are_seen_more_than_as_much_change_among_texture() 
         spotted[..., y - 3 : y + 3, x - 3 : x + 3] += 0.03
         costs.append(float(looks(spotted)))
     assert costs[0] > 2 * costs[1] > 0
+
+
+def test_features_are_brought_to_length_one_where_they_are_not_faint() -> None:
+    features = torch.zeros(1, 2, 1, 3)
+    features[0, :, 0, 0], features[0, :, 0, 1] = torch.tensor([3.0, 4.0]), torch.tensor([FAINT / 2, 0])
+    features.requires_grad_()
+    found = directions(features)
+    assert found[0, :, 0].T.flatten().tolist() == pytest.approx([0.6, 0.8, 0.5, 0, 0, 0])
+    found.sum().backward()
+    assert features.grad is not None
+    assert bool(features.grad.isfinite().all())
 
 
 def price_after(lead: float, size: float, steps: int = 40, least: float = 1.0) -> float:
