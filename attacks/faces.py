@@ -177,6 +177,17 @@ def warp(image: Tensor, to_image: Array, size: int, padding: str = "zeros") -> T
         ],
         dim=-1,
     )
-    return functional.grid_sample(
-        part, grid.expand(len(part), -1, -1, -1), mode="bilinear", padding_mode=padding, align_corners=False
-    )
+    return sampled(part, grid, "bilinear", padding)
+
+
+def sampled(image: Tensor, grid: Tensor, mode: str, padding: str) -> Tensor:
+    """Read images (B, C, h, w) at the places of a grid (H, W, 2) as `grid_sample` counts them: (B, C, H, W).
+
+    torch shares this work among threads by the images of a batch, hence the upper and the lower half as two.
+    """
+    high = len(grid)
+    halves = functional.pad(grid, (0, 0, 0, 0, 0, high % 2)).unflatten(0, (2, -1))
+    twice = image.expand(2, *image.shape).flatten(0, 1)
+    places = halves[:, None].expand(-1, len(image), -1, -1, -1).flatten(0, 1)
+    read = functional.grid_sample(twice, places, mode, padding, align_corners=False)
+    return read.unflatten(0, (2, -1)).permute(1, 2, 0, 3, 4).flatten(2, 3)[..., :high, :]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..attacks.faces import inverse
+from ..attacks.faces import inverse, sampled
 from ..core.types import Array, Pixels
 
 FEATHER = 0.1  # of the crop's side: how wide the change fades in
@@ -27,22 +27,18 @@ def spread(change: Tensor, to_image: Array, width: int, height: int) -> Tensor:
     `to_image` (2, 3) maps crop pixels to image pixels. Bicubic.
     """
     size = change.shape[-1]
-    back = inverse(to_image)
+    left, top, right, bottom = window(to_image, size, width, height)
+    back, sides = inverse(shifted(to_image, left, top)), (bottom - top, right - left)
     rows, columns = torch.meshgrid(
-        *(torch.arange(side, dtype=change.dtype, device=change.device) for side in (height, width)),
+        *(torch.arange(side, dtype=change.dtype, device=change.device) for side in sides),
         indexing="ij",
     )
     grid = torch.stack(
         [((back[i, 0] * columns + back[i, 1] * rows + back[i, 2]) * 2 + 1) / size - 1 for i in range(2)],
         dim=-1,
     )
-    return functional.grid_sample(
-        change,
-        grid.expand(len(change), -1, -1, -1),
-        mode="bicubic",
-        padding_mode="zeros",
-        align_corners=False,
-    )
+    inside = sampled(change, grid, "bicubic", "zeros")
+    return functional.pad(inside, (left, width - right, top, height - bottom))
 
 
 def window(

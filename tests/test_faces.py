@@ -6,6 +6,7 @@ import torch
 from insightface.data import get_image
 from PIL import Image
 from skimage.data import astronaut, checkerboard
+from torch.nn import functional
 
 from veil.attacks.faces import (
     ARCFACE,
@@ -14,6 +15,7 @@ from veil.attacks.faces import (
     fit,
     inverse,
     largest_face,
+    sampled,
     similarity,
     square,
     warp,
@@ -84,6 +86,17 @@ def test_a_crop_shows_what_lies_under_it(scale: float) -> None:
     spots = np.stack(np.meshgrid(np.arange(16), np.arange(16)), axis=-1)
     expected = spots @ matrix[:, :2].T + matrix[:, 2]
     assert np.abs(np.moveaxis(crop, 0, -1) - expected).max() < 0.75
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("high", [6, 7])
+def test_images_are_read_where_the_grid_says(mode: str, high: int) -> None:
+    random = torch.Generator().manual_seed(0)
+    images = torch.rand((3, 2, 9, 11), generator=random)
+    grid = 2.4 * torch.rand((high, 5, 2), generator=random) - 1.2
+    whole = grid.expand(3, -1, -1, -1)
+    expected = functional.grid_sample(images, whole, mode, "border", align_corners=False)
+    assert torch.allclose(sampled(images, grid, mode, "border"), expected)
 
 
 def test_the_five_points_land_on_the_template() -> None:

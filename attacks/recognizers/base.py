@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -17,9 +18,10 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def loaded(name: str, network: Module) -> Module:
-    """Read the weights of a model into its network: frozen, in evaluation mode."""
+    """Read the weights of a model into its network: frozen, in evaluation mode, channels last (a CPU's
+    convolutions are quicker that way)."""
     network.load_state_dict(store.load(name))
-    return network.eval().requires_grad_(False)
+    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 class SameConv(nn.Conv2d):

@@ -162,7 +162,7 @@ def load(size: int | None, device: torch.device) -> Prior:
         raise BadSettings(f"The prior 'portrait' has crops of {SIZE} pixels only.", "Leave the size out.")
     autoencoder, denoiser = networks()
     for network in autoencoder, denoiser:
-        network.to(device).eval().requires_grad_(False)
+        network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
     return Prior(
         "portrait",
         SIZE,
