@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from ..core.errors import BadSettings, VeilError
+from ..core.threads import settle
 
 if TYPE_CHECKING:
     from ..core.types import Step, Work
@@ -70,7 +71,9 @@ def protect(
         str | None, typer.Option(help="Numbers as `veil faces` shows them: 1,3. Otherwise all.")
     ] = None,
     largest: Annotated[bool, typer.Option("--largest", help="Only the largest face.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="The same seed gives the same result, on the same machine.")
+    ] = 0,
     prior: Annotated[
         str, typer.Option(help="The generative model: portrait, stable-diffusion[:FOLDER or HUB/ID].")
     ] = "portrait",
@@ -392,4 +395,5 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 def main() -> None:
     """The console script."""
+    settle()
     app(prog_name="veil")

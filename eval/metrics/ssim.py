@@ -8,7 +8,7 @@ import piq
 import torch
 from torch import Tensor
 
-STRIP = 512  # rows that are compared at once, so that a large photo needs little memory
+STRIP = 128  # rows that are compared at once, so that a large photo needs little memory
 
 
 def ssim(before: Tensor, after: Tensor) -> Tensor:
