@@ -142,6 +142,16 @@ def test_a_face_at_its_limit_is_told() -> None:
         assert any(text.startswith("Faces 2, 3: ") for text in remarks)
 
 
+def test_a_change_is_called_what_it_is_on_the_most_changed_face() -> None:
+    report = assess(group(), hidden(group()), recognizers=QUICK[1:])
+    assert report.faces[0].quality["psnr"] < 30 < report.faces[1].quality["psnr"]
+    told = f"On the face, the most changed face, 1: PSNR {report.faces[0].quality['psnr']:.1f} dB"
+    assert present.remarks(report)[-1].startswith(told)
+    assert present.plain_remarks(report)[-1].startswith(f"The change is visible when you compare. {told}")
+    same = present.plain_remarks(assess(PORTRAIT, PORTRAIT, recognizers=QUICK[1:]))
+    assert same[-1].startswith("The change is hard to see. On the face: PSNR 80.0 dB, SSIM 1.000. On")
+
+
 def test_what_cannot_be_judged() -> None:
     blank = PORTRAIT.with_pixels(np.full_like(astronaut(), 128))
     with pytest.raises(NoFace):

@@ -12,7 +12,7 @@ from ..weights.registry import Card, card, cards
 
 if TYPE_CHECKING:
     from ..core.types import Face
-    from ..eval.report import Report
+    from ..eval.report import FaceReport, Report
     from ..eval.verification import Match
 
 Row = tuple[str, ...]
@@ -69,7 +69,6 @@ def headline(report: Report) -> str:
 def remarks(report: Report) -> list[str]:
     """How to read the rows, which faces were not found again, and what the eye may notice."""
     other = "another photo of the person" if report.other_photo else "the photo before"
-    quality, share = report.quality, report.changed
     return [
         f"Before and after are cosines to {other}. Above its threshold, which 1 % of the pairs of "
         "strangers exceed, a recogniser sees one person. Used: whether the protection was made against it.",
@@ -79,8 +78,24 @@ def remarks(report: Report) -> list[str]:
             if not face.found
         ),
         *limits_met(report),
-        f"PSNR {quality['psnr']:.1f} dB, SSIM {quality['ssim']:.3f}; {share:.1%} of the pixels changed.",
+        change(report),
     ]
+
+
+def change(report: Report) -> str:
+    """How much has changed: first on the face, or the most changed of several, where people look."""
+    worst, whole = most_changed(report), report.quality
+    which = f", the most changed face, {worst.number}" if len(report.faces) > 1 else ""
+    return (
+        f"On the face{which}: PSNR {worst.quality['psnr']:.1f} dB, SSIM {worst.quality['ssim']:.3f}. "
+        f"On the whole photo: {whole['psnr']:.1f} dB, {whole['ssim']:.3f}; {report.changed:.1%} of the "
+        "pixels changed."
+    )
+
+
+def most_changed(report: Report) -> FaceReport:
+    """The face that has changed the most."""
+    return min(report.faces, key=lambda face: face.quality["psnr"])
 
 
 def limits_met(report: Report) -> list[str]:
@@ -180,8 +195,8 @@ def sentence(match: Match, escape: Callable[[str], str]) -> str:
 def plain_remarks(report: Report) -> list[str]:
     """How to read the page's table, and what the eye may notice."""
     other = "another photo of you" if report.other_photo else "the photo before"
-    psnr = report.quality["psnr"]
-    quality = "hard to see" if psnr >= 38 else "slight" if psnr >= 32 else "visible when you compare"
+    psnr = most_changed(report).quality["psnr"]
+    noticed = "hard to see" if psnr >= 33 else "slight" if psnr >= 30 else "visible when you compare"
     return [
         f"Similarity is to {other}: 1 is the same picture. Above its limit, which 1 % of the pairs of "
         "strangers exceed, a recogniser takes two pictures for one person.",
@@ -191,6 +206,5 @@ def plain_remarks(report: Report) -> list[str]:
             if not face.found
         ),
         *limits_met(report),
-        f"The change is {quality}: PSNR {psnr:.1f} dB, SSIM {report.quality['ssim']:.3f}; "
-        f"{report.changed:.0%} of the pixels changed.",
+        f"The change is {noticed}. {change(report)}",
     ]
