@@ -80,10 +80,10 @@ def assess(
     seen: frozenset[str] = frozenset(),
     recognizers: Iterable[str] | None = None,
     probe: Photo | None = None,
-    numbers: Collection[int] | None = None,
+    faces: Mapping[int, Face] | None = None,
     limited: Collection[int] = (),
 ) -> Report:
-    """Judge a protected photo; faces are found afresh in both photos and paired by their position.
+    """Judge a protected photo; its faces are found afresh, and paired by position with those before.
 
     With `probe`, another photo of the person (its largest face), "before" and "after" are the cosines of the
     two photos to the probe. Without, they are compared with the photo before itself, so that "before" is 1.
@@ -91,7 +91,7 @@ def assess(
     Args:
         seen: the recognisers that the attack used.
         recognizers: who judges; by default all that are packaged.
-        numbers: which faces of `before` are judged, 1 being the largest; by default all.
+        faces: those of `before` that are judged, by number, 1 being the largest; by default all are found.
         limited: which of them the protection says it could not change as much as it wanted.
 
     Raises:
@@ -105,9 +105,10 @@ def assess(
     names = tuple(recognizers or packaged())
     person = _person(names, probe) if probe else {}
     images = to_tensor(before.pixels), to_tensor(after.pixels)
-    faces, found = find_faces(before.pixels), find_faces(after.pixels)
+    faces = faces or dict(enumerate(find_faces(before.pixels), 1))
     if not faces:
         raise NoFace("No face was found in the photo before.", "Only photos that show a face can be judged.")
+    found = find_faces(after.pixels)
 
     def judge(number: int, face: Face) -> FaceReport:
         again = same_place(face, found)
@@ -126,11 +127,7 @@ def assess(
         other_photo=probe is not None,
         changed=float(np.any(before.pixels != after.pixels, axis=-1).mean()),
         quality=_quality(*images),
-        faces=tuple(
-            judge(number, face)
-            for number, face in enumerate(faces, 1)
-            if numbers is None or number in numbers
-        ),
+        faces=tuple(judge(number, face) for number, face in faces.items()),
     )
 
 

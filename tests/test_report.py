@@ -128,7 +128,9 @@ def test_another_photo_takes_the_place_of_the_person() -> None:
 
 
 def test_faces_are_paired_by_position_and_chosen_by_number() -> None:
-    report = assess(group(), hidden(group()), recognizers=QUICK[:1], numbers={1, 3})
+    faces = find_faces(group().pixels)
+    chosen = {1: faces[0], 3: faces[2]}
+    report = assess(group(), hidden(group()), recognizers=QUICK[:1], faces=chosen)
     assert [face.number for face in report.faces] == [1, 3]
     assert [face.found for face in report.faces] == [False, True]
     assert report.faces[1].matches[0].after == 1

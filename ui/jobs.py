@@ -201,7 +201,7 @@ def run(
             open_photo(picture),
             seen=frozenset(settings.surrogates),
             probe=probe,
-            numbers=numbers,
+            faces=job.faces,
             limited=[numbers[index] for index in protected.limited],
         )
         written = Record(veil=version("veil"), photo=job.source.name, settings=settings, report=report)
