@@ -128,6 +128,29 @@ def test_views_are_aligned_by_the_other_detector(script: dict[str, Any]) -> None
     assert not np.allclose(drawn[0].points, 0.5 * face.points + (3, -2), atol=0.5)
 
 
+def test_the_pull_is_towards_somebody_who_does_not_exist(script: dict[str, Any]) -> None:
+    few = script["nobody"](4)
+    assert 2 <= len(few) <= 4
+    with patch.dict(script["Pulled"].__init__.__globals__, nobody=lambda: few):
+        made_up = {name: script["embeddings"](name) for name in NAMES}
+        (third, image), (only, _), (plain, _) = (
+            objective(kind) for kind in (script["Pulled"], script["OnlyPulled"], Ensemble)
+        )
+    script["embeddings"].cache_clear()
+    (whom,) = {int((made_up[name] @ aim).argmax()) for name, aim in zip(NAMES, only.aims, strict=True)}
+    far = sum(made_up[one.name] @ own / spread for one, (_, spread), own, _ in only.parts)
+    assert whom == int(far.argmin())
+
+    image = image.detach()
+    third.views = only.views = plain.views = 0  # the image as it is
+    pull = 0.0
+    for (one, (_, spread), _, _), aim in zip(only.parts, only.aims, strict=True):
+        pull -= float(one.embed(one.align(image, only.face)) @ aim) / spread
+    assert float(only(image)) == pytest.approx(pull, rel=1e-4)
+    assert float(third(image)) == pytest.approx(2 / 3 * float(plain(image)) + pull / 3, rel=1e-4)
+    assert only.lead == pytest.approx(plain.lead, abs=1e-4)
+
+
 def test_looks_are_rarer_and_count_twice(script: dict[str, Any]) -> None:
     image = to_tensor(astronaut())
     (face,) = find_faces(astronaut())[:1]
