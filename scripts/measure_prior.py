@@ -18,6 +18,7 @@ from torch import Tensor
 
 from veil.attacks.faces import largest_face
 from veil.core.progress import finish
+from veil.eval.metrics.psnr import psnr
 from veil.privacy.canvas import cut
 from veil.privacy.embeddings import learn
 from veil.privacy.inversion import denoise, invert, levels
@@ -32,11 +33,6 @@ def crops(faces: Path, used: Prior) -> Tensor:
         pixels = np.asarray(Image.open(path).convert("RGB"))
         found.append(cut(pixels, largest_face(pixels), used.template, used.size).pixels)
     return torch.cat(found)
-
-
-def psnr(a: Tensor, b: Tensor) -> Tensor:
-    """Of each image, in dB: (B,)."""
-    return -10 * (a.clamp(0, 1) - b).square().mean((1, 2, 3)).log10()
 
 
 def interval(values: Tensor) -> str:
@@ -80,14 +76,17 @@ def main(faces: Path, every: int = 1, batch: int = 10) -> None:
     with torch.no_grad():
         latents = torch.cat([used.encode(part) for part in everyone.split(50)])
         decoded = torch.cat([used.decode(part) for part in latents.split(50)])
-    print(f"autoencoder            {interval(psnr(decoded, everyone))}")
+    print(f"autoencoder            {interval(psnr(decoded.clamp(0, 1), everyone))}")
     some_latents = latents[::5]
     for level in (50, 100, 150, 300, 600):
         error = noise_error(used, some_latents, level)
         print(f"noise error at t = {level:<4}{error:.3f} (n = {len(some_latents)})")
     for label, steps in (("plain embedding", 0), ("learned embeddings", Settings().embedding_steps)):
         settings = Settings(embedding_steps=steps)
-        values = [psnr(reconstructed(used, part, settings), part) for part in track(some.split(batch), label)]
+        values = [
+            psnr(reconstructed(used, part, settings).clamp(0, 1), part)
+            for part in track(some.split(batch), label)
+        ]
         print(f"reconstruction, {label}: {interval(torch.cat(values))}")
 
 

@@ -85,7 +85,7 @@ def dearer(factor: float) -> Way:
 
 def with_parts(
     *,
-    objective: type[Ensemble] = Ensemble,
+    objective: Callable[..., Ensemble] = Ensemble,
     looks: type[Looks] = Looks,
     inside: Callable[[], AbstractContextManager[object]] = nullcontext,
     **changes: Any,
@@ -216,15 +216,23 @@ def embeddings(name: str) -> Tensor:
 
 class Pulled(Ensemble):
     """A share of the objective is likeness to the person who does not exist and is farthest from the own one,
-    or to the mean of the farthest so many."""
+    or to the mean of the farthest so many. At 1 what remains of one's own identity costs nothing."""
 
-    SHARE, MEAN_OF = 1 / 3, 1
-
-    def __init__(self, recognizers: Sequence[Recognizer], image: Tensor, face: Face, **rest: Any) -> None:
+    def __init__(
+        self,
+        recognizers: Sequence[Recognizer],
+        image: Tensor,
+        face: Face,
+        *,
+        share: float,
+        mean_of: int = 1,
+        **rest: Any,
+    ) -> None:
         super().__init__(recognizers, image, face, **rest)
+        self.share = share
         every = [(embeddings(one.name), own, spread) for one, (_, spread), own, _ in self.parts]
         alike = torch.stack([people @ own / spread for people, own, spread in every]).sum(0)
-        farthest = alike.argsort()[: self.MEAN_OF]
+        farthest = alike.argsort()[:mean_of]
         self.aims = [functional.normalize(people[farthest].mean(0), dim=0) for people, _, _ in every]
 
     def __call__(self, image: Tensor) -> Tensor:
@@ -233,25 +241,7 @@ class Pulled(Ensemble):
         for (one, (_, spread), _, _), aim in zip(self.parts, self.aims, strict=True):
             faces = one.embed(torch.cat([one.align(view, face) for view, face in shown]))
             pull = pull - (faces @ aim).mean() / spread
-        return (1 - self.SHARE) * super().__call__(image) + self.SHARE * pull
-
-
-class PulledAsMuch(Pulled):
-    """As much pull as push."""
-
-    SHARE = 1 / 2
-
-
-class PulledToMean(Pulled):
-    """Towards the mean of the farthest eight."""
-
-    MEAN_OF = 8
-
-
-class OnlyPulled(Pulled):
-    """No penalty on what remains of one's own identity."""
-
-    SHARE = 1.0
+        return (1 - self.share) * super().__call__(image) + self.share * pull
 
 
 class Rarely(Looks):
@@ -396,10 +386,12 @@ IDEAS: dict[str, Way] = {
     "with faceres-deep": with_more("faceres-deep"),
     "without mobileface": without_small,
     "best of two starts": best_of_two,
-    "pulled by a third towards somebody made up": with_parts(objective=Pulled),
-    "pulled by half towards somebody made up": with_parts(objective=PulledAsMuch),
-    "pulled by a third towards the mean of eight made up": with_parts(objective=PulledToMean),
-    "only pulled towards somebody made up": with_parts(objective=OnlyPulled),
+    "pulled by a third towards somebody made up": with_parts(objective=partial(Pulled, share=1 / 3)),
+    "pulled by half towards somebody made up": with_parts(objective=partial(Pulled, share=1 / 2)),
+    "pulled by a third towards the mean of eight made up": with_parts(
+        objective=partial(Pulled, share=1 / 3, mean_of=8)
+    ),
+    "only pulled towards somebody made up": with_parts(objective=partial(Pulled, share=1.0)),
     "divergence in the middle block": with_parts(objective=Diverging, inside=middle_block),
     "views aligned by BlazeFace": aligned_by_another,
     "purification as a view": with_views(VIEWS=(*VIEWS, washed)),

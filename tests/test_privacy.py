@@ -16,6 +16,7 @@ from veil.core.errors import BadSettings, UnknownName
 from veil.core.images import to_tensor
 from veil.core.progress import finish
 from veil.core.types import Crop, Photo, Step
+from veil.eval.metrics.psnr import psnr
 from veil.privacy import Protected, engine, protect
 from veil.privacy.canvas import canvas_of, cut
 from veil.privacy.embeddings import learn
@@ -50,10 +51,6 @@ def crop(photo: Photo, portrait: Prior) -> Crop:
 def trajectory(portrait: Prior, crop: Crop) -> list[torch.Tensor]:
     with torch.no_grad():
         return invert(portrait, portrait.encode(crop.pixels), levels(portrait, 20, 3))
-
-
-def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
-    return float(-10 * (a - b).square().mean().log10())
 
 
 @pytest.mark.parametrize("name", [name for name in PRIORS if card(name).packaged])

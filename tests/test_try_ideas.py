@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import runpy
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -38,7 +40,7 @@ def script() -> dict[str, Any]:
     return runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "try_ideas.py"))
 
 
-def objective(kind: type[Ensemble]) -> tuple[Ensemble, Tensor]:
+def objective(kind: Callable[..., Ensemble]) -> tuple[Ensemble, Tensor]:
     """An objective on the astronaut, and a picture of her that is a little darker."""
     image = to_tensor(astronaut())
     (face,) = find_faces(astronaut())[:1]
@@ -134,7 +136,12 @@ def test_the_pull_is_towards_somebody_who_does_not_exist(script: dict[str, Any])
     with patch.dict(script["Pulled"].__init__.__globals__, nobody=lambda: few):
         made_up = {name: script["embeddings"](name) for name in NAMES}
         (third, image), (only, _), (plain, _) = (
-            objective(kind) for kind in (script["Pulled"], script["OnlyPulled"], Ensemble)
+            objective(kind)
+            for kind in (
+                partial(script["Pulled"], share=1 / 3),
+                partial(script["Pulled"], share=1.0),
+                Ensemble,
+            )
         )
     script["embeddings"].cache_clear()
     (whom,) = {int((made_up[name] @ aim).argmax()) for name, aim in zip(NAMES, only.aims, strict=True)}

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from veil.attacks.faces import find_faces, fit, warp
+from veil.eval.metrics.psnr import psnr
 from veil.privacy.priors import portrait
 
 app = typer.Typer(add_completion=False, help=__doc__)
@@ -201,11 +202,6 @@ def grid(change: Tensor) -> Tensor:
     )
 
 
-def psnr(a: Tensor, b: Tensor) -> float:
-    """Mean over the images of a batch, in dB."""
-    return float((-10 * (a - b).square().mean((1, 2, 3)).log10()).mean())
-
-
 @app.command()
 def autoencoder(run: Run, steps: int = 1500, batch: int = 12, rate: float = 1.5e-3) -> None:
     """Train the autoencoder on the crops, then encode all of them."""
@@ -244,7 +240,7 @@ def autoencoder(run: Run, steps: int = 1500, batch: int = 12, rate: float = 1.5e
                     stage="autoencoder",
                     step=session.step,
                     loss=round(float(loss), 5),
-                    psnr=round(psnr(kept.decode(code), test), 2),
+                    psnr=round(float(psnr(kept.decode(code), test).mean()), 2),
                     grid=round(seams, 3),
                     processor_seconds=round(session.spent()),
                 )
