@@ -145,7 +145,7 @@ WORDS = {
         "Over the whole photo, unless face; chroma, brightness, colourfulness and the change inside and "
         "outside of the face in 1/255; expression: how often the same one is read; landmarks: the shift of "
         "468 points in distances of the eyes; points: that of the five points that the detector of faces "
-        "finds.",
+        "finds. None of them tells whether people still see the same person.",
     ),
     "sets": (
         "Over all photos",
@@ -197,7 +197,8 @@ def about(rows: Frame, outcome: str, rate: str = "") -> str:
         f"{rows['identity'].nunique()} people. A photo is protected where it is {summary.OUTCOMES[outcome]}, "
         f"by a recogniser that the method did not use, at its threshold of {limit}. In brackets: 95 % "
         "intervals from drawing people. Clean: the same rate without protection; rebuilt: through the prior, "
-        "without an attack."
+        "without an attack. These rates say nothing of people: whether they still see the same person was "
+        "not asked, and equal PSNR is not equal likeness."
     )
 
 

@@ -46,11 +46,12 @@ class Settings(BaseModel):
     focus: float = 0.17  # how much more a surrogate counts by what it is fooled further (log of its weight)
     structure: float = Field(16_000.0, ge=0)
 
-    # limits on what the eye can see: what a change costs, its colour, and what of it is spots and wrinkles on
-    # smooth skin; that early features see it, that the parts of the face are seen elsewhere, or another
-    # expression on it; a factor of all these and of `structure`; how far every surrogate must be beyond its
-    # threshold at FAR 0.1 % for the change to be made smaller (in standard deviations of strangers' cosines);
-    # how much may change at most (root mean square over the crop, in 1/255)
+    # limits on a change, which keep skin smooth but not yet the person (a nose drawn by shade is cheap):
+    # what it costs, its colour, and what of it is spots and wrinkles on smooth skin; that early features
+    # see it, that the parts of the face are seen elsewhere, or another expression on it; a factor of all
+    # these and of `structure`; how far every surrogate must be beyond its threshold at FAR 0.1 % for the
+    # change to be made smaller (in standard deviations of strangers' cosines); how much may change at most
+    # (root mean square over the crop, in 1/255)
     change: float = Field(7_600.0, ge=0)
     chroma: float = Field(87_000.0, ge=0)
     smoothness: float = Field(12_000.0, ge=0)
@@ -96,10 +97,13 @@ PAPER: dict[str, Any] = {
 PRESETS = {**STRENGTHS, "paper": PAPER}
 # What fits a prior, or a family of them, better than the defaults: the paper's for Stable Diffusion.
 FITTING: dict[str, dict[str, Any]] = {"stable-diffusion": {"embedding_steps": 20, "embedding_rate": 0.1}}
+# Likeness as rated blind; the README says by whom, how often and what else.
 DESCRIPTIONS = {
-    "subtle": "Hard to see side by side; fools some recognisers.",
-    "balanced": "Looks like light make-up or other light; fools most recognisers.",
-    "strong": "Visible when you compare; the most protection.",
+    "subtle": "Small changes: about half of the ratings say the same person (likeness 3.1 to 3.6 of 5); "
+    "a strong recogniser usually still knows you.",
+    "balanced": "Clear changes: a relative rather than you (likeness 2.5 to 3.0 of 5); most recognisers no "
+    "longer match it to your other photos.",
+    "strong": "The most protection; may look like another person (likeness not rated yet).",
 }
 
 

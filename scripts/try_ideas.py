@@ -12,7 +12,8 @@ intervals from drawing people. Finished rows lie in RUN, so that a run that was 
 runs the default and the ideas whose names hold a text.
 
 What does not pay is not in the engine: it lives here only, so that its figures can be made again. Where the
-PSNR lies far outside of the line's, "gained" is an extrapolation.
+PSNR lies far outside of the line's, "gained" is an extrapolation. Equal PSNR is not equal likeness, which
+nobody rated here.
 """
 
 from __future__ import annotations

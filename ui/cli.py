@@ -46,7 +46,7 @@ def configure(
         Path | None, typer.Option(envvar="VEIL_WEIGHTS", help="Folder of the models that are not packaged.")
     ] = None,
 ) -> None:
-    """Hide who you are from face-recognition machines while people still recognise you."""
+    """Hide who you are from face-recognition machines; compare by eye whether people still recognise you."""
     if weights:
         from ..weights import store
 

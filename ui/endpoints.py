@@ -72,12 +72,12 @@ def fill(page: Page) -> None:
         ]
 
     for name, event, whom, text in (
-        ("protect", dodge, [], "Protect a photo: nobody known is seen in it."),
+        ("protect", dodge, [], "Protect a photo: recognisers should know nobody in it; compare by eye."),
         (
             "impersonate",
             protected,
             [target],
-            "Protect a photo: the person of the photo `target` is seen in it.",
+            "Protect a photo: recognisers should see the person of the photo `target` in it.",
         ),
     ):
         trigger.click(

@@ -55,7 +55,8 @@ def tab(page: Page) -> None:
     gr.HTML(
         "<div class='veil-step'><h2>Many photos, one download</h2></div><p class='veil-note'>Every face "
         "that is large enough is protected. A photo that fails does not stop the others; after a stop, or "
-        "when you add photos, only what is missing is done.</p>"
+        "when you add photos, only what is missing is done. The rows say what recognisers make of a photo; "
+        "whether people still see the same person, compare yourself.</p>"
     )
     album = gr.State(Album())
     photos = gr.File(label="Photos", file_count="multiple", height=180, elem_id="veil-album")

@@ -89,7 +89,13 @@ def ready(running: Any, start: gr.Button, stop: gr.Button) -> None:
 def strengths() -> gr.Radio:
     """The choice of a strength, each with its sentence."""
     choices = [(f"{name.capitalize()}: {text}", name) for name, text in DESCRIPTIONS.items()]
-    return gr.Radio(choices, value="balanced", label="How much may change", elem_classes="veil-strength")
+    return gr.Radio(
+        choices,
+        value="balanced",
+        label="How much may change",
+        info="Likeness: rated blind by a vision-language model; 3 could be a sibling, 4 is the same person",
+        elem_classes="veil-strength",
+    )
 
 
 def tab(page: Page) -> None:

@@ -31,7 +31,8 @@ def header(hosted: bool) -> str:
     """What this is, and what happens to a photo."""
     return (
         '<header class="veil-header"><h1>veil</h1>'
-        "<p>Hide who you are from face-recognition machines, while people still recognise you.</p>"
+        "<p>Hide who you are from face-recognition machines. People should still recognise you; today "
+        "they may see a relative, or another person: compare before you share.</p>"
         f'<p class="veil-promise">{PROMISE_HOSTED if hosted else PROMISE}</p></header>'
     )
 
@@ -130,7 +131,7 @@ def compare(before: Path, after: Path, size: tuple[int, int], part: Sequence[int
 
 
 def verdict(report: Report, survives: Survival) -> str:
-    """The report in plain words: the headline, a table for each face, and what the eye may notice."""
+    """The report in plain words: the headline, a table for each face, and how much has changed."""
     several = len(report.faces) > 1
     tables = "".join(
         (f"<h3>Face {face.number}</h3>" if several else "") + _table(face, survives) for face in report.faces

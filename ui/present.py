@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 Row = tuple[str, ...]
 
 LIMITS = (
-    "What this does not promise: the figures hold for the recognisers above, today. Others, and later ones, "
-    "may still know the face: ten published methods all still matched on one commercial service, and a "
-    "tracker that is retrained on protected photos undoes most of the protection. Nothing here prevents face "
-    "swapping or hides photos that are known already; and people, names and places in the picture tell who "
-    "you are. Take it as one layer of protection, not as a guarantee."
+    "What this does not promise: the figures hold for the recognisers above, today. People may see a "
+    "different person in the protected photo: compare it side by side with the photo before. Other "
+    "recognisers, and later ones, may still know the face: ten published methods all still matched on one "
+    "commercial service, and a tracker that is retrained on protected photos undoes most of the protection. "
+    "Nothing here prevents face swapping or hides photos that are known already; and people, names and "
+    "places in the picture tell who you are. Take it as one layer of protection, not as a guarantee."
 )
 
 MATCH_COLUMNS = ("Face", "Recogniser", "Used", "Before", "After", "Threshold", "Verdict")
@@ -67,7 +68,7 @@ def headline(report: Report) -> str:
 
 
 def remarks(report: Report) -> list[str]:
-    """How to read the rows, which faces were not found again, and what the eye may notice."""
+    """How to read the rows, which faces were not found again, and how much has changed."""
     other = "another photo of the person" if report.other_photo else "the photo before"
     return [
         f"Before and after are cosines to {other}. Above its threshold, which 1 % of the pairs of "
@@ -83,13 +84,14 @@ def remarks(report: Report) -> list[str]:
 
 
 def change(report: Report) -> str:
-    """How much has changed: first on the face, or the most changed of several, where people look."""
+    """How much has changed, first on the face, or the most changed of several, and that eyes must judge."""
     worst, whole = most_changed(report), report.quality
     which = f", the most changed face, {worst.number}" if len(report.faces) > 1 else ""
     return (
         f"On the face{which}: PSNR {worst.quality['psnr']:.1f} dB, SSIM {worst.quality['ssim']:.3f}. "
         f"On the whole photo: {whole['psnr']:.1f} dB, {whole['ssim']:.3f}; {report.changed:.1%} of the "
-        "pixels changed."
+        "pixels changed. No figure here tells whether people still see the same person: look at both photos "
+        "side by side."
     )
 
 
@@ -104,9 +106,9 @@ def limits_met(report: Report) -> list[str]:
     if not numbers:
         return []
     return [
-        f"Face{'s' * (len(numbers) > 1)} {', '.join(numbers)}: the limit on visible change was reached "
+        f"Face{'s' * (len(numbers) > 1)} {', '.join(numbers)}: the limit on change was reached "
         "before every recogniser that was used was left behind by the wanted margin. A stronger setting, "
-        "where there is one, allows more."
+        "where there is one, allows more, and may look less like the person."
     ]
 
 
@@ -193,10 +195,8 @@ def sentence(match: Match, escape: Callable[[str], str]) -> str:
 
 
 def plain_remarks(report: Report) -> list[str]:
-    """How to read the page's table, and what the eye may notice."""
+    """How to read the page's table, and how much has changed."""
     other = "another photo of you" if report.other_photo else "the photo before"
-    psnr = most_changed(report).quality["psnr"]
-    noticed = "hard to see" if psnr >= 33 else "slight" if psnr >= 30 else "visible when you compare"
     return [
         f"Similarity is to {other}: 1 is the same picture. Above its limit, which 1 % of the pairs of "
         "strangers exceed, a recogniser takes two pictures for one person.",
@@ -206,5 +206,5 @@ def plain_remarks(report: Report) -> list[str]:
             if not face.found
         ),
         *limits_met(report),
-        f"The change is {noticed}. {change(report)}",
+        change(report),
     ]
