@@ -62,6 +62,7 @@ RECOGNIZERS: Registry[Callable[[], Recognizer]] = Registry(
         "faceres-deep": "veil.attacks.recognizers.faceres:load_deep",
         "mobileface": "veil.attacks.recognizers.mobileface:load",
         "faceplugin": "veil.attacks.recognizers.faceplugin:load",
+        "sface": "veil.attacks.recognizers.sface:load",
         "facenet:": "veil.attacks.recognizers.facenet:load",
         "frbench:": "veil.attacks.recognizers.frbench:load",
         "insightface:": "veil.attacks.recognizers.insightface_onnx:load",
@@ -74,10 +75,20 @@ def packaged() -> tuple[str, ...]:
     return tuple(name for name in RECOGNIZERS if card(name).packaged)
 
 
-def attacked() -> tuple[str, ...]:
-    """The recognisers that attacks use where none is named: of those packaged the strongest of each trunk,
-    without what is kept to judge."""
-    return tuple(name for name in packaged() if not card(name).shares and not card(name).held_out)
+def held_out() -> str:
+    """The recogniser that judges and does not attack, where none is named: the one whose card says so."""
+    return next(name for name in packaged() if card(name).held_out)
+
+
+def attacked(judge: str | None = None) -> tuple[str, ...]:
+    """The recognisers that attacks use where none is named: all that are packaged but `judge`, by default
+    `held_out`, and its kin.
+
+    Raises:
+        UnknownName: no recogniser is called `judge`.
+    """
+    judge = RECOGNIZERS.check(judge or held_out())
+    return tuple(name for name in packaged() if independent(name, judge))
 
 
 def recognizer(name: str) -> Recognizer:

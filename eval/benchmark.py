@@ -17,6 +17,7 @@ from importlib.metadata import version
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
+from random import Random
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -24,7 +25,7 @@ import torch
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..attacks import RECOGNIZERS, attacked, independent
+from ..attacks import RECOGNIZERS, independent, packaged
 from ..attacks.faces import ARCFACE, find_faces
 from ..core.errors import BadSettings, NoFace, VeilError
 from ..core.images import open_photo, to_tensor
@@ -36,6 +37,7 @@ from .calibration import made_of, overlap
 from .datasets import Sample, balanced, checksum, main_face, samples
 from .detectors import DETECTORS, Detector
 from .disturbances import Disturbance
+from .statistics import RATES
 from .verification import embedding
 
 CLEAN = "identity"  # the method that changes nothing: every benchmark has it
@@ -61,6 +63,7 @@ class MethodSpec(BaseModel):
     attacks: whether it uses surrogates; one that does not is run once, not once for each left-out recogniser.
     pool: its own surrogates, of which one is left out, in place of the benchmark's.
     disturbances: its own, in place of the benchmark's.
+    curve: methods of one curve are joined in plots; one that names none stands by itself.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,6 +76,7 @@ class MethodSpec(BaseModel):
     pool: tuple[str, ...] = ()
     disturbances: tuple[str, ...] = ()
     knob: Knob | None = None
+    curve: str = ""
 
 
 class Match(BaseModel):
@@ -95,8 +99,9 @@ class Spec(BaseModel):
     """A benchmark file.
 
     judges: left out of the surrogates in turn; with `surrogates`, these attack and all judges judge.
-    leave_out: for each person every judge, or one of them: the first for the first person, and so on. As much
-        work for more people tells more, since what befalls one person's photos goes together.
+    pool: whose members that are no kin of the judge left out are the surrogates; by default all packaged.
+    leave_out: for each person every judge, or one of them: every judge once among as many people as there are
+        judges. As much work for more people tells more, since what befalls one person's photos goes together.
     photos: how many people at most; per_group: how many for each gender and race.
     only_recognised: take only people whose two clean photos every judge takes for one person.
     targets: for impersonation, a folder with enrol/ (attacked) and probe/ (measured), paired by order.
@@ -130,13 +135,18 @@ class Spec(BaseModel):
         """The surrogates of a method by the recogniser left out; "all" where there is one set of them."""
         if not method.attacks or self.surrogates:
             return {"all": self.surrogates or self.judges}
-        pool = method.pool or self.pool or attacked()
+        pool = method.pool or self.pool or packaged()
         return {judge: tuple(name for name in pool if independent(name, judge)) for judge in self.judges}
 
     def turn(self, method: MethodSpec, index: int) -> str:
-        """The fold of a method whose turn it is at the person with an index."""
+        """The fold of a method whose turn it is at the person with an index.
+
+        Its order is drawn anew each time round: groups and targets take turns, too, and must not meet the
+        same fold each time.
+        """
         folds = list(self.folds(method))
-        return folds[index % len(folds)]
+        turn, place = divmod(index, len(folds))
+        return Random(turn).sample(folds, len(folds))[place]
 
     def unseen(self, method: MethodSpec, fold: str) -> tuple[str, ...]:
         """The judges that know nothing of a fold's surrogates."""
@@ -181,6 +191,7 @@ class Task:
     rate: str = "far1"
     measures: tuple[str, ...] = ()
     quality_only: bool = False
+    curve: str = ""
 
     @property
     def key(self) -> str:
@@ -218,7 +229,8 @@ def check(spec: Spec, tools: Tools) -> None:
     for name in (*spec.judges, *spec.surrogates, *spec.pool, *pools):
         RECOGNIZERS.check(name)
     for name in spec.judges:
-        card(name).thresholds[spec.rate]  # a recogniser that was never calibrated says so
+        for rate in (spec.rate, *RATES):
+            card(name).thresholds[rate]  # a recogniser that was never calibrated says so
     for name in spec.measures:
         _try_out(name)
     if spec.match and spec.match.metric not in {*METRICS, *spec.measures} - {*SET_MEASURES}:
@@ -330,6 +342,7 @@ def task(
         target=target,
         rate=spec.rate,
         measures=spec.measures,
+        curve=method.curve or method.name,
     )
 
 
@@ -360,8 +373,12 @@ def run(
 
 def _same(file: Path, spec: Spec, tools: Tools) -> None:
     """Remember the benchmark of a folder, and the weights and settings that it was made with."""
+    grows: Any = {
+        **dict.fromkeys(("photos", "per_group", "leave_out"), True),
+        "methods": {"__all__": {"curve"}},
+    }
     about: dict[str, Any] = {
-        "spec": json.loads(spec.model_dump_json(exclude={"photos", "per_group", "leave_out"})),
+        "spec": json.loads(spec.model_dump_json(exclude=grows)),
         "weights": _weights(spec),
         "settings": {one.name: tools.resolve(one.method, one.preset, one.settings) for one in spec.methods},
     }
@@ -458,7 +475,8 @@ def match(
 
 
 def search(knob: Knob, quality: Callable[[float], Work[float]], goal: float, wanted: Match) -> Work[float]:
-    """The knob's value at which quality meets the goal, by the secant method in its logarithm.
+    """The knob's value at which quality, which may rise or fall with it, meets the goal: by the secant method
+    in its logarithm, between values on both sides of the goal once there are such.
 
     Where the goal is out of reach, the nearest that was found.
     """
@@ -472,7 +490,8 @@ def search(knob: Knob, quality: Callable[[float], Work[float]], goal: float, wan
         if abs(tried[place]) <= wanted.tolerance * abs(goal) / 2:
             break
         (here, miss), *others = sorted(tried.items(), key=lambda one: abs(one[1]))
-        slope = (others[0][1] - miss) / (others[0][0] - here) if others else 0.0
+        (there, other), *_ = [one for one in others if one[1] * miss < 0] or others or [(here, miss)]
+        slope = (other - miss) / (there - here) if others else 0.0
         place = here - miss / slope if slope else place + (high - low) / 6
         place = min(max(place, low), high)
     return round(float(np.exp(min(tried, key=lambda one: abs(tried[one])))), 8)
@@ -559,6 +578,7 @@ def judge(
                     "disturbance": disturbance,
                     "found": found is not None,
                     "threshold": card(name).thresholds[one.rate],
+                    **{f"threshold_{rate}": card(name).thresholds[rate] for rate in RATES},
                     "same": float(seen @ others["photo"]),
                     **{kind: float(seen @ vector) for kind, vector in rest.items()},
                     **{f"clean_{kind}": float(others["photo"] @ vector) for kind, vector in rest.items()},
@@ -607,8 +627,11 @@ def load(path: Path) -> tuple[list[dict[str, Any]], dict[str, Array]]:
 
 
 COLUMNS: dict[str, type] = {
-    **dict.fromkeys(("identity", "photo", "target", "gender", "race", "age", "method", "left_out"), str),
+    **dict.fromkeys(
+        ("identity", "photo", "target", "gender", "race", "age", "method", "curve", "left_out"), str
+    ),
     **{"seed": int, "error": str, "recognizer": str, "disturbance": str, "found": bool, "threshold": float},
+    **dict.fromkeys((f"threshold_{rate}" for rate in RATES), float),
     **dict.fromkeys(("same", "probe", "aim", "clean_probe", "clean_aim"), float),
     **dict.fromkeys((*METRICS, *MEASURES, *FACE_MEASURES), float),
     **dict.fromkeys((*(f"face_{name}" for name in METRICS), "seconds"), float),
@@ -631,7 +654,7 @@ def collect(everything: list[Task], store: shards.Store, folder: Path) -> Path:
     parts = file.with_suffix(".parquet.part"), folder / "rows.csv.part"
     with parquet.ParquetWriter(parts[0], schema) as columns, csv.CSVWriter(parts[1], schema) as lines:
         for one in everything:
-            rows = load(store.path(one.key, ROWS))[0]
+            rows = [{**row, "curve": one.curve} for row in load(store.path(one.key, ROWS))[0]]
             table = arrow.Table.from_pylist(rows, schema)
             columns.write_table(table)
             lines.write_table(table)

@@ -16,6 +16,7 @@ from .benchmark import PICTURE
 from .identification import identification, stored
 from .sets import over_sets
 from .shards import replace
+from .statistics import RATES
 from .summary import CLEAN, Frame
 
 FACES = 8  # people on the contact sheet
@@ -26,6 +27,9 @@ MARKDOWN = """\
 {{ about }}
 
 {% for warning in warnings %}**Warning:** {{ warning }}
+
+{% endfor %}
+{% for heading, name in figures %}![{{ heading }}]({{ name }})
 
 {% endfor %}
 {% for heading, words, rows in tables %}## {{ heading }}
@@ -78,7 +82,7 @@ Table = tuple[str, str, list[list[str]]]
 
 
 def write(folder: Path) -> list[Path]:
-    """Write report.md, report.html and the tables as CSV beside the rows of a benchmark."""
+    """Write report.md and its plot, report.html and the tables as CSV beside the rows of a benchmark."""
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     file = folder / "rows.parquet"
     rows = summary.read(file)
@@ -86,19 +90,23 @@ def write(folder: Path) -> list[Path]:
     found = frames(folder, rows, outcome, manifest["spec"])
     for name, frame in found.items():
         replace(folder / f"{name}.csv", frame.round(4).to_csv(index=False).encode())
+    pictures = _plots(folder, rows, found, outcome)
+    heading, plot = pictures[0]
+    replace(folder / f"{file_name(heading)}.png", plot)
     content: dict[str, Any] = {
         "title": manifest["spec"]["title"],
+        "figures": [(heading, f"{file_name(heading)}.png")],
         "about": about(rows, outcome, manifest["spec"]["rate"]),
         "warnings": [*manifest["warnings"], *failed(file)],
         "tables": tables(found),
         "spec": json.dumps(manifest["spec"], indent=1),
         "manifest": json.dumps(manifest, indent=1),
     }
-    pictures = [(heading, b64encode(data).decode()) for heading, data in _plots(folder, rows, found, outcome)]
+    encoded = [(heading, b64encode(data).decode()) for heading, data in pictures]
     written = [folder / "report.md", folder / "report.html"]
     replace(written[0], markdown(content).encode())
     escaping = Environment(autoescape=True)
-    replace(written[1], escaping.from_string(PAGE).render(content, pictures=pictures).encode())
+    replace(written[1], escaping.from_string(PAGE).render(content, pictures=encoded).encode())
     return written
 
 
@@ -121,7 +129,9 @@ def frames(folder: Path, rows: Frame, outcome: str, spec: dict[str, Any]) -> dic
 
 def from_rows(rows: Frame, outcome: str, other: str, metrics: list[str]) -> dict[str, Frame]:
     """The tables that the rows alone give, those that say something; methods are compared with `other`."""
+    dodging = outcome != "impersonated"
     found = {
+        "headline": summary.headline(rows, metrics) if dodging else summary.frame([], []),
         "rates": summary.rates(rows, outcome),
         "same_photo": summary.rates(rows, "dodged_same") if outcome == "dodged" else summary.frame([], []),
         "compared": summary.compared(rows, outcome, other),
@@ -133,6 +143,12 @@ def from_rows(rows: Frame, outcome: str, other: str, metrics: list[str]) -> dict
 
 
 WORDS = {
+    "headline": (
+        "At a glance",
+        "In percent: how often recognisers that were left out do not take the photo for the person, beside "
+        "another photo of the person and beside the same photo before; in round brackets without protection. "
+        "Worst: the recogniser that is escaped the least often, so the lowest of several draws.",
+    ),
     "rates": ("Protected", "In percent."),
     "same_photo": ("Protected, against the same photo", "In percent."),
     "compared": (
@@ -145,7 +161,8 @@ WORDS = {
         "Over the whole photo, unless face; chroma, brightness, colourfulness and the change inside and "
         "outside of the face in 1/255; expression: how often the same one is read; landmarks: the shift of "
         "468 points in distances of the eyes; points: that of the five points that the detector of faces "
-        "finds. None of them tells whether people still see the same person.",
+        "finds. None of them but likeness, where it was measured, tells whether people still see the "
+        "same person.",
     ),
     "sets": (
         "Over all photos",
@@ -159,7 +176,43 @@ WORDS = {
 
 def tables(found: dict[str, Frame]) -> list[Table]:
     """The tables as text, with intervals in brackets."""
-    return [(*WORDS[name], _text(frame)) for name, frame in found.items()]
+    texts = {name: _headline if name == "headline" else _text for name in found}
+    return [(*WORDS[name], texts[name](frame)) for name, frame in found.items()]
+
+
+def _headline(frame: Frame) -> list[list[str]]:
+    cases = {
+        f"{photo}_{rate}": f"{photo} photo, {words}"
+        for photo in summary.PHOTOS
+        for rate, words in RATES.items()
+        if f"{photo}_{rate}" in frame
+    }
+    means = [name for name in ("psnr", *summary.SEEN) if name in frame]
+    lines = [["method", *(cell for words in cases.values() for cell in (words, "worst")), "n", *means]]
+    for row in frame.to_dict("records"):
+        cells = [row["method"]]
+        for case in cases:
+            clean = row[f"{case} clean"]
+            beside = "" if pd.isna(clean) else f" ({100 * clean:.1f})"
+            cells.append(summary.as_percent(_interval(row, case)) + beside)
+            cells.append(f"{row[f'{case} worst']} {summary.as_percent(_interval(row, f'{case} least'))}")
+        lines.append(
+            [
+                *cells,
+                str(row["n"]),
+                *(_mean(_interval(row, name), 2 if name == "psnr" else 3) for name in means),
+            ]
+        )
+    return lines
+
+
+def _interval(row: dict[str, Any], name: str) -> tuple[float, ...]:
+    return row[name], row[f"{name} low"], row[f"{name} high"]
+
+
+def _mean(interval: tuple[float, ...], digits: int = 2) -> str:
+    value, low, high = (f"{end:.{digits}f}" for end in interval)
+    return "-" if value == "nan" else f"{value} [{low}, {high}]"
 
 
 def _text(frame: Frame) -> list[list[str]]:
@@ -175,7 +228,7 @@ def _text(frame: Frame) -> list[list[str]]:
                 cells.append(summary.as_percent((value, row["low"], row["high"])))
             elif name in ("psnr", "cosine"):
                 low, high = (row.get(f"{name} {end}", row.get(end)) for end in ("low", "high"))
-                cells.append(f"{value:.2f} [{low:.2f}, {high:.2f}]")
+                cells.append(_mean((value, low, high)))
             elif name in ("clean", "rebuilt", "found"):
                 cells.append("-" if pd.isna(value) else f"{100 * value:.1f}")
             else:
@@ -192,14 +245,24 @@ def _plain(value: object) -> str:
 
 def about(rows: Frame, outcome: str, rate: str = "") -> str:
     """What the tables count, in words; `rate` is that of false accepts, where it is known."""
-    limit = {"far10": "FAR 10 %", "far1": "FAR 1 %", "far01": "FAR 0.1 %"}.get(rate, "the benchmark")
+    limit = {"far10": "FAR 10 %", **RATES}.get(rate, "the benchmark")
+    likeness = "likeness" in rows and rows["likeness"].notna().any()
     return (
         f"{rows['identity'].nunique()} people. A photo is protected where it is {summary.OUTCOMES[outcome]}, "
-        f"by a recogniser that the method did not use, at its threshold of {limit}. In brackets: 95 % "
+        f"by a recogniser that the method did not use, at its threshold of {limit}. In square brackets: 95 % "
         "intervals from drawing people. Clean: the same rate without protection; rebuilt: through the prior, "
-        "without an attack. These rates say nothing of people: whether they still see the same person was "
-        "not asked, and equal PSNR is not equal likeness."
+        f"without an attack. {MEASURED if likeness else UNKNOWN}"
     )
+
+
+UNKNOWN = (
+    "These rates say nothing of people: whether they still see the same person was not asked, and equal PSNR "
+    "is not equal likeness."
+)
+MEASURED = (
+    "These rates say nothing of people: likeness stands for whether they still see the same person; it was "
+    "measured, nobody was asked."
+)
 
 
 def failed(file: Path) -> list[str]:
@@ -211,15 +274,33 @@ def failed(file: Path) -> list[str]:
 
 
 def drawn(rows: Frame, found: dict[str, Frame], outcome: str) -> list[tuple[str, bytes]]:
-    """The plots that rows and their tables give, as PNG, each with its heading."""
+    """The plots that rows and their tables give, as PNG, each with its heading; the most telling first."""
+    panels = {PANELS[outcome]: found["rates"]}
+    if "same_photo" in found:
+        panels[PANELS["dodged_same"]] = found["same_photo"]
+    over = "likeness" if plots.axis(found["quality"]) == "likeness" else "PSNR"
+    families = dict(zip(rows["method"], rows["curve"], strict=True))
     pictures = [
+        (f"Protection and {over}", plots.curves(panels, found["quality"], families)),
         ("Protected, by recogniser", plots.bars(found["rates"])),
-        ("Protection and quality", plots.curve(found["rates"], found["quality"])),
         ("Cosines", plots.histograms(rows, summary.COSINES[outcome])),
     ]
     if found["rates"]["disturbance"].nunique() > 1:
         pictures.append(("Robustness: protected, %", plots.heat(found["rates"])))
     return pictures
+
+
+PANELS = {
+    "dodged": "Against another photo",
+    "dodged_same": "Against the same photo",
+    "impersonated": "Taken for the target",
+}
+
+
+def file_name(heading: str) -> str:
+    """A heading as the name of a file: its letters, words joined by hyphens."""
+    words = "".join(letter if letter.isalnum() else " " for letter in heading.lower()).split()
+    return "-".join(words)
 
 
 def _plots(folder: Path, rows: Frame, found: dict[str, Frame], outcome: str) -> list[tuple[str, bytes]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -43,24 +44,53 @@ def bars(rates: Frame) -> bytes:
     return _png(figure)
 
 
-def curve(rates: Frame, qualities: Frame) -> bytes:
-    """The rate of each method over its PSNR."""
-    part = rates[rates["disturbance"] == "none"]
-    part = part[
-        part["recognizer"] == ("all" if "all" in set(part["recognizer"]) else part["recognizer"].iloc[0])
-    ]
-    both = part.merge(qualities[["method", "psnr"]], on="method")
-    both = both[both["method"] != CLEAN]
-    figure = Figure(figsize=(4.5, 3))
-    axes = figure.subplots()
-    error = np.abs([both["rate"] - both["low"], both["high"] - both["rate"]])
-    axes.errorbar(both["psnr"], 100 * both["rate"], 100 * error, fmt="o", capsize=2)
-    for row in both.to_dict("records"):
-        axes.annotate(row["method"], (row["psnr"], 100 * row["rate"]), (4, 3), textcoords="offset points")
-    axes.set_xlabel("PSNR, dB")
-    axes.set_ylabel("protected, % (95 %)")
-    axes.set_ylim(-5, 105)
+def curves(panels: Mapping[str, Frame], qualities: Frame, families: Mapping[str, str]) -> bytes:
+    """The rate of each method over its likeness, or over PSNR where that was not measured: of all recognisers
+    with its interval and, thin, of the worst. Methods of one family are joined; each table has a panel."""
+    over = axis(qualities)
+    figure = Figure(figsize=(0.5 + 4 * len(panels), 3.4))
+    for axes, (heading, rates) in zip(
+        figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels.items(), strict=True
+    ):
+        for family, points in protection(rates, qualities, families).groupby("family", sort=False):
+            error = 100 * np.abs([points["rate"] - points["low"], points["high"] - points["rate"]])
+            drawn = axes.errorbar(
+                points[over], 100 * points["rate"], error, fmt="o-", capsize=2, label=str(family)
+            )
+            colour = drawn.lines[0].get_color()
+            axes.plot(points[over], 100 * points["worst"], ".-", linewidth=0.6, markersize=3, color=colour)
+            for row in points.to_dict("records") if len(points) > 1 else ():
+                axes.annotate(
+                    row["method"], (row[over], 100 * row["rate"]), (4, 3), textcoords="offset points"
+                )
+        axes.set_title(heading)
+        axes.set_xlabel(AXES[over])
+        axes.set_ylim(-5, 105)
+    figure.axes[0].set_ylabel("protected, % (95 %); thin: worst recogniser")
+    if families.keys() - {CLEAN}:
+        figure.axes[-1].legend(bbox_to_anchor=(1, 1), loc="upper left", frameon=False)
     return _png(figure)
+
+
+AXES = {"likeness": "likeness", "psnr": "PSNR, dB"}
+
+
+def axis(qualities: Frame) -> str:
+    """Over what protection is drawn."""
+    return "likeness" if "likeness" in qualities and qualities["likeness"].notna().any() else "psnr"
+
+
+def protection(rates: Frame, qualities: Frame, families: Mapping[str, str]) -> Frame:
+    """What `curves` draws: for each method without disturbance its family, its rate over all recognisers and
+    that of the `worst`, and what it is drawn over, in the order of that."""
+    over = axis(qualities)
+    rates = rates[rates["disturbance"] == "none"]
+    worst = rates[rates["recognizer"] != "all"].groupby("method")["rate"].min()
+    points = overall(rates).merge(qualities[["method", over]], on="method")
+    points = points[points["method"] != CLEAN].copy()
+    points["worst"] = points["method"].map(worst)
+    points["family"] = points["method"].map(dict(families))
+    return points.dropna(subset=[over]).sort_values(over)
 
 
 def histograms(rows: Frame, cosine: str) -> bytes:

@@ -14,7 +14,7 @@ from pyarrow import csv
 from ..core.errors import BadSettings, VeilError
 from ..core.types import Array
 from ..weights.registry import card
-from .statistics import Interval, mean, rate
+from .statistics import RATES, Interval, mean, rate
 
 Frame: TypeAlias = Any  # pandas.DataFrame, whose annotations are too loose for a strict checker
 CLEAN, REBUILT = "identity", "reconstruction"
@@ -25,6 +25,11 @@ OUTCOMES = {
     "impersonated": "taken for the target, against another photo of the target",
 }
 COSINES = {"dodged": "probe", "dodged_same": "same", "impersonated": "aim"}  # what decides
+PHOTOS = {"other": "probe", "same": "same"}  # whose cosine decides: another of the person, or as it was
+CASES = {
+    f"{photo}_{rate}": (cosine, f"threshold_{rate}") for photo, cosine in PHOTOS.items() for rate in RATES
+}
+SEEN = ("likeness", "naturalness")  # what stands for people's eyes, where it was measured
 COLUMNS = ["method", "recognizer", "disturbance", "rate", "low", "high", "n", "clean", "rebuilt"]
 
 
@@ -48,7 +53,10 @@ def table(file: Path) -> Frame:
     """
     try:
         if file.suffix.lower() == ".csv":
-            kinds = {**dict.fromkeys(TEXTS, arrow.string()), **dict.fromkeys(NUMBERS, arrow.float64())}
+            kinds = {
+                **dict.fromkeys((*TEXTS, "curve"), arrow.string()),
+                **dict.fromkeys(NUMBERS, arrow.float64()),
+            }
             rows: Frame = csv.read_csv(
                 file, convert_options=csv.ConvertOptions(column_types=kinds)
             ).to_pandas()
@@ -77,7 +85,28 @@ def read(file: Path) -> Frame:
         passed = rows[cosine] > rows["threshold"]
         rows[outcome] = (passed if outcome == "impersonated" else ~passed).astype(float)
         rows.loc[rows[cosine].isna(), outcome] = np.nan
+    return _completed(rows)
+
+
+def _completed(rows: Frame) -> Frame:
+    """Rows with what older files lack: the thresholds that cards tell, and a curve for each method."""
+    for limit in RATES:
+        name = f"threshold_{limit}"
+        told = {one: _threshold(str(one), limit) for one in rows["recognizer"].unique()}
+        cards = rows["recognizer"].map(told).astype(float)
+        known: Frame = pd.to_numeric(rows[name]) if name in rows else cards
+        rows[name] = known.astype(float).fillna(cards)
+    curves = rows["curve"] if "curve" in rows else rows["method"]
+    rows["curve"] = curves.where(curves.notna() & (curves != ""), rows["method"]).astype(str)
     return rows
+
+
+def _threshold(recognizer: str, rate: str) -> float:
+    """A recogniser's threshold, where it is known here and was calibrated."""
+    try:
+        return card(recognizer).thresholds[rate]
+    except VeilError:
+        return np.nan
 
 
 def failures(file: Path) -> Frame:
@@ -101,6 +130,44 @@ def judges(rows: Frame) -> Iterator[tuple[str, Frame]]:
         yield str(name), rows[rows["recognizer"] == name]
     if rows["recognizer"].nunique() > 1:
         yield "all", rows
+
+
+def headline(rows: Frame, metrics: Sequence[str] = ()) -> Frame:
+    """For each method, without disturbance, how often it is not recognised, in each of `CASES`: in the mean
+    over left-out recognisers, by the worst of them, and without protection; beside it PSNR and those of
+    `SEEN` that are among the metrics."""
+    rows = rows[rows["disturbance"] == "none"].copy()
+    for case, (cosine, threshold) in CASES.items():
+        known = rows[cosine].notna() & rows[threshold].notna()
+        rows[case] = (~(rows[cosine] > rows[threshold])).astype(float).where(known)
+    cases = [case for case in CASES if rows[case].notna().any()]
+    table: list[dict[str, Any]] = []
+    for method in rows["method"].unique() if cases else ():
+        part = rows[rows["method"] == method]
+        row: dict[str, Any] = {"method": method, "n": int(part[cases[0]].notna().sum())}
+        for case in cases:
+            clean = rows.loc[rows["method"] == CLEAN, case].mean()
+            row |= _stated(case, part[part[case].notna()]) | {f"{case} clean": clean}
+        one_each = part.drop_duplicates(["identity", "left_out", "seed"])
+        for name in ("psnr", *(name for name in SEEN if name in metrics)):
+            known = one_each[one_each[name].notna()]
+            row |= _interval(name, mean(known[name], known["identity"].tolist()))
+        table.append(row)
+    return frame([list(row.values()) for row in table], list(table[0]) if table else [])
+
+
+def _stated(case: str, part: Frame) -> dict[str, Any]:
+    """The columns of one case: the rate over all recognisers, and the worst one's name and rate."""
+    found = {name: rate(seen[case], seen["identity"].tolist()) for name, seen in judges(part)}
+    nothing = mean([], [])
+    whole = found.pop("all") if "all" in found else next(iter(found.values()), nothing)
+    worst = min(found, key=lambda name: found[name].value, default="")
+    least = _interval(f"{case} least", found.get(worst, nothing))
+    return {**_interval(case, whole), f"{case} worst": worst, **least}
+
+
+def _interval(name: str, found: Interval) -> dict[str, float]:
+    return {name: found.value, f"{name} low": found.low, f"{name} high": found.high}
 
 
 def rates(rows: Frame, outcome: str) -> Frame:

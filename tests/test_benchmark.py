@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from skimage.data import astronaut
 
+from veil.attacks import packaged
 from veil.attacks.faces import find_faces
 from veil.attacks.networks import blazeface
 from veil.core.errors import BadSettings, UnknownName, WeightsMissing
 from veil.core.images import open_photo, to_tensor
 from veil.core.progress import finish
 from veil.core.types import Face, Photo, Pixels, Step, Work
-from veil.eval import MEASURES, pages, summary
-from veil.eval.benchmark import Knob, Match, Spec, check, judge, methods, read, run, search, task
+from veil.eval import FACE_MEASURES, MEASURES, pages, plots, shards, summary
+from veil.eval.benchmark import ROWS, Knob, Match, Spec, check, judge, match, methods, read, run, search, task
 from veil.eval.datasets import samples
 from veil.eval.metrics import fid
 from veil.eval.sets import over_sets
@@ -34,6 +39,7 @@ from veil.weights.registry import card
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "benchmarks").glob("*.toml"))
 JUDGES = ("mobilefacenet", "mobileface")
+STRONG = ("dlib", "mobilefacenet", "faceres", "faceplugin", "sface")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -59,6 +65,9 @@ def test_rows_hold_every_photo_method_judge_and_disturbance(done: Path, rows: pd
         lines = list(csv.DictReader(file))
     assert [line["identity"] for line in lines] == rows["identity"].tolist()
     assert [float(line["same"]) for line in lines] == pytest.approx(rows["same"].tolist())
+    for rate in ("far1", "far01"):
+        told = {name: card(name).thresholds[rate] for name in JUDGES}
+        assert (rows[f"threshold_{rate}"] == rows["recognizer"].map(told)).all()
 
 
 def test_the_judge_of_an_attack_was_left_out_of_it(done: Path, rows: pd.DataFrame) -> None:
@@ -93,7 +102,7 @@ def test_another_detector_shows_recognisers_the_same_photo_through_its_own_point
     faces: Path, rows: pd.DataFrame
 ) -> None:
     seen = rows[rows["disturbance"] == "blazeface"]
-    assert seen["found"].all()
+    assert seen.loc[seen["method"] != "pgd", "found"].all()  # an attack may hide a face
     clean = seen[seen["method"] == "identity"]
     assert clean["same"].to_numpy() == pytest.approx(1, abs=1e-5)
     for row in clean.to_dict("records"):
@@ -181,6 +190,17 @@ def test_a_finished_run_is_not_repeated_and_a_lost_photo_is(faces: Path, done: P
     assert {path for path in files if files[path] != again[path]} == {lost}
     table, old = (pd.read_csv(file) for file in (done / "rows.csv", kept(faces, before)))
     pd.testing.assert_frame_equal(table.drop(columns="seconds"), old.drop(columns="seconds"))
+    assert set(table.loc[table["method"] == "pgd", "curve"]) == {"pgd"}
+    renamed = [one.model_copy(update={"curve": "pixels"}) for one in spec.methods]
+    finish(run(spec.model_copy(update={"methods": tuple(renamed)}), TOOLS, faces, done, 0))
+    curves = summary.read(done / "rows.parquet").groupby("method")["curve"].unique()
+    assert {name: list(found) for name, found in curves.items()} == {
+        "identity": ["identity"],
+        "pgd": ["pixels"],
+        "random-noise": ["pixels"],
+    }
+    assert again == {path: path.stat().st_mtime_ns for path in files}
+    finish(run(spec, TOOLS, faces, done, 0))
     with pytest.raises(BadSettings, match="holds another benchmark"):
         finish(run(spec.model_copy(update={"title": "other"}), TOOLS, faces, done, 0))
 
@@ -196,11 +216,12 @@ def test_a_run_grows_by_people_and_left_out_recognisers(faces: Path, tmp_path: P
     first = {path: path.stat().st_mtime_ns for path in tmp_path.glob("photos/**/*.npz")}
     assert {path.relative_to(tmp_path / "photos").as_posix() for path in first} == {
         "identity/person-0-all-0.npz",
-        f"pgd/person-0-{JUDGES[0]}-0.npz",
+        f"pgd/person-0-{small.turn(small.methods[0], 0)}-0.npz",
     }
     table = summary.read(finish(run(small.model_copy(update={"photos": 2}), TOOLS, faces, tmp_path, 0)))
     attacked = table[table["method"] == "pgd"]
-    assert attacked["recognizer"].tolist() == list(JUDGES)
+    assert attacked["recognizer"].tolist() == [small.turn(small.methods[0], index) for index in (0, 1)]
+    assert {*attacked["recognizer"]} == {*JUDGES}
     assert set(attacked["disturbance"]) == {"none"}
     assert set(table.loc[table["method"] == "identity", "disturbance"]) == {"none", "jpeg-75"}
     whole = summary.read(
@@ -323,10 +344,32 @@ def test_a_method_may_have_surrogates_of_its_own() -> None:
     assert spec.folds(spec.methods[1]) == {"dlib": ("faceres", "faceres-deep"), "faceres": ("dlib",)}
 
 
+def test_who_is_left_out_takes_its_kin_along_and_all_others_attack() -> None:
+    spec = Spec.model_validate({"title": "", "dataset": "", "judges": STRONG, "methods": ({"name": "a"},)})
+    folds = spec.folds(spec.methods[0])
+    assert tuple(folds) == STRONG
+    for out, used in folds.items():
+        kin = {"faceres", "faceres-deep"} if out == "faceres" else {out}
+        assert {*used} == {*packaged()} - kin
+        assert spec.unseen(spec.methods[0], out) == (out,)
+
+
+def test_turns_are_even_and_tied_neither_to_groups_nor_to_targets() -> None:
+    spec = Spec.model_validate({"title": "", "dataset": "", "judges": STRONG, "methods": ({"name": "a"},)})
+    turns = [spec.turn(spec.methods[0], index) for index in range(600)]
+    assert all({*turns[first : first + 5]} == {*STRONG} for first in range(0, 600, 5))
+    for size, many in ((10, 60), (4, 150)):  # groups of gender and race; targets
+        for place in range(size):
+            met = [turns[place::size].count(judge) for judge in STRONG]
+            assert sum(met) == many
+            assert min(met) > many / 5 / 2
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_our_own_benchmarks_are_sound(file: Path) -> None:
     spec = read(file)
     check(spec, TOOLS)
+    assert (spec.judges, spec.leave_out) == (STRONG, "turns")
     for method in spec.methods:
         for fold in spec.folds(method):
             assert spec.unseen(method, fold)
@@ -348,6 +391,192 @@ def test_the_search_meets_its_goal_or_the_nearer_end(
     knob = Knob(setting="epsilon", low=0.001, high=0.5, start=start)
     assert finish(search(knob, quality, goal, wanted)) == pytest.approx(expected, rel=0.01)
     assert len(tried) == len(set(tried)) <= (1 if start == 0.0316 and goal == 30 else 5)
+
+
+@pytest.mark.parametrize("power", [-3, -1, 1, 3])  # likeness saturates, and falls as a budget rises, or rises
+@pytest.mark.parametrize("start", [None, 0.006])
+@pytest.mark.parametrize("goal", [2.0, 3.0, 4.0])
+def test_the_search_bears_a_measure_that_saturates(goal: float, start: float | None, power: int) -> None:
+    def likeness(value: float) -> float:
+        return 1 + 4 / (1 + (value / 0.03) ** power)
+
+    def quality(value: float) -> Work[float]:
+        yield Step("trying", 1, 1)
+        return likeness(value)
+
+    knob = Knob(setting="epsilon", low=0.005, high=0.1, start=start)  # as our files have it
+    found = finish(search(knob, quality, goal, Match(value=goal)))
+    assert likeness(found) == pytest.approx(goal, rel=0.02)
+
+
+def brighter(photo: Photo, face: Face, values: Mapping[str, Any], target: object) -> Photo:
+    """A stand-in for an attack: the photo brightened by its budget."""
+    return photo.with_pixels((photo.pixels * (1 - values["epsilon"])).round().astype(np.uint8))
+
+
+def seen(before: torch.Tensor, after: torch.Tensor, face: Face) -> torch.Tensor:
+    """A stand-in for likeness: from 5 down to 1."""
+    return 1 + 4 * torch.exp(-20 * (before - after).abs().mean((1, 2, 3)))
+
+
+def test_methods_are_matched_in_a_measure_of_the_face(
+    faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "stand_in_likeness", SimpleNamespace(seen=seen))
+    monkeypatch.setitem(FACE_MEASURES._entries, "likeness", "stand_in_likeness:seen")  # pyright: ignore
+    wanted = Match(metric="likeness", value=3.0, photos=2)
+    spec = read(faces / "six.toml").model_copy(update={"match": wanted, "measures": ("points",)})
+    with pytest.raises(BadSettings, match="not measured"):
+        check(spec, TOOLS)
+    spec = spec.model_copy(update={"measures": ("likeness",)})
+    check(spec, TOOLS)
+    store = shards.Store(tmp_path, ROWS)
+    people = samples(faces / "people")[:2]
+    tools = replace(TOOLS, protect=brighter)
+    found = finish(match(spec, tools, people, store, faces, 0, None))
+    assert set(found) == {"pgd", "random-noise"}
+    photos = [open_photo(one.photo) for one in people]
+    for value in found.values():
+        pairs = [(one, brighter(one, find_faces(one.pixels)[0], {"epsilon": value}, None)) for one in photos]
+        reached = [
+            seen(*(to_tensor(one.pixels) for one in pair), find_faces(pair[0].pixels)[0]) for pair in pairs
+        ]
+        assert float(torch.cat(reached).mean()) == pytest.approx(3, rel=0.02)
+
+
+def verdicts() -> pd.DataFrame:
+    """Scored rows of ten people: `a` escapes sface less often than dlib, and the same photo less often."""
+    lines = [
+        {
+            **{"identity": str(person), "method": method, "curve": method, "recognizer": name, "seed": 0},
+            **{"left_out": name, "disturbance": kind, "psnr": 30.0 + person, "likeness": 0.1 * person},
+            **{"threshold": 0.5, "threshold_far1": 0.5, "threshold_far01": 0.7},
+            **{"probe": cosine, "same": cosine + 0.2, "found": True},
+            **dict.fromkeys(("gender", "race", "age"), ""),
+        }
+        for method, shift in (("identity", 1.0), ("a", 0.0))
+        for name, lift in (("dlib", 0.0), ("sface", 0.2))
+        for kind, more in (("none", 0.0), ("jpeg-75", 1.0))
+        for person in range(10)
+        for cosine in [person / 10 + lift + shift + more + 0.05]
+    ]
+    return pd.DataFrame(lines)
+
+
+def test_the_headline_states_mean_and_worst_at_both_rates_for_both_photos() -> None:
+    rows = verdicts()
+    table = summary.headline(rows, ["ssim"]).set_index("method")
+    assert table["n"].to_dict() == {"identity": 20, "a": 20}
+    expected = {  # of ten people: how many does dlib reject, how many sface
+        "other_far1": (5, 3),
+        "other_far01": (7, 5),
+        "same_far1": (3, 1),
+        "same_far01": (5, 3),
+    }
+    for case, (dlib, sface) in expected.items():
+        one = table.loc["a"]
+        assert one[case] == pytest.approx((dlib + sface) / 20)
+        assert one[f"{case} worst"] == "sface"
+        assert one[f"{case} least"] == pytest.approx(sface / 10)
+        for name in (case, f"{case} least"):
+            assert 0 <= one[f"{name} low"] < one[name] < one[f"{name} high"] < 1
+        assert one[f"{case} clean"] == table.loc["identity", case] == 0
+    assert (table["psnr"] == 34.5).all()
+    assert "likeness" not in table
+    seen = summary.headline(rows, ["likeness"]).set_index("method").loc["a"]
+    assert seen["likeness"] == pytest.approx(0.45)
+    assert seen["likeness low"] < 0.4 < 0.5 < seen["likeness high"]
+    nobody = summary.headline(rows.assign(probe=np.nan))
+    assert "other_far1" not in nobody
+    assert "same_far1" in nobody
+
+
+def test_the_headline_is_the_first_table_and_agrees_with_the_others(done: Path, rows: pd.DataFrame) -> None:
+    table = pd.read_csv(done / "headline.csv").set_index("method")
+    assert list(table.index) == ["identity", "pgd", "random-noise"]
+    for photo, file in (("other", "rates"), ("same", "same_photo")):
+        rates = pd.read_csv(done / f"{file}.csv")
+        rates = rates[rates["disturbance"] == "none"].set_index("method")
+        whole = rates[rates["recognizer"] == "all"]
+        worst = rates[rates["recognizer"] != "all"].groupby("method")["rate"].min()
+        for column, other in ("", "rate"), (" low", "low"), (" high", "high"), (" clean", "clean"):
+            assert table[f"{photo}_far1{column}"].to_dict() == whole[other].to_dict()
+        assert table[f"{photo}_far1 least"].to_dict() == worst.to_dict()
+        assert (table[f"{photo}_far01"] >= table[f"{photo}_far1"]).all()
+    text, page = ((done / f"report.{kind}").read_text() for kind in ("md", "html"))
+    for heading, _ in pages.WORDS.values():
+        assert heading == "At a glance" or f"## {heading}\n" not in text.split("## At a glance")[0]
+        assert (
+            heading == "At a glance" or f"<h2>{heading}</h2><p>" not in page.split("<h2>At a glance</h2>")[0]
+        )
+    assert "| other photo, FAR 1 % | worst | other photo, FAR 0.1 % | worst |" in text
+    assert "![Protection and likeness](protection-and-likeness.png)" in text
+    Image.open(done / "protection-and-likeness.png").verify()
+
+
+def test_rows_of_older_files_are_completed(done: Path, rows: pd.DataFrame, tmp_path: Path) -> None:
+    new = ["threshold_far1", "threshold_far01", "curve"]
+    for kind in ("parquet", "csv"):
+        old = pd.read_parquet(done / "rows.parquet")
+        some = old.assign(**{name: None for name in new})  # as a run that goes on has them
+        for number, table in enumerate((old.drop(columns=new), some)):
+            path = tmp_path / f"{number}.{kind}"
+            table.to_csv(path, index=False) if kind == "csv" else table.to_parquet(path)
+            pd.testing.assert_frame_equal(summary.read(path)[new], rows[new], check_dtype=False)
+    old.drop(columns=new).assign(recognizer="elsewhere").to_parquet(tmp_path / "rows.parquet")
+    unknown = summary.read(tmp_path / "rows.parquet")
+    assert unknown["threshold_far1"].isna().all()
+    assert not len(summary.headline(unknown))
+    assert len(summary.rates(unknown, "dodged"))
+
+
+def test_protection_is_drawn_over_likeness_a_curve_for_each_family() -> None:
+    rates = pd.DataFrame(
+        [
+            (method, name, disturbance, rate + more)
+            for method, rate in (("identity", 0.0), ("weak", 0.2), ("strong", 0.6), ("other", 0.4))
+            for name, more in (("dlib", 0.1), ("sface", 0.0), ("all", 0.05))
+            for disturbance in ("none", "jpeg-75")
+        ],
+        columns=["method", "recognizer", "disturbance", "rate"],
+    )
+    qualities = pd.DataFrame(
+        {
+            "method": ["identity", "strong", "weak", "other"],
+            "psnr": [80.0, 32, 38, 35],
+            "likeness": [1.0, 0.6, 0.9, 0.7],
+        }
+    )
+    families = {"weak": "veil", "strong": "veil", "other": "other", "identity": "identity"}
+    points = plots.protection(rates, qualities, families)
+    assert points["method"].tolist() == ["strong", "other", "weak"]
+    assert points["likeness"].tolist() == [0.6, 0.7, 0.9]
+    assert points["family"].tolist() == ["veil", "other", "veil"]
+    assert points["rate"].tolist() == pytest.approx([0.65, 0.45, 0.25])
+    assert points["worst"].tolist() == pytest.approx([0.6, 0.4, 0.2])
+    for without in (qualities.drop(columns="likeness"), qualities.assign(likeness=np.nan)):
+        assert plots.axis(without) == "psnr"
+        assert plots.protection(rates, without, families)["psnr"].tolist() == [32, 35, 38]
+
+
+@pytest.mark.parametrize("likeness", [True, False])
+def test_reports_say_whether_likeness_was_measured(likeness: bool) -> None:
+    rows = verdicts() if likeness else verdicts().drop(columns="likeness")
+    rows = rows.assign(**{outcome: 0.0 for outcome in summary.OUTCOMES}, ssim=1.0)
+    metrics = ["psnr", "ssim", *(["likeness"] if likeness else [])]
+    found = pages.from_rows(rows, "dodged", "a", metrics)
+    assert next(iter(found)) == "headline"
+    (heading, picture), *_ = pages.drawn(rows, found, "dodged")
+    assert heading == ("Protection and likeness" if likeness else "Protection and PSNR")
+    assert Image.open(BytesIO(picture)).width > 500  # two panels
+    assert ("nobody was asked" in pages.about(rows, "dodged")) == likeness
+    assert ("equal PSNR is not equal likeness" in pages.about(rows, "dodged")) != likeness
+    (_, _, lines), *_ = pages.tables(found)
+    if likeness:
+        assert dict(zip(lines[0], lines[1], strict=True))["likeness"].startswith("0.450 [0.")
+    assert ("likeness" in lines[0]) == likeness
+    assert dict(zip(lines[0], lines[2], strict=True))["other photo, FAR 1 %"].endswith(" (0.0)")
+    assert "headline" not in pages.from_rows(rows.assign(aim=0.1), "impersonated", "a", metrics)
 
 
 def test_ranks_and_misses_agree_with_counting() -> None:

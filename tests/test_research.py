@@ -53,14 +53,15 @@ def test_csv_and_parquet_hold_the_same(done: Path, whole: Choice) -> None:
 
 def test_the_figures_are_those_of_the_report(done: Path, whole: Choice) -> None:
     findings = research.find(done / "rows.parquet", whole)
-    for name in ("rates", "same_photo", "compared"):
+    for name in ("headline", "rates", "same_photo", "compared"):
         written = pd.read_csv(done / f"{name}.csv")
         pd.testing.assert_frame_equal(
             findings.frames[name].round(4).reset_index(drop=True), written, check_dtype=False
         )
     assert [heading for heading, _ in findings.plots] == [
-        *("Protected, by recogniser", "Protection and quality", "Cosines", "Robustness: protected, %")
+        *("Protection and likeness", "Protected, by recogniser", "Cosines", "Robustness: protected, %")
     ]
+    assert findings.tables[0][0] == "At a glance"
     for _, data in findings.plots:
         Image.open(BytesIO(data)).verify()
 
@@ -93,12 +94,13 @@ def test_the_archive_holds_plots_and_tables(done: Path, whole: Choice, tmp_path:
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
         names = archive.namelist()
-        assert {"report.md", "rates.csv", "quality.csv", "cosines.png"} <= {*names}
+        assert {"report.md", "headline.csv", "rates.csv", "quality.csv", "cosines.png"} <= {*names}
         assert sum(name.endswith(".png") for name in names) == 4
         text = archive.read("report.md").decode()
         rates = pd.read_csv(archive.open("rates.csv"))
     assert len(rates) == len(findings.frames["rates"])
     assert "| pgd | mobilefacenet | none |" in text
+    assert "![Cosines](cosines.png)" in text
     assert "To make it again" not in text
 
 

@@ -89,9 +89,7 @@ def protect(
     ] = False,
     leave_out: Annotated[
         str | None,
-        typer.Option(
-            help="The recogniser kept as honest judge, beside faceplugin.", show_default="mobilefacenet"
-        ),
+        typer.Option(help="The recogniser kept as honest judge.", show_default="faceplugin"),
     ] = None,
     format: Annotated[
         Literal["png", "keep", "jpeg", "webp"],

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from ..attacks import RECOGNIZERS, attacked, independent, packaged
+from ..attacks import RECOGNIZERS, attacked, packaged
 from ..attacks.faces import SMALLEST, find_faces, largest_face
 from ..core.errors import BadPhoto, BadSettings, NoFace
 from ..core.images import beside, check_writable, names_picture, open_photo, save_photo, to_tensor
@@ -28,7 +28,6 @@ from ..weights import store
 from ..weights.registry import card, cards, learn
 from .present import LIMITS, Likeness
 
-LEFT_OUT = "mobilefacenet"  # a strong recogniser that stays an honest judge unless another is named
 ENDURED = {
     "saved as JPEG 75": "jpeg-75",
     "shrunk to half": "resize-50",
@@ -70,7 +69,7 @@ def names(listed: str | None) -> tuple[str, ...]:
 
 
 def surrogates(named: str | None, everyone: bool, left_out: str | None) -> tuple[str, ...]:
-    """The recognisers that the protection uses: those named, or every one, or all but one and its relatives.
+    """The recognisers that the protection uses: those named, or every one, or all but one and its kin.
 
     Raises:
         BadSettings: more than one of the three is asked for.
@@ -84,8 +83,7 @@ def surrogates(named: str | None, everyone: bool, left_out: str | None) -> tuple
         return packaged()
     if named:
         return tuple(RECOGNIZERS.check(name) for name in names(named))
-    judge = RECOGNIZERS.check(left_out or LEFT_OUT)
-    return tuple(name for name in attacked() if independent(name, judge))
+    return attacked(left_out)
 
 
 def check_models(settings: Settings) -> None:

@@ -60,7 +60,7 @@ def advanced() -> dict[str, Any]:
         surrogates = gr.CheckboxGroup(
             list(packaged()),
             label="Recognisers to protect against",
-            info="None chosen: all but two strong ones, which stay honest judges",
+            info="None chosen: all but faceplugin, which stays an honest judge",
         )
     return {
         "goal": goal,

@@ -13,6 +13,7 @@ from pyarrow import ArrowException, parquet
 
 from ..core.errors import BadSettings
 from ..eval import pages, summary
+from ..eval.statistics import RATES
 from ..eval.summary import CLEAN, Frame
 
 UNDISTURBED = "none"
@@ -23,7 +24,7 @@ LIMITS = {"method": 60, "recognizer": 60, "disturbance": 60, "identity": 10_000}
 HINT = "Run `veil benchmark` on fewer photos, or read its report.html."
 NOT_MEASURES = {
     *(*summary.TEXTS, *summary.NUMBERS, *summary.OUTCOMES),
-    *("seed", "found", "clean_probe", "clean_aim"),
+    *("seed", "found", "clean_probe", "clean_aim", *(f"threshold_{rate}" for rate in RATES)),
 }
 
 
@@ -162,6 +163,7 @@ def archive(findings: Findings, path: Path) -> Path:
         "title": "A benchmark of veil",
         "about": findings.about,
         "warnings": findings.warnings,
+        "figures": [(heading, f"{pages.file_name(heading)}.png") for heading, _ in findings.plots],
         "tables": findings.tables,
     }
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archived:
@@ -169,11 +171,5 @@ def archive(findings: Findings, path: Path) -> Path:
         for name, frame in findings.frames.items():
             archived.writestr(f"{name}.csv", frame.round(4).to_csv(index=False))
         for heading, data in findings.plots:
-            archived.writestr(f"{file_name(heading)}.png", data)
+            archived.writestr(f"{pages.file_name(heading)}.png", data)
     return path
-
-
-def file_name(heading: str) -> str:
-    """A heading as the name of a file: its letters, words joined by hyphens."""
-    words = "".join(letter if letter.isalnum() else " " for letter in heading.lower()).split()
-    return "-".join(words)

@@ -24,6 +24,13 @@ def loaded(name: str, network: Module) -> Module:
     return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
+def layer(inside: int, outside: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    """A convolution that pads evenly, and its bend."""
+    return nn.Sequential(
+        nn.Conv2d(inside, outside, kernel, stride, kernel // 2, groups=groups), nn.PReLU(outside)
+    )
+
+
 class SameConv(nn.Conv2d):
     """A convolution with TensorFlow's "SAME" padding, which puts the odd pixel to the right and below."""
 

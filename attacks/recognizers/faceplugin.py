@@ -5,14 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from ..faces import ARCFACE, fit
-from .base import Packaged
+from .base import Packaged, layer
 from .mobilefacenet import bottlenecks
-
-
-def _layer(inside: int, outside: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inside, outside, kernel, stride, kernel // 2, groups=groups), nn.PReLU(outside)
-    )
 
 
 class FacePluginNet(nn.Sequential):
@@ -20,9 +14,9 @@ class FacePluginNet(nn.Sequential):
 
     def __init__(self) -> None:
         super().__init__(
-            _layer(3, 64, 3, 2),
-            _layer(64, 64, 3, groups=64),
-            *bottlenecks(_layer),
+            layer(3, 64, 3, 2),
+            layer(64, 64, 3, groups=64),
+            *bottlenecks(layer),
             nn.Conv2d(512, 512, 7, groups=512),
             nn.Conv2d(512, 512, 1),
             nn.Flatten(),

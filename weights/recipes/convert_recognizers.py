@@ -4,7 +4,7 @@
 
 `--sources` keeps the downloaded archives, and is looked into first. Each source file is checked against the
 checksum on the model's card, and so is each file that is written. The same input gives the same bytes.
-Needs onnx (extra `veil[test]`) for one of them.
+Needs onnx (extra `veil[test]`) for two of them.
 
 Every source is read as a stream of tensors in the order in which the network computes, which is also the
 order of our modules' own tensors; so nothing is mapped by hand, and a wrong size stops the conversion.
@@ -26,6 +26,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 from safetensors.numpy import save
@@ -39,6 +40,7 @@ from veil.attacks.recognizers.faceplugin import FacePluginNet
 from veil.attacks.recognizers.faceres import MobileNet
 from veil.attacks.recognizers.mobileface import MobileFace
 from veil.attacks.recognizers.mobilefacenet import MobileFaceNet
+from veil.attacks.recognizers.sface import SFaceNet
 from veil.weights.registry import Source, card
 from veil.weights.store import PACKAGED
 
@@ -53,9 +55,10 @@ Files = dict[str, bytes]  # by the end of their names, such as ".json"
 def fetch(source: Source, folder: Path) -> Path:
     """The archive of a package in `folder`, downloaded there by the registry's own client where absent."""
     registry, _, package = source.package.partition(":")
+    form = "--only-binary" if source.archive.endswith(".whl") else "--no-binary"
     commands = {
         "npm": ["npm", "pack", f"{package}@{source.version}", "--pack-destination", str(folder)],
-        "pypi": [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", ":all:"]
+        "pypi": [sys.executable, "-m", "pip", "download", "--no-deps", form, ":all:"]
         + ["-d", str(folder), f"{package}=={source.version}"],
     }
     if not (folder / source.archive).exists():
@@ -63,17 +66,26 @@ def fetch(source: Source, folder: Path) -> Path:
     return folder / source.archive
 
 
+def member(archive: Path, name: str) -> bytes:
+    """One file of an archive; a wheel is a zip."""
+    if archive.suffix == ".whl":
+        with ZipFile(archive) as opened:
+            return opened.read(name)
+    with tarfile.open(archive) as opened:
+        file = opened.extractfile(name)
+        assert file is not None
+        return file.read()
+
+
 def read(source: Source, folder: Path) -> Files:
     """The checked files of a source."""
     files: Files = {}
-    with tarfile.open(fetch(source, folder)) as archive:
-        for name, checksum in source.files.items():
-            member = archive.extractfile(name)
-            assert member is not None
-            data = member.read()
-            if sha256(data).hexdigest() != checksum:
-                raise SystemExit(f"{source.package} {source.version}: {name} is not the file on the card")
-            files[Path(name).suffix] = data
+    archive = fetch(source, folder)
+    for name, checksum in source.files.items():
+        data = member(archive, name)
+        if sha256(data).hexdigest() != checksum:
+            raise SystemExit(f"{source.package} {source.version}: {name} is not the file on the card")
+        files[Path(name).suffix] = data
     return files
 
 
@@ -208,6 +220,41 @@ def from_onnx(files: Files) -> Iterator[np.ndarray]:
             yield constants[name]
 
 
+def from_blocks(files: Files) -> Iterable[np.ndarray]:
+    """Weights out of blocks of whole numbers, of which each has a scale, with batch normalisation folded in:
+    into the layer before it or, after a bend, into the dense layer behind."""
+    from onnx import helper, load_from_string, numpy_helper
+
+    graph = load_from_string(files[".onnx"]).graph
+    constants = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+    tensors: list[np.ndarray] = []
+    before, gain, shift = "", np.ones(1), np.zeros(1)
+    for node in graph.node:
+        used = [constants[name] for name in node.input if name in constants]
+        facts: dict[str, Any] = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+        if node.op_type == "DequantizeLinear":
+            scales, zeros = (one.repeat(facts["block_size"], facts["axis"]) for one in used[1:])
+            constants[node.output[0]] = (used[0].astype("f4") - zeros) * scales
+        elif node.op_type == "Reshape":
+            constants[node.output[0]] = used[0].reshape(used[1])
+        elif node.op_type == "Conv":
+            tensors += [used[0], np.zeros(len(used[0]))]
+        elif node.op_type == "PRelu":
+            tensors.append(used[0])
+        elif node.op_type == "Gemm":  # it sees a flattened picture: a convolution
+            kernels = used[0].reshape(len(used[0]), len(gain), -1)
+            tensors += [kernels * gain[:, None], kernels.sum(2) @ shift + used[1]]
+        elif node.op_type == "BatchNormalization":
+            scale, bias, mean, variance = (one.astype("f8") for one in used)
+            gain = scale / np.sqrt(variance + facts["epsilon"])
+            shift = bias - mean * gain
+            if before != "PRelu":
+                kernels, biases = tensors[-2:]
+                tensors[-2:] = [(kernels.T * gain).T, biases * gain + shift]
+        before = node.op_type
+    return tensors
+
+
 def from_tfjs(*outputs: str) -> Callable[[Files], Iterable[np.ndarray]]:
     """How to read the part of a TensorFlow.js graph that leads to outputs."""
     return partial(tfjs_kernels, outputs)
@@ -235,6 +282,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], Callable[[Files], Iterable[np
     "faceres-deep": (MobileNet, from_tfjs("global_pooling/Mean")),
     "mobileface": (MobileFace, from_tfjs("batchnorm0/add_1")),
     "faceplugin": (FacePluginNet, from_onnx),
+    "sface": (SFaceNet, from_blocks),
     "emotion": (MiniXception, from_tfjs("Identity")),
     "facemesh": (FaceMesh, from_tfjs("Identity_2")),
     "blazeface": (BlazeFace, from_tfjs("Identity", "Identity_2", "Identity_1", "Identity_3")),

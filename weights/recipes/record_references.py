@@ -1,7 +1,7 @@
 """Record what the original runtimes make of fixed pictures; tests/test_recognizers.py and test_networks.py
 compare ours with it.
 
-    pip install dlib-bin==20.0.1.post1 ai-edge-litert==2.3.0 onnxruntime==1.32.0 numpy scikit-image
+    pip install dlib-bin==20.0.1.post1 ai-edge-litert==2.3.0 onnx onnxruntime==1.32.0 numpy scikit-image
     npm install @tensorflow/tfjs@4.22.0
     python weights/recipes/record_references.py --sources SOURCES --node NODE --out tests/data/recognizers.npz
 
@@ -21,7 +21,7 @@ import numpy as np
 from skimage.data import astronaut
 
 SIZES = {"dlib": 150, "mobilefacenet": 112, "faceres": 224, "faceres-deep": 224, "mobileface": 112}
-SIZES |= {"faceplugin": 112, "emotion": 64, "facemesh": 192, "blazeface": 256}
+SIZES |= {"faceplugin": 112, "sface": 112, "emotion": 64, "facemesh": 192, "blazeface": 256}
 
 TFJS = """
 const tf = require('@tensorflow/tfjs'), fs = require('fs');
@@ -73,25 +73,31 @@ def tflite(file: Path) -> np.ndarray:
     return np.array(rows)
 
 
-def onnx(file: Path) -> np.ndarray:
-    """The embeddings of Faceplugin's network."""
-    from onnxruntime import InferenceSession
-
-    batch = (pictures(SIZES["faceplugin"]).astype("f4").transpose(0, 3, 1, 2) - 127) / 128
-    network = InferenceSession(file)
-    return np.concatenate([network.run(None, {"input": picture[None]})[0] for picture in batch])
-
-
 def prepared(name: str) -> np.ndarray:
     """The pictures as a graph wants them."""
     batch = pictures(SIZES[name]).astype("f4")
     if name.startswith("faceres"):
         return batch[..., ::-1] - np.array([103.939, 116.779, 123.68], "f4")
+    if name == "faceplugin":
+        return (batch - 127) / 128
     if name == "emotion":
         return batch @ np.array([[0.299], [0.587], [0.114]], "f4") / 127.5 - 1
     if name == "facemesh":
         return batch / 255
     return batch / 127.5 - 1 if name == "blazeface" else batch
+
+
+def onnx(file: Path, name: str) -> np.ndarray:
+    """The embeddings of a graph. Its inputs beside the picture, which only name weights, are dropped."""
+    from onnx import load
+    from onnxruntime import InferenceSession
+
+    model = load(file)
+    del model.graph.input[1:]
+    network = InferenceSession(model.SerializeToString())
+    batch = prepared(name).transpose(0, 3, 1, 2)
+    picture = model.graph.input[0].name
+    return np.concatenate([network.run(None, {picture: one[None]})[0] for one in batch])
 
 
 def tfjs(folder: Path, node: Path, name: str, *ends: str) -> np.ndarray:
@@ -127,7 +133,8 @@ def main() -> None:
     rows = {
         "dlib": dlib(find("dlib_face_recognition_resnet_model_v1.dat")),
         "mobilefacenet": tflite(find("MobileFaceNet.tflite")),
-        "faceplugin": onnx(find("fr_feature.onnx")),
+        "faceplugin": onnx(find("fr_feature.onnx"), "faceplugin"),
+        "sface": onnx(find("face_recognition_sface_2021dec_int8bq.onnx"), "sface"),
         **{name: tfjs(graphs, options.node, name, *nodes) for name, nodes in ends.items()},
     }
     np.savez(options.out, **{name: row.astype("f4") for name, row in rows.items()})
