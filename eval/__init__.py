@@ -36,6 +36,8 @@ MEASURES: Registry[Metric] = Registry(
 FACE_MEASURES: Registry[FaceMetric] = Registry(
     "metric",
     {
+        "likeness": "veil.eval.metrics.likeness:likeness",
+        "naturalness": "veil.eval.metrics.naturalness:naturalness",
         "expression": "veil.eval.metrics.expression:expression",
         "landmarks": "veil.eval.metrics.landmarks:landmarks",
         "points": "veil.eval.metrics.points:points",

@@ -14,8 +14,10 @@ from ..core.errors import BadPhoto, NoFace
 from ..core.images import to_tensor
 from ..core.types import Face, Photo
 from ..weights.registry import card
-from . import METRICS
+from . import FACE_MEASURES, METRICS
 from .verification import Match, embedding, seen_by
+
+SEEN_BY_PEOPLE = ("likeness", "naturalness")  # of `FACE_MEASURES`
 
 
 class Headline(BaseModel):
@@ -33,6 +35,8 @@ class FaceReport(BaseModel):
     found: whether a face was found there afterwards. Where none was, the recognisers judge the place where
     it had been, since an adversary may have a better detector.
     limited: whether the protection had to stop, by its own account, at the largest change allowed.
+    likeness, naturalness: how far people still see the person, and an untouched photo: 1 for no change
+        (`eval.metrics`); None in reports of before.
     quality: each metric over the box.
     """
 
@@ -42,6 +46,8 @@ class FaceReport(BaseModel):
     box: tuple[int, int, int, int]
     found: bool
     limited: bool = False
+    likeness: float | None = None
+    naturalness: float | None = None
     quality: dict[str, float]
     matches: tuple[Match, ...]
 
@@ -118,6 +124,7 @@ def assess(
             box=box,
             found=again is not None,
             limited=number in limited,
+            **{name: round(float(FACE_MEASURES[name](*images, face)), 4) for name in SEEN_BY_PEOPLE},
             quality=_quality(*(image[..., top:bottom, left:right] for image in images)),
             matches=tuple(_match(name, images, (face, again or face), person, seen) for name in names),
         )

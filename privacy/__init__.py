@@ -32,8 +32,8 @@ class Protected:
 
     @property
     def limited(self) -> tuple[int, ...]:
-        """Which of the faces, by index, were changed as far as allowed before they had their margin."""
-        return tuple(index for index, lead in enumerate(self.leads) if lead < self.settings.margin)
+        """Which of the faces, by index, a surrogate may still know: the change was not allowed to grow."""
+        return tuple(index for index, lead in enumerate(self.leads) if lead < 0)
 
 
 class Method(Protocol):

@@ -16,7 +16,7 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Settings(BaseModel):
-    """Everything that decides how a face is protected; the defaults are the preset `balanced`."""
+    """Everything that decides how a face is protected; the defaults are `balanced` at effort `normal`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,7 +37,7 @@ class Settings(BaseModel):
     embedding_rate: float = Field(0.3, gt=0)
 
     # the adversarial latent
-    steps: int = Field(18, ge=1)
+    steps: int = Field(60, ge=1)
     rate: float = Field(0.25, gt=0)
     memory: tuple[Share, Share] = (0.7, 0.9)  # Adam's betas: with so few steps the usual ones lag behind
     average: float = Field(0.4, ge=0, le=1)  # the share of the steps, the last, whose mean is the result
@@ -60,16 +60,16 @@ class Settings(BaseModel):
     perceptual: float = Field(24.0, ge=0)
     landmarks: float = Field(600.0, ge=0)
     expression: float = Field(0.6, ge=0)
-    price: float = Field(1.0, gt=0)
-    margin: float = 2.0
-    ceiling: float = Field(4.8, gt=0)
+    price: float = Field(2.1, gt=0)
+    margin: float = 6.0
+    ceiling: float = Field(2.0, gt=0)
     compose: bool = True
 
 
 STRENGTHS: dict[str, dict[str, Any]] = {
-    "subtle": {"price": 2.1, "margin": 0.7, "ceiling": 3.45},
+    "subtle": {"ceiling": 1.5},
     "balanced": {},
-    "strong": {"price": 0.45, "margin": 6.0, "ceiling": 6.25},
+    "strong": {"price": 0.8, "ceiling": 4.4},
 }
 # The paper's own setting (arXiv 2503.10350, section 4.1), for comparison: its plain output replaces the face.
 PAPER: dict[str, Any] = {
@@ -97,6 +97,13 @@ PAPER: dict[str, Any] = {
     "compose": False,
 }
 PRESETS = {**STRENGTHS, "paper": PAPER}
+# How long to search for a change, whatever its strength; the paper has steps of its own.
+EFFORTS: dict[str, dict[str, Any]] = {
+    "quick": {"steps": 18},
+    "normal": {"steps": 60},
+    "thorough": {"steps": 180},
+}
+SECONDS = {"quick": 5, "normal": 20, "thorough": 60}  # a face, about, on two idle cores
 # What fits a prior, or a family of them, better than the defaults: the paper's for Stable Diffusion.
 FITTING: dict[str, dict[str, Any]] = {"stable-diffusion": {"embedding_steps": 20, "embedding_rate": 0.1}}
 # Likeness as rated blind; the README says by whom, how often and what else.
@@ -109,17 +116,19 @@ DESCRIPTIONS = {
 }
 
 
-def settings(strength: str = "balanced", **changes: Any) -> Settings:
-    """The settings of a preset, a strength or "paper", with `changes`.
+def settings(strength: str = "balanced", effort: str = "normal", **changes: Any) -> Settings:
+    """The settings of a preset, a strength or "paper", over those of an effort, with `changes`.
 
     Raises:
-        BadSettings: unknown preset, or a value that is not allowed; the message names it.
+        BadSettings: unknown preset or effort, or a value that is not allowed; the message names it.
     """
     if strength not in PRESETS:
         raise BadSettings(f"There is no strength called {strength!r}.", f"There are: {', '.join(PRESETS)}.")
+    if effort not in EFFORTS:
+        raise BadSettings(f"There is no effort called {effort!r}.", f"There are: {', '.join(EFFORTS)}.")
     fitting = FITTING.get(str(changes.get("prior")).partition(":")[0], {})
     try:
-        return Settings(**{**fitting, **PRESETS[strength], **changes})
+        return Settings(**{**EFFORTS[effort], **fitting, **PRESETS[strength], **changes})
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])

@@ -361,7 +361,9 @@ IDEAS: dict[str, Way] = {
     "28 steps, the rate falling, surrogates alike": with_parts(
         inside=partial(settling, 28), steps=28, rate=0.3, memory=(0.8, 0.95), average=0.0, focus=0.0
     ),
-    "the rate falling instead of a mean": with_parts(inside=partial(settling, settings().steps), average=0.0),
+    "the rate falling instead of a mean": with_parts(
+        inside=partial(settling, settings(effort="quick").steps), average=0.0
+    ),
     "the last latent instead of a mean": with_settings(average=0.0),
     "rate .1": with_settings(rate=0.1),
     "rate .4": with_settings(rate=0.4),
@@ -434,7 +436,8 @@ def measure(idea: str, one: Sample, left_out: str) -> dict[str, Any]:
     before, probe = seen(one.photo), seen(one.probe or one.photo)
     if before is None or probe is None:
         raise ValueError(f"no face of {one.identity}")
-    chosen = settings(surrogates=tuple(name for name in SURROGATES if independent(name, left_out)))
+    used = tuple(name for name in SURROGATES if independent(name, left_out))
+    chosen = settings(effort="quick", surrogates=used)
     after = IDEAS[idea](*before, chosen).photo
     now = after, main_face(after.pixels) or before[1]
     images = to_tensor(before[0].pixels), to_tensor(after.pixels)

@@ -96,12 +96,25 @@ def test_names_of_the_endpoints(opened: Any, portrait: Path, tmp_path: Path) -> 
     page = client(opened, tmp_path)
     named = page.view_api(return_format="dict", print_info=False)["named_endpoints"]
     assert sorted(named) == [f"/{name}" for name in ENDPOINTS]
-    wanted = ["photo", "strength", "faces", "seed", "format"]
+    wanted = ["photo", "strength", "faces", "seed", "format", "effort"]
     assert [parameter["parameter_name"] for parameter in named["/protect"]["parameters"]] == wanted
+    others = [parameter["parameter_name"] for parameter in named["/impersonate"]["parameters"]]
+    assert others == ["photo", "target", *wanted[1:]]
     assert page.predict(api_name="/models")[0]["Model"] == "dlib"
     (face,) = page.predict(handle_file(portrait), api_name="/faces")
     assert face["number"] == 1
     assert face["protectable"]
+    page.close()
+
+
+@pytest.mark.parametrize(("options", "steps"), [({}, 60), ({"effort": "quick"}, 18)])
+def test_an_effort_reaches_the_report(
+    opened: Any, portrait: Path, tmp_path: Path, options: dict[str, str], steps: int
+) -> None:
+    page = client(opened, tmp_path)
+    for endpoint, photos in (("/protect", [portrait]), ("/impersonate", [portrait, portrait])):
+        _, report = page.predict(*map(handle_file, photos), api_name=endpoint, **options)
+        assert report["settings"]["steps"] == steps
     page.close()
 
 

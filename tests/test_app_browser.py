@@ -100,6 +100,7 @@ def test_protecting_a_portrait(page: Page, portrait: Path, tmp_path: Path) -> No
     drop(page, "#veil-photos", portrait)
     expect(page.locator(".veil-face")).to_have_count(1)
     shoot(page, "face")
+    page.get_by_label("Thorough:").first.check()
     page.get_by_role("button", name="Protect", exact=True).click()
     expect(page.get_by_role("progressbar")).to_be_visible()
     expect(page.locator(".veil-progress img")).to_be_visible()
@@ -107,9 +108,9 @@ def test_protecting_a_portrait(page: Page, portrait: Path, tmp_path: Path) -> No
     verdict = page.locator(".veil-verdict")
     expect(verdict).to_contain_text("recognise")
     rows = verdict.locator("tbody tr")
-    expect(rows.first).to_contain_text("mobilefacenet")
+    expect(rows.first).to_contain_text("faceplugin")
     expect(rows.first).to_contain_text("honest judge")
-    expect(rows.first).to_contain_text(re.compile(r"similarity 1\.00 → -?0\.\d\d, limit 0\.35"))
+    expect(rows.first).to_contain_text(re.compile(r"similarity 1\.00 → -?0\.\d\d, limit 0\.25"))
     expect(verdict.locator("thead")).to_contain_text("saved as JPEG 75")
     expect(verdict).to_contain_text("PSNR")
     expect(page.get_by_text("What this does not promise")).to_be_visible()
@@ -138,6 +139,7 @@ def test_protecting_a_portrait(page: Page, portrait: Path, tmp_path: Path) -> No
     assert 0.01 < changed.mean() < 0.5
     report = json.loads(download(page, "Download the report", tmp_path).read_text())
     assert report["photo"] == "astronaut.jpg"
+    assert report["settings"]["steps"] == 180
 
 
 def test_choosing_a_face_on_the_photo(page: Page, group: Path, tmp_path: Path) -> None:
@@ -217,6 +219,7 @@ def test_an_album_with_a_bad_file(page: Page, portrait: Path, notes: Path, tmp_p
     page.get_by_role("tab", name="Album").click()
     drop(page, "#veil-album", portrait, notes, other)
     expect(page.locator("#veil-album")).to_contain_text("other")
+    page.get_by_label("Quick:").last.check()
     page.locator("#veil-album-start").click()
     rows = page.locator("#veil-album-rows tbody tr")
     expect(page.get_by_text("2 of 3 photos are protected.")).to_be_visible()
@@ -228,6 +231,7 @@ def test_an_album_with_a_bad_file(page: Page, portrait: Path, notes: Path, tmp_p
         assert sorted(zipped.namelist()) == [
             *("astronaut.veiled.json", "astronaut.veiled.png", "other.veiled.json", "other.veiled.png")
         ]
+        assert json.loads(zipped.read("other.veiled.json"))["settings"]["steps"] == 18
 
 
 def test_an_album_goes_on_after_a_stop(page: Page, opened: Any, portrait: Path, tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ def test_the_astronaut_is_protected(portrait: Path, monkeypatch: pytest.MonkeyPa
         page.goto(address)
         page.locator("#veil-photos input[type=file]").set_input_files(portrait)
         expect(page.locator(".veil-face")).to_have_count(1, timeout=PATIENCE)
+        page.get_by_label("Strong:").first.check()
+        page.get_by_label("Quick:").first.check()
         page.locator("#veil-start").click()
         expect(page.locator(".veil-progress img")).to_be_visible(timeout=PATIENCE)
         page.screenshot(path=SHOTS / "true-progress.png", full_page=True)

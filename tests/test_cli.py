@@ -19,10 +19,10 @@ from veil.core.errors import BadPhoto
 from veil.core.types import Face, Photo, Step, Work
 from veil.eval.report import Report
 from veil.privacy import Protected
-from veil.privacy.settings import STRENGTHS, Settings, settings
+from veil.privacy.settings import EFFORTS, STRENGTHS, Settings, settings
 from veil.ui import jobs
 from veil.ui.cli import app
-from veil.ui.present import LIMITS, headline
+from veil.ui.present import LIMITS, headline, machines, people
 from veil.weights import registry, store
 
 PORTRAIT = astronaut()[20:260, 100:340]
@@ -48,8 +48,8 @@ def engine(
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a portrait; the engine and, for speed, all but two judges are replaced."""
     monkeypatch.setattr(jobs, "protect", engine)
-    monkeypatch.setattr(jobs, "assess", partial(jobs.assess, recognizers=("dlib", "mobilefacenet")))
-    checked = ("dlib", "mobilefacenet", "faceres", "facenet", "stable-diffusion")
+    monkeypatch.setattr(jobs, "assess", partial(jobs.assess, recognizers=("dlib", "faceplugin")))
+    checked = ("dlib", "faceplugin", "faceres", "facenet", "stable-diffusion")
     monkeypatch.setattr(jobs, "cards", lambda: dict.fromkeys(checked))
     Image.fromarray(PORTRAIT).save(tmp_path / "photo.png")
     return tmp_path
@@ -75,10 +75,10 @@ def test_protect_writes_picture_and_report(folder: Path) -> None:
     assert record.limits == LIMITS
     assert record.settings.seed == 7
     (face,) = record.report.faces
-    assert {match.recognizer: match.seen for match in face.matches} == {"dlib": "yes", "mobilefacenet": "no"}
+    assert {match.recognizer: match.seen for match in face.matches} == {"dlib": "yes", "faceplugin": "no"}
     assert record.report.headline
     assert record.report.headline.judges == 1
-    for words in ("mobilefacenet", "no longer recognised", "photo.veiled.png", "does not promise"):
+    for words in ("faceplugin", "no longer recognised", "photo.veiled.png", "does not promise"):
         assert words in result.stdout
 
 
@@ -150,6 +150,7 @@ BAD: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     "small face": (_small("a.png"), ["a.png"], "Face 1 of a.png measures only"),
     "small face by number": (_small("a.png"), ["a.png", "--faces", "1"], "Face 1 of a.png measures only"),
     "strength": (_no, ["photo.png", "--strength", "huge"], "no strength called 'huge'"),
+    "effort": (_no, ["photo.png", "--effort", "huge"], "no effort called 'huge'"),
     "surrogate": (_no, ["photo.png", "--surrogates", "dlib,arcnet"], "no recogniser called 'arcnet'"),
     "left out": (_no, ["photo.png", "--leave-out", "arcnet"], "no recogniser called 'arcnet'"),
     "prior": (_no, ["photo.png", "--prior", "flux"], "no prior called 'flux'"),
@@ -325,7 +326,7 @@ def test_the_honest_judge_is_left_out_of_the_surrogates() -> None:
 
 def test_all_surrogates_leave_no_headline(folder: Path) -> None:
     result = veil("protect", folder / "photo.png", "--all-surrogates")
-    assert "No headline is left" in result.stdout
+    assert "No honest judge is left" in result.stdout
     assert _record(folder / "photo.veiled.json").report.headline is None
 
 
@@ -345,14 +346,25 @@ def test_assess_reads_what_was_used_from_the_report(folder: Path) -> None:
     assert "no report lies beside it" in result.stderr
     assert "another photo of the person" in " ".join(result.stdout.split())
     result = veil(*arguments, "--seen", "dlib,mobilefacenet,faceres,mobileface,faceplugin,sface")
-    assert "No headline is left" in result.stdout
+    assert "No honest judge is left" in result.stdout
     assert result.stderr == ""
 
 
 def test_a_headline_needs_a_judge_that_knew_the_face() -> None:
-    stranger: Any = SimpleNamespace(seen="no")
+    stranger: Any = SimpleNamespace(seen="no", recognised=False)
     report: Any = SimpleNamespace(headline=None, faces=[SimpleNamespace(matches=[stranger])])
-    assert "even before" in headline(report)
+    assert "even before" in machines(report)
+
+
+@pytest.mark.parametrize(("likeness", "words"), [(0.98, "looks like you"), (0.95, "relative"), (0.9, "else")])
+def test_people_come_first_and_by_the_face_that_looks_least_like_the_person(
+    likeness: float, words: str
+) -> None:
+    faces = [SimpleNamespace(likeness=one, matches=[]) for one in (0.999, likeness)]
+    report: Any = SimpleNamespace(headline=None, faces=faces)
+    assert headline(report).startswith(f"People: {people(report)}")
+    assert words in people(report)
+    assert f"{likeness:.3f}" in people(report)
 
 
 def test_weights_that_are_not_packaged_are_looked_for_where_the_environment_says(
@@ -375,3 +387,9 @@ def test_the_device_is_the_environments(folder: Path, monkeypatch: pytest.Monkey
 def test_strengths_reach_the_record(folder: Path, strength: str) -> None:
     assert veil("protect", folder / "photo.png", "--strength", strength).exit_code == 0
     assert _record(folder / "photo.veiled.json").settings == settings(strength)
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_efforts_reach_the_record(folder: Path, effort: str) -> None:
+    assert veil("protect", folder / "photo.png", "--effort", effort).exit_code == 0
+    assert _record(folder / "photo.veiled.json").settings.steps == EFFORTS[effort]["steps"]

@@ -25,7 +25,7 @@ from veil.privacy.inversion import denoise, invert, levels, move
 from veil.privacy.latent import Optimisation, evened
 from veil.privacy.paste import feather, paste, spread, window
 from veil.privacy.priors import PRIORS, Prior, prior
-from veil.privacy.settings import STRENGTHS, settings
+from veil.privacy.settings import EFFORTS, PAPER, SECONDS, STRENGTHS, Settings, settings
 from veil.privacy.structure import denoise_with_maps, distance
 from veil.weights.registry import card
 
@@ -221,12 +221,12 @@ def test_the_result_is_the_mean_of_the_last_latents(photo: Photo, crop: Crop, po
 
 
 def test_an_unseen_recogniser_loses_the_face(photo: Photo) -> None:
-    """The main job, in full: strength balanced, on the recogniser that the default leaves out."""
+    """The main job, in full: the defaults, on the recogniser that they leave out."""
     faces = find_faces(photo.pixels)
     steps: list[str] = []
     result = finish(protect(photo, faces[:1], settings()), lambda step: steps.append(step.stage))
     after = find_faces(result.photo.pixels)[0]
-    unseen = recognizer("mobilefacenet")
+    unseen = recognizer("faceplugin")
     assert unseen.name not in result.settings.surrogates
     embeddings = [
         unseen.embed(unseen.align(to_tensor(pixels), face))
@@ -300,7 +300,7 @@ def test_impersonation_moves_towards_the_target(photo: Photo) -> None:
     group = Photo(np.ascontiguousarray(get_image("t1")[:, :, ::-1]), "t1.jpg")
     target = find_faces(group.pixels)[0]
     face = find_faces(photo.pixels)[0]
-    chosen = settings(**QUICK, goal="impersonate", steps=8, change=100.0)
+    chosen = settings(**QUICK, goal="impersonate", steps=8, change=100.0, price=1.0, ceiling=4.8)
     result = finish(protect(photo, [face], chosen, (group, target))).photo.pixels
     one = recognizer("mobileface")
     them, before, after = (
@@ -362,10 +362,23 @@ def test_settings_refuse_what_does_not_fit() -> None:
     assert {name: settings(name).price for name in STRENGTHS}["strong"] < settings("subtle").price
     with pytest.raises(BadSettings, match="strength"):
         settings("enormous")
+    with pytest.raises(BadSettings, match="effort") as error:
+        settings(effort="enormous")
+    assert all(name in error.value.hint for name in EFFORTS)
     with pytest.raises(BadSettings, match="steps"):
         settings(steps=0)
     with pytest.raises(BadSettings, match="surrogates"):
         settings(surrogates=())
+
+
+def test_an_effort_is_how_many_steps_are_taken() -> None:
+    assert settings() == settings("balanced", "normal") == Settings()
+    for strength in STRENGTHS:
+        steps = [settings(strength, effort).steps for effort in ("quick", "normal", "thorough")]
+        assert steps == [18, 60, 180]
+    assert {settings("paper", effort).steps for effort in EFFORTS} == {PAPER["steps"]}
+    assert settings(effort="thorough", steps=7).steps == 7
+    assert list(SECONDS) == list(EFFORTS)
 
 
 def test_a_target_belongs_to_impersonation_alone(photo: Photo) -> None:

@@ -63,6 +63,12 @@ def protect(
         ),
     ] = None,
     strength: Annotated[str, typer.Option(help="subtle, balanced or strong.")] = "balanced",
+    effort: Annotated[
+        str,
+        typer.Option(
+            help="quick, normal or thorough: how long to search, about 5, 20 or 60 s a face on two cores."
+        ),
+    ] = "normal",
     goal: Annotated[
         Literal["dodge", "impersonate"], typer.Option(help="Look like nobody known, or like the target.")
     ] = "dodge",
@@ -110,7 +116,9 @@ def protect(
     from .present import LIMITS
 
     used = jobs.surrogates(surrogates, all_surrogates, leave_out)
-    chosen = settings(strength, surrogates=used, goal=goal, seed=seed, prior=prior, size=size, device=device)
+    chosen = settings(
+        strength, effort, surrogates=used, goal=goal, seed=seed, prior=prior, size=size, device=device
+    )
     jobs.check_models(chosen)
     if (goal == "impersonate") != (target is not None):
         raise BadSettings("--goal impersonate and --target belong together.", "Give both or neither.")

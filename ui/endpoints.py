@@ -11,7 +11,7 @@ from gradio import processing_utils
 
 from ..core.errors import BadSettings
 from ..core.progress import finish
-from ..privacy.settings import STRENGTHS
+from ..privacy.settings import EFFORTS, STRENGTHS
 from .arrivals import arrive
 from .hosting import ENGINE
 from .outcomes import Outcome, protect, wish
@@ -19,7 +19,8 @@ from .page import Page, plain
 
 OPTIONS = (
     "strength: subtle, balanced, strong; faces: numbers like 1,3, or empty for all; format: png, keep, jpeg, "
-    "webp. Returns the protected photo without metadata, and the report as the command line writes it."
+    "webp; effort: quick, normal, thorough. Returns the protected photo without metadata, and the report as "
+    "the command line writes it."
 )
 
 
@@ -30,6 +31,7 @@ def fill(page: Page) -> None:
     faces = gr.Textbox("", label="faces", visible=False)
     seed = gr.Number(0, label="seed", precision=0, visible=False)
     format = gr.Dropdown(["png", "keep", "jpeg", "webp"], value="png", label="format", visible=False)
+    effort = gr.Dropdown(list(EFFORTS), value="normal", label="effort", visible=False)
     picture, report = gr.File(visible=False, label="picture"), gr.JSON(visible=False, label="report")
     found, trigger, ask = (
         gr.JSON(visible=False, label="faces"),
@@ -38,9 +40,15 @@ def fill(page: Page) -> None:
     )
 
     def dodge(
-        photo: str, strength: str, faces: str, seed: float, format: str, request: gr.Request
+        photo: str,
+        strength: str,
+        faces: str,
+        seed: float,
+        format: str,
+        effort: str,
+        request: gr.Request,
     ) -> tuple[str, Any]:
-        return protected(photo, None, strength, faces, seed, format, request)
+        return protected(photo, None, strength, faces, seed, format, effort, request)
 
     def protected(
         photo: str,
@@ -49,14 +57,15 @@ def fill(page: Page) -> None:
         faces: str,
         seed: float,
         format: str,
+        effort: str,
         request: gr.Request,
     ) -> tuple[str, Any]:
         visitor = page.visitors.of(request.session_hash, filter(None, (photo, target)))
         if target:
             page.rules.admit(target)
-        asked = wish(strength, "impersonate" if target else "dodge", target, seed, format=format)
+        asked = wish(strength, effort, "impersonate" if target else "dodge", target, seed, format=format)
         arrival = arrive(page, visitor, photo)
-        work = protect(arrival.path, _numbers(faces) or arrival.picked, asked, visitor, thorough=False)
+        work = protect(arrival.path, _numbers(faces) or arrival.picked, asked, visitor, endure=False)
         outcome = _drained(page.watch(visitor, work, str))
         return _handed(outcome, visitor.uploads, picture.GRADIO_CACHE)
 
@@ -82,7 +91,7 @@ def fill(page: Page) -> None:
     ):
         trigger.click(
             plain(event),
-            [photo, *whom, strength, faces, seed, format],
+            [photo, *whom, strength, faces, seed, format, effort],
             [picture, report],
             api_name=name,
             concurrency_id=ENGINE,

@@ -55,6 +55,7 @@ class Outcome:
 
 def wish(
     strength: str = "balanced",
+    effort: str = "normal",
     goal: Goal = "dodge",
     target: str | None = None,
     seed: float = 0,
@@ -75,16 +76,22 @@ def wish(
         )
     used = jobs.surrogates(",".join(surrogates) if surrogates else None, False, None)
     chosen = settings(
-        strength, surrogates=used, goal=goal, seed=int(seed or 0), prior=prior, device=jobs.device()
+        strength,
+        effort,
+        surrogates=used,
+        goal=goal,
+        seed=int(seed or 0),
+        prior=prior,
+        device=jobs.device(),
     )
     jobs.check_models(chosen)
     return Wish(chosen, Path(target) if target else None, format)
 
 
 def protect(
-    source: Path, numbers: list[int], wish: Wish, visitor: Visitor, thorough: bool = True
+    source: Path, numbers: list[int], wish: Wish, visitor: Visitor, endure: bool = True
 ) -> Work[Outcome]:
-    """Protect a photo in the visitor's folder; `thorough` also tries what survives.
+    """Protect a photo in the visitor's folder; `endure` also tries what survives.
 
     Raises:
         VeilError: whatever is wrong with the photo.
@@ -94,7 +101,7 @@ def protect(
     aim = jobs.place(wish.target)
     photo, report = yield from jobs.run(job, wish.settings, aim)
     after, survives = open_photo(job.picture), jobs.Survival()
-    if thorough:
+    if endure:
         survives = yield from jobs.endure(photo, after, job.faces, report)
     before = _plain_copy(photo, visitor)
     change = visitor.place("change.png")

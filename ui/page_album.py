@@ -12,12 +12,13 @@ import gradio as gr
 
 from ..core.errors import BadPhoto
 from ..core.types import Work
+from ..privacy.settings import Settings
 from . import pieces
 from .arrivals import arrive
 from .hosting import ENGINE
 from .outcomes import Wish, protect, wish
 from .page import Page, known
-from .page_protect import AT_ONCE, ready, strengths
+from .page_protect import AT_ONCE, efforts, ready, strengths
 from .present import headline
 from .visitors import Stopped, Visitor
 
@@ -26,9 +27,9 @@ Update = dict[Any, Any]
 
 @dataclass
 class Album:
-    """The photos by their paths with (kind, name, outcome) of each, and the zip of what is done."""
+    """The photos by their paths with (kind, name, outcome) of each, and the zip of what is done as asked."""
 
-    strength: str = ""
+    asked: Settings | None = None
     rows: dict[str, tuple[str, str, str]] = field(default_factory=dict[str, tuple[str, str, str]])
     zip: Path | None = None
 
@@ -60,7 +61,7 @@ def tab(page: Page) -> None:
     )
     album = gr.State(Album())
     photos = gr.File(label="Photos", file_count="multiple", height=180, elem_id="veil-album")
-    strength = strengths()
+    strength, effort = strengths(), efforts()
     with gr.Row():
         start = gr.Button("Protect the album", variant="primary", elem_id="veil-album-start")
         stop = gr.Button("Stop", interactive=False, elem_id="veil-album-stop")
@@ -73,10 +74,13 @@ def tab(page: Page) -> None:
             **{start: gr.Button(interactive=False), stop: gr.Button(interactive=True), download: ""},
         }
 
-    def run(held: Album, paths: list[str] | None, strength: str, request: gr.Request) -> Iterator[Update]:
+    def run(
+        held: Album, paths: list[str] | None, strength: str, effort: str, request: gr.Request
+    ) -> Iterator[Update]:
         visitor = page.visitors.of(request.session_hash, paths or ())
         try:
-            asked, held = wish(strength), _continued(page, held, visitor, paths or [], strength)
+            asked = wish(strength, effort)
+            held = _continued(page, held, visitor, paths or [], asked.settings)
         except Exception as error:
             yield {panel: pieces.problem(known(error))}
             return
@@ -117,7 +121,7 @@ def tab(page: Page) -> None:
     started = start.click(begin, None, [panel, start, stop, download], **AT_ONCE)
     running = started.then(
         run,
-        [album, photos, strength],
+        [album, photos, strength, effort],
         [album, panel, table, start, download],
         concurrency_id=ENGINE,
         concurrency_limit=page.rules.concurrency,
@@ -128,8 +132,8 @@ def tab(page: Page) -> None:
     ready(running, start, stop)
 
 
-def _continued(page: Page, held: Album, visitor: Visitor, paths: list[str], strength: str) -> Album:
-    """The album with these photos: what was done with the same strength stays done.
+def _continued(page: Page, held: Album, visitor: Visitor, paths: list[str], asked: Settings) -> Album:
+    """The album with these photos: what was done with the same settings stays done.
 
     Raises:
         BadPhoto: there are none, or too many.
@@ -138,16 +142,16 @@ def _continued(page: Page, held: Album, visitor: Visitor, paths: list[str], stre
         raise BadPhoto("There are no photos yet.", "Drop some above.")
     if page.rules.album and len(paths) > page.rules.album:
         raise BadPhoto(f"This page takes {page.rules.album} photos at a time.", "Take some away.")
-    same = strength == held.strength and set(held.rows) <= set(paths)
-    old = held if same else Album(strength)
+    same = asked == held.asked and set(held.rows) <= set(paths)
+    old = held if same else Album(asked)
     rows = {path: ("waiting", Path(path).name, "not done yet") for path in paths}
     kept = {path: row for path, row in old.rows.items() if row[0] == "done" and path in rows}
-    return Album(strength, rows | kept, old.zip or visitor.place("veiled.zip"))
+    return Album(asked, rows | kept, old.zip or visitor.place("veiled.zip"))
 
 
 def _each(page: Page, path: str, asked: Wish, visitor: Visitor, held: Album) -> Work[None]:
     """Protect one photo of the album and put it into the zip."""
     arrival = arrive(page, visitor, path)
-    outcome = yield from protect(arrival.path, arrival.picked, asked, visitor, thorough=False)
+    outcome = yield from protect(arrival.path, arrival.picked, asked, visitor, endure=False)
     held.add(outcome.after, outcome.record)
     held.rows[path] = ("done", arrival.name, headline(outcome.report))

@@ -11,7 +11,7 @@ import gradio as gr
 from ..attacks import packaged
 from ..core.errors import BadPhoto, NoFace, VeilError
 from ..privacy.priors import PRIORS
-from ..privacy.settings import DESCRIPTIONS
+from ..privacy.settings import DESCRIPTIONS, SECONDS
 from . import pieces
 from .arrivals import Arrival, arrive
 from .hosting import ENGINE
@@ -98,6 +98,12 @@ def strengths() -> gr.Radio:
     )
 
 
+def efforts() -> gr.Radio:
+    """The choice of an effort, each with its time."""
+    choices = [(f"{name.capitalize()}: about {count} s a face", name) for name, count in SECONDS.items()]
+    return gr.Radio(choices, value="normal", label="How long to search", info="On two idle cores")
+
+
 def tab(page: Page) -> None:
     """Fill the tab."""
     desk = gr.State(Desk())
@@ -115,7 +121,7 @@ def tab(page: Page) -> None:
                 elem_id="veil-faces",
             )
             gr.HTML("<div class='veil-step'><h2>2. How strongly</h2></div>")
-            strength = strengths()
+            strength, effort = strengths(), efforts()
             more = advanced()
             with gr.Row():
                 start = gr.Button("Protect", variant="primary", elem_id="veil-start")
@@ -192,14 +198,14 @@ def tab(page: Page) -> None:
             **{done: gr.Radio(visible=False), view: gr.Radio(visible=False), compare: "", verdict: ""},
         }
 
-    def run(request: gr.Request, held: Desk, strength: str, *values: Any) -> Iterator[Update]:
+    def run(request: gr.Request, held: Desk, strength: str, effort: str, *values: Any) -> Iterator[Update]:
         visitor, failed = page.visitors.of(request.session_hash), list[VeilError]()
         held.outcomes = []
         try:
             wanted = dict(zip(more, values, strict=True))
             if wanted["target"]:
                 page.rules.admit(wanted["target"])
-            asked = wish(strength, **wanted)
+            asked = wish(strength, effort, **wanted)
             todo = [arrival for arrival in held.arrivals if arrival.picked]
             if not todo:
                 raise NoFace("No face is chosen.", "Drop a photo above, and click the faces to protect.")
@@ -250,7 +256,7 @@ def tab(page: Page) -> None:
     started = start.click(begin, None, [*shown, start, stop], **AT_ONCE)
     running = started.then(
         run,
-        [desk, strength, *more.values()],
+        [desk, strength, effort, *more.values()],
         [desk, *shown],
         concurrency_id=ENGINE,
         concurrency_limit=page.rules.concurrency,
