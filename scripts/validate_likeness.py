@@ -77,8 +77,8 @@ def pixels_of(picture: Path | None, original: Path) -> np.ndarray:
 def measured(
     ratings: pd.DataFrame, pictures: Sequence[Path], originals: Path, run: Path, anew: bool = True
 ) -> pd.DataFrame:
-    """Every candidate's value (pictures, candidates) on every rated picture that is here; or, unless `anew`, on
-    those that were measured before."""
+    """Every candidate's value (pictures, candidates) on the rated pictures that are here; or, unless `anew`,
+    on those that were measured before."""
     run.mkdir(parents=True, exist_ok=True)
     rows: dict[tuple[str, str], dict[str, float]] = {}
     wanted = ratings[["photo", "version"]].drop_duplicates().sort_values(["photo", "version"])
@@ -125,18 +125,12 @@ def correlations(
     return np.vstack([found[0], np.nanquantile(found[1], (0.025, 0.975), axis=0)]).T
 
 
-def bounds(values: np.ndarray, truth: np.ndarray, draws: int = 500) -> str:
-    """What the best of so many candidates reaches by chance (in one shuffle of the ratings in twenty), and
-    what a measure would reach that orders pictures perfectly, since equal ratings order none."""
+def by_chance(values: np.ndarray, truth: np.ndarray, draws: int = 500) -> float:
+    """What the best of so many candidates reaches in one shuffle of the ratings in twenty."""
     rng = np.random.default_rng(0)
-    a = rankdata(values, axis=0)
-    a = (a - a.mean(0)) / np.maximum(a.std(0), 1e-9)
-    b = rankdata(truth)
-    b = (b - b.mean()) / b.std()
-    chance = np.quantile([np.abs(a.T @ rng.permutation(b)).max() / len(b) for _ in range(draws)], 0.95)
-    return (
-        f"by chance {chance:.2f}, at most {np.corrcoef(b, rankdata(b + 1e-6 * rng.random(len(b))))[0, 1]:.2f}"
-    )
+    a, b = rankdata(values, axis=0), rankdata(truth)
+    a, b = (a - a.mean(0)) / np.maximum(a.std(0), 1e-9), (b - b.mean()) / b.std()
+    return float(np.quantile([np.abs(a.T @ rng.permutation(b)).max() / len(b) for _ in range(draws)], 0.95))
 
 
 def agreement(ratings: pd.DataFrame, scale: str) -> str:
@@ -222,7 +216,7 @@ def main(
     print(f"{len(values)} attacked pictures of {len(set(people))} people, {values.shape[1]} candidates")
     for scale in SCALES:
         print("agreement of viewers,", agreement(every, scale))
-        print(f"{scale}: {bounds(near.fillna(0).to_numpy(), means[scale].to_numpy())}")
+        print(f"{scale}, by chance: {by_chance(near.fillna(0).to_numpy(), means[scale].to_numpy()):.2f}")
     found = table(values, every)
     found.to_csv(run / "correlations.csv")
     others = list(found.columns[6:-1])
