@@ -108,11 +108,12 @@ SECONDS = {"quick": 5, "normal": 20, "thorough": 60}  # a face, about, on two id
 FITTING: dict[str, dict[str, Any]] = {"stable-diffusion": {"embedding_steps": 20, "embedding_rate": 0.1}}
 # Likeness as rated blind; the README says by whom, how often and what else.
 DESCRIPTIONS = {
-    "subtle": "Small changes: about half of the ratings say the same person (likeness 3.1 to 3.6 of 5); "
-    "a strong recogniser usually still knows you.",
-    "balanced": "Clear changes: a relative rather than you (likeness 2.5 to 3.0 of 5); most recognisers no "
-    "longer match it to your other photos.",
-    "strong": "The most protection; may look like another person (likeness not rated yet).",
+    "subtle": "People see you, side by side too (94 % of blind ratings). Hides you only from recognisers "
+    "that it has met, if at all.",
+    "balanced": "People mostly see you, with small changes (61 % of blind ratings). A third of recognisers "
+    "that it has not met no longer match it to your other photos.",
+    "strong": "Hides you from nine in ten recognisers that it has not met; people see a relative or somebody "
+    "else (no rating says the same person).",
 }
 
 
