@@ -90,7 +90,9 @@ class Optimisation:
         self.moved = torch.zeros_like(start.latent).requires_grad_()
         self.optimizer = torch.optim.Adam([self.moved], settings.rate, settings.memory)
         self.last = deque([torch.zeros_like(start.latent)], max(1, round(settings.average * settings.steps)))
-        self.prices = [Price(settings.price, settings.margin, settings.ceiling / 255) for _ in canvases]
+        self.prices = [
+            Price(settings.price, settings.margin, settings.ceiling / 255, settings.steps) for _ in canvases
+        ]
 
     def change(self, moved: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The change of the crops (B, 3, S, S) by so far moved latents, and their attention maps."""

@@ -69,11 +69,13 @@ class Price:
 
     PATIENCE = 5  # steps before the price moves
     STEP = 1.2
+    LONG = 60  # steps: in a longer search the price moves slower, so that it settles instead of swinging
     MOST = 20.0  # times the least
     MEMORY = 0.7  # of how far the protection leads: its views differ from step to step
 
-    def __init__(self, least: float, margin: float, ceiling: float) -> None:
+    def __init__(self, least: float, margin: float, ceiling: float, steps: int = LONG) -> None:
         self.least, self.margin, self.ceiling = least, margin, ceiling
+        self.factor = self.STEP ** min(1.0, (self.LONG / steps) ** 2)
         self.value, self.lead, self.steps = least, 0.0, 0
 
     def update(self, lead: float, size: float) -> None:
@@ -82,5 +84,5 @@ class Price:
         self.steps += 1
         if self.steps > self.PATIENCE:
             dearer = self.lead > self.margin or size > self.ceiling
-            value = self.value * (self.STEP if dearer else 1 / self.STEP)
+            value = self.value * (self.factor if dearer else 1 / self.factor)
             self.value = min(max(value, self.least), self.MOST * self.least)

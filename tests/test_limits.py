@@ -106,6 +106,14 @@ def test_change_is_dear_once_the_face_is_hidden_or_the_ceiling_reached() -> None
     assert price_after(lead=1.5, size=0.01, least=0.4) == pytest.approx(0.4 * price_after(1.5, size=0.01))
 
 
+def test_the_price_moves_slower_in_a_long_search() -> None:
+    short, long = (Price(1.0, margin=1.0, ceiling=0.02, steps=steps) for steps in (60, 180))
+    for _ in range(40):
+        short.update(0.5, 0.03)
+        long.update(0.5, 0.03)
+    assert 1 < long.value < 2.5 < short.value
+
+
 def test_the_price_falls_back_to_the_least() -> None:
     price = Price(1.0, margin=1.0, ceiling=0.02)
     for lead in (2.0,) * 20 + (0.0,) * 30:
