@@ -45,4 +45,5 @@ FACE_MEASURES: Registry[FaceMetric] = Registry(
         "outside": "veil.eval.metrics.change:outside",
     },
 )
+SEEN_BY_PEOPLE = ("likeness", "naturalness")  # of these, what stands for people's eyes
 SET_MEASURES: Registry[SetMetric] = Registry("metric", {"fid": "veil.eval.metrics.fid:fid"})

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment
 
-from . import METRICS, SET_MEASURES, plots, summary
+from . import METRICS, SEEN_BY_PEOPLE, SET_MEASURES, plots, summary
 from .benchmark import PICTURE
 from .identification import identification, stored
 from .sets import over_sets
@@ -187,7 +187,7 @@ def _headline(frame: Frame) -> list[list[str]]:
         for rate, words in RATES.items()
         if f"{photo}_{rate}" in frame
     }
-    means = [name for name in ("psnr", *summary.SEEN) if name in frame]
+    means = [name for name in ("psnr", *SEEN_BY_PEOPLE) if name in frame]
     lines = [["method", *(cell for words in cases.values() for cell in (words, "worst")), "n", *means]]
     for row in frame.to_dict("records"):
         cells = [row["method"]]

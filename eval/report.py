@@ -14,10 +14,8 @@ from ..core.errors import BadPhoto, NoFace
 from ..core.images import to_tensor
 from ..core.types import Face, Photo
 from ..weights.registry import card
-from . import FACE_MEASURES, METRICS
+from . import FACE_MEASURES, METRICS, SEEN_BY_PEOPLE
 from .verification import Match, embedding, seen_by
-
-SEEN_BY_PEOPLE = ("likeness", "naturalness")  # of `FACE_MEASURES`
 
 
 class Headline(BaseModel):
@@ -34,7 +32,7 @@ class FaceReport(BaseModel):
 
     found: whether a face was found there afterwards. Where none was, the recognisers judge the place where
     it had been, since an adversary may have a better detector.
-    limited: whether the protection had to stop, by its own account, at the largest change allowed.
+    limited: whether, by its own account, the protection was not allowed to change it enough.
     likeness, naturalness: how far people still see the person, and an untouched photo: 1 for no change
         (`eval.metrics`); None in reports of before.
     quality: each metric over the box.

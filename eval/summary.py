@@ -14,6 +14,7 @@ from pyarrow import csv
 from ..core.errors import BadSettings, VeilError
 from ..core.types import Array
 from ..weights.registry import card
+from . import SEEN_BY_PEOPLE
 from .statistics import RATES, Interval, mean, rate
 
 Frame: TypeAlias = Any  # pandas.DataFrame, whose annotations are too loose for a strict checker
@@ -29,7 +30,6 @@ PHOTOS = {"other": "probe", "same": "same"}  # whose cosine decides: another of 
 CASES = {
     f"{photo}_{rate}": (cosine, f"threshold_{rate}") for photo, cosine in PHOTOS.items() for rate in RATES
 }
-SEEN = ("likeness", "naturalness")  # what stands for people's eyes, where it was measured
 COLUMNS = ["method", "recognizer", "disturbance", "rate", "low", "high", "n", "clean", "rebuilt"]
 
 
@@ -135,7 +135,7 @@ def judges(rows: Frame) -> Iterator[tuple[str, Frame]]:
 def headline(rows: Frame, metrics: Sequence[str] = ()) -> Frame:
     """For each method, without disturbance, how often it is not recognised, in each of `CASES`: in the mean
     over left-out recognisers, by the worst of them, and without protection; beside it PSNR and those of
-    `SEEN` that are among the metrics."""
+    `SEEN_BY_PEOPLE` that are among the metrics."""
     rows = rows[rows["disturbance"] == "none"].copy()
     for case, (cosine, threshold) in CASES.items():
         known = rows[cosine].notna() & rows[threshold].notna()
@@ -149,7 +149,7 @@ def headline(rows: Frame, metrics: Sequence[str] = ()) -> Frame:
             clean = rows.loc[rows["method"] == CLEAN, case].mean()
             row |= _stated(case, part[part[case].notna()]) | {f"{case} clean": clean}
         one_each = part.drop_duplicates(["identity", "left_out", "seed"])
-        for name in ("psnr", *(name for name in SEEN if name in metrics)):
+        for name in ("psnr", *(name for name in SEEN_BY_PEOPLE if name in metrics)):
             known = one_each[one_each[name].notna()]
             row |= _interval(name, mean(known[name], known["identity"].tolist()))
         table.append(row)

@@ -113,8 +113,8 @@ def change(report: Report) -> str:
     return (
         f"On the face{which}: PSNR {worst.quality['psnr']:.1f} dB, SSIM {worst.quality['ssim']:.3f}. "
         f"On the whole photo: {whole['psnr']:.1f} dB, {whole['ssim']:.3f}; {report.changed:.1%} of the "
-        "pixels changed. No figure here tells whether people still see the same person: look at both photos "
-        "side by side."
+        "pixels changed. These two figures do not tell whether people still see the same person: look at "
+        "both photos side by side."
     )
 
 
