@@ -62,7 +62,7 @@ class Settings(BaseModel):
     expression: float = Field(0.6, ge=0)
     price: float = Field(2.1, gt=0)
     margin: float = 6.0
-    ceiling: float = Field(2.0, gt=0)
+    ceiling: float = Field(1.7, gt=0)
     compose: bool = True
 
 
@@ -108,10 +108,10 @@ SECONDS = {"quick": 5, "normal": 20, "thorough": 60}  # a face, about, on two id
 FITTING: dict[str, dict[str, Any]] = {"stable-diffusion": {"embedding_steps": 20, "embedding_rate": 0.1}}
 # Likeness as rated blind; the README says by whom, how often and what else.
 DESCRIPTIONS = {
-    "subtle": "People see you, side by side too (94 % of blind ratings). Hides you only from recognisers "
+    "subtle": "People see you, side by side too (97 % of blind ratings). Hides you only from recognisers "
     "that it has met, if at all.",
-    "balanced": "People mostly see you, with small changes (61 % of blind ratings). A third of recognisers "
-    "that it has not met no longer match it to your other photos.",
+    "balanced": "People see you, with small changes (83 % of blind ratings). One in six recognisers that it "
+    "has not met no longer matches it to your other photos.",
     "strong": "Hides you from nine in ten recognisers that it has not met; people see a relative or somebody "
     "else (no rating says the same person).",
 }
