@@ -141,7 +141,7 @@ def _no(folder: Path) -> None:
 
 BAD: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     "no such file": (_no, ["a.jpg"], "There is no file"),
-    "directory": (lambda folder: (folder / "a").mkdir(), ["a"], "is a folder"),
+    "empty folder": (lambda folder: (folder / "a").mkdir(), ["a"], "There are no photos in a"),
     "not an image": (_write("a.jpg", b"hello"), ["a.jpg"], "is not a picture"),
     "truncated": (_truncate, ["a.jpg"], "is damaged or incomplete"),
     "bomb": (_write("a.ppm", b"P5 30000 30000 255\n"), ["a.ppm"], "million pixels"),

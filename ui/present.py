@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..core.types import Face
     from ..eval.report import FaceReport, Report
     from ..eval.verification import Match
+    from .jobs import Unprotected
 
 Row = tuple[str, ...]
 
@@ -132,6 +133,13 @@ def limits_met(report: Report) -> list[str]:
         f"Face{'s' * (len(numbers) > 1)} {', '.join(numbers)}: the limit on change was reached "
         "while a recogniser that was used may still know the person in some copies of the photo. A stronger "
         "setting, where there is one, allows more, and looks less like the person."
+    ]
+
+
+def left_alone(faces: Sequence[Unprotected]) -> list[str]:
+    """Which faces were found and are not protected, and why."""
+    return [
+        f"Not protected: face {face.number}, at {face.box[0]}, {face.box[1]} ({face.why})." for face in faces
     ]
 
 

@@ -1,0 +1,44 @@
+"""What paths stand for: photos, folders of photos, and "-" for standard input and output."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from ..core.files import printable
+from .jobs import photos_in
+
+PIPE = Path("-")
+
+
+def expanded(path: Path, recursive: bool, stack: ExitStack) -> list[Path]:
+    """The photos that a path stands for; what comes from standard input is kept until `stack` is closed.
+
+    Raises:
+        BadPhoto: it is a folder without photos.
+    """
+    if path == PIPE:
+        photo = temporary(stack) / "stdin"
+        photo.write_bytes(click.get_binary_stream("stdin").read())
+        return [photo]
+    return photos_in(path, recursive) if path.is_dir() else [path]
+
+
+def temporary(stack: ExitStack) -> Path:
+    """A folder that is deleted when `stack` is closed."""
+    return Path(stack.enter_context(TemporaryDirectory(prefix="veil-")))
+
+
+def name(path: Path) -> str:
+    """What to call a photo."""
+    return printable(path.name or path)
+
+
+def write(picture: Path) -> None:
+    """Write a picture to standard output."""
+    stream = click.get_binary_stream("stdout")
+    stream.write(picture.read_bytes())
+    stream.flush()
