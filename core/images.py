@@ -98,8 +98,8 @@ def _opened(path: Path) -> Generator[Image.Image]:
         count, free = size[0] * size[1], psutil.virtual_memory().available
         if count * NEED > free:
             raise BadPhoto(
-                f"{printable(path)} has {count / 1e6:.0f} million pixels, which take {count * NEED / 1e9:.1f} GB "
-                f"of memory; {free / 1e9:.1f} GB are free.",
+                f"{printable(path)} has {count / 1e6:.0f} million pixels, which take "
+                f"{count * NEED / 1e9:.1f} GB of memory; {free / 1e9:.1f} GB are free.",
                 "Close other programs, or make the photo smaller first.",
             )
 
@@ -114,8 +114,9 @@ def _opened(path: Path) -> Generator[Image.Image]:
     with image:
         check(image.size)
         deep = deep_tiff(path, check) if image.format == "TIFF" else None
-        if deep:
-            image.im, image._mode = deep.im, deep.mode  # pyright: ignore[reportPrivateUsage]
+        if deep:  # these pixels instead of its own, which are then not decoded
+            image.im, image._mode, image._size = deep.im, deep.mode, deep.size  # pyright: ignore[reportPrivateUsage]
+            image.tile = []  # pyright: ignore[reportAttributeAccessIssue]
         yield image
 
 

@@ -78,10 +78,10 @@ def _without_announcements(packet: bytes) -> bytes:
     for element in document.getElementsByTagName("*"):
         if _announces(element.namespaceURI) and element.parentNode:
             element.parentNode.removeChild(element)
-        for name, value in list(element.attributes.items()):
-            declared = value if name.startswith("xmlns") else element.getAttributeNode(name).namespaceURI
-            if _announces(declared):
-                element.removeAttribute(name)
+        for attribute in list(element.attributes.values()):
+            declares = attribute.name.startswith("xmlns")
+            if _announces(attribute.value if declares else attribute.namespaceURI):
+                element.removeAttributeNode(attribute)
     return b"\n".join(node.toxml("utf-8") for node in document.childNodes)
 
 

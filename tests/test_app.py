@@ -61,7 +61,7 @@ def test_the_example_of_the_readme(
     elsewhere = f'Client("{opened.address}", download_files="{tmp_path}")'
     exec(program.replace('Client("http://127.0.0.1:7860")', elsewhere), names)
     picture, page = Path(names["picture"]), names["page"]
-    assert picture.name == "photo.veiled.png"
+    assert picture.name == "photo.veiled.jpg"
     assert not Image.open(picture).getexif()
     assert b"private-author" not in picture.read_bytes()
     record = Record.model_validate(names["report"])

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
-import click
 
 from ..core.files import printable
 from .jobs import photos_in
@@ -22,7 +21,7 @@ def expanded(path: Path, recursive: bool, stack: ExitStack) -> list[Path]:
     """
     if path == PIPE:
         photo = temporary(stack) / "stdin"
-        photo.write_bytes(click.get_binary_stream("stdin").read())
+        photo.write_bytes(sys.stdin.buffer.read())
         return [photo]
     return photos_in(path, recursive) if path.is_dir() else [path]
 
@@ -39,6 +38,5 @@ def name(path: Path) -> str:
 
 def write(picture: Path) -> None:
     """Write a picture to standard output."""
-    stream = click.get_binary_stream("stdout")
-    stream.write(picture.read_bytes())
-    stream.flush()
+    sys.stdout.buffer.write(picture.read_bytes())
+    sys.stdout.buffer.flush()

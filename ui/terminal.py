@@ -81,7 +81,7 @@ class Terminal:
         """Say first, and even when quiet, what is not as people would wish."""
         typer.echo(text, err=self.json or self.quiet or self.to_stderr)
 
-    def object(self, model: BaseModel | None = None, **values: Any) -> None:
+    def object(self, model: BaseModel | None = None, /, **values: Any) -> None:
         """Print an object as a line of JSON, where that was asked for."""
         if self.json:
             typer.echo(json.dumps(values | (model.model_dump(mode="json") if model else {})))
