@@ -27,15 +27,16 @@ def eight_bit(values: NDArray[Any], white: float | None = None) -> Pixels:
     white = white or _white(values)
     pixels = np.empty(values.shape, np.uint8)
     for row in range(0, len(values), ROWS):
-        part = np.nan_to_num(values[row : row + ROWS].astype(np.float64)) * (255 / white)
-        pixels[row : row + ROWS] = np.rint(part.clip(0, 255))
+        part = values[row : row + ROWS].astype(np.float64)
+        part = np.nan_to_num(part, posinf=white, neginf=0.0).clip(0, white)
+        pixels[row : row + ROWS] = np.rint(part * (255 / white))
     return pixels
 
 
 def _white(values: NDArray[Any]) -> float:
     if values.dtype.kind == "f":
         sample = values.ravel()[:: max(1, values.size // 10**6)]
-        top = float(np.quantile(np.nan_to_num(sample), 0.99))
+        top = float(np.quantile(np.nan_to_num(sample, posinf=0.0, neginf=0.0), 0.99))
         return next((white for white in (1.0, 255.0, 65535.0) if top <= white), top)
     top = int(values.max(initial=0))
     return next((2.0**bits - 1 for bits in DEPTHS if top < 2**bits), 2.0**32 - 1)

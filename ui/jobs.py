@@ -20,7 +20,7 @@ from ..core.errors import BadPhoto, BadSettings, NoFace
 from ..core.files import beside, check_writable, fitting, printable
 from ..core.images import ENDINGS, open_photo, to_tensor
 from ..core.types import Face, Photo, Pixels, Step, Work
-from ..core.writing import names_picture, save_photo, suffix
+from ..core.writing import SUFFIXES, names_picture, save_photo, suffix
 from ..eval.calibration import Calibration
 from ..eval.disturbances import DISTURBANCES
 from ..eval.report import Report, assess, same_place
@@ -207,12 +207,14 @@ def prepare(source: Path, output: Output, numbers: Collection[int], taken: set[s
         Unprotected(
             number=number,
             box=face.within(photo.size),
-            why="not chosen" if face.side >= SMALLEST else "too small",
+            why="not chosen" if numbers else "too small",
         )
         for number, face in found.items()
         if number not in faces
     )
-    return Job(source, faces, picture, record, output, left, (*photo.warnings, *_fallen_back(photo, picture)))
+    return Job(
+        source, faces, picture, record, output, left, (*photo.warnings, *_fallen_back(photo, picture, output))
+    )
 
 
 def _picture(source: Path, photo: Photo, output: Output, taken: Collection[str]) -> Path:
@@ -241,9 +243,9 @@ def reserved(*paths: Path | None) -> set[str]:
     return {_real(path) for path in paths if path}
 
 
-def _fallen_back(photo: Photo, picture: Path) -> list[str]:
-    """A word where a photo's own format could not be kept."""
-    if suffix(photo, "keep") == suffix(photo, photo.format.lower()):
+def _fallen_back(photo: Photo, picture: Path, output: Output) -> list[str]:
+    """A word where a photo's own format is wanted, and veil cannot write it."""
+    if photo.format in SUFFIXES.values() or output.format != "keep" or picture == output.place:
         return []
     return [
         f"veil does not write {photo.format} files: the result of {photo.name} is a {picture.suffix[1:]}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,7 +24,7 @@ def expanded(path: Path, recursive: bool, stack: ExitStack) -> list[Path]:
         photo = temporary(stack) / "stdin"
         photo.write_bytes(sys.stdin.buffer.read())
         return [photo]
-    return photos_in(path, recursive) if path.is_dir() else [path]
+    return photos_in(path, recursive) if os.path.isdir(path) else [path]
 
 
 def temporary(stack: ExitStack) -> Path:
