@@ -70,6 +70,18 @@ def open_photo(path: Path) -> Photo:
         ) from error
 
 
+def size_of(path: Path) -> tuple[int, int]:
+    """(width, height) of a picture as its header says; nothing is decoded, and it need not be upright.
+
+    Raises:
+        Exception: it is no picture; decoders raise whatever their parser stumbles over.
+    """
+    if size := jxl_size(path):  # Pillow would decode all of it to tell
+        return size
+    with Image.open(path, formats=READABLE) as image:
+        return image.size
+
+
 def _check_file(path: Path) -> None:
     shown = printable(path)
     try:

@@ -581,6 +581,6 @@ def test_a_face_that_is_too_small_is_named_first(folder: Path) -> None:
     result = veil("protect", folder / "pair.png")
     assert result.exit_code == 3, result.output
     assert result.stdout.startswith("Not protected: face 2")
-    (left,) = _record(folder / "pair.veiled.json").unprotected
-    assert (left.number, left.why) == (2, "too small")
+    (left,) = _record(folder / "pair.veiled.json").report.unprotected
+    assert (left.number, left.reason) == (2, "too small")
     assert veil("protect", folder / "pair.png", "--force", "--faces", "1", "--quiet").exit_code == 0

@@ -217,6 +217,14 @@ def test_a_large_photo_is_opened_where_memory_allows(tmp_path: Path, monkeypatch
         open_photo(tmp_path / "a.png")
 
 
+@pytest.mark.parametrize("name", ["a.jxl", "a.heic", "a.avif", "a.jpg"])
+def test_a_size_is_told_by_the_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Of a JPEG XL too, which Pillow decodes as soon as it opens it: a page must know before."""
+    source = saved(tmp_path / name)
+    monkeypatch.setattr("pillow_jxl.JpegXLImagePlugin.Decoder", None)
+    assert images.size_of(source) == (320, 240)
+
+
 def test_threads_that_open_photos_do_not_lift_each_others_bounds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

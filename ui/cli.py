@@ -168,7 +168,7 @@ def protect(
         def run(job: jobs.Job) -> bool:
             work = jobs.run(job, chosen, aim, other[0] if other else None)
             _, record = terminal.follow(work, pipes.name(job.source))
-            short = record.falls_short(fail_if_recognised)
+            short = record.falls_short(fail_if_recognised, by_choice=bool(numbers))
             _told(terminal, job, record, short)
             if piped:
                 pipes.write(job.picture)
@@ -186,9 +186,9 @@ def protect(
 def _told(terminal: Terminal, job: jobs.Job, record: jobs.Record, short: bool) -> None:
     """Say what became of a photo: first what is not protected."""
     from ..core.files import printable
-    from .present import left_alone
+    from .present import unprotected
 
-    for sentence in left_alone(record.unprotected):
+    for sentence in unprotected(record.report):
         terminal.warn(sentence)
     for note in record.notes:
         terminal.note(note)

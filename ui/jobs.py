@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from pydantic import BaseModel, ValidationError
@@ -23,7 +23,7 @@ from ..core.types import Face, Photo, Pixels, Step, Work
 from ..core.writing import SUFFIXES, names_picture, save_photo, suffix
 from ..eval.calibration import Calibration
 from ..eval.disturbances import DISTURBANCES
-from ..eval.report import Report, assess, same_place
+from ..eval.report import Report, Unprotected, assess, same_place
 from ..eval.verification import embedding
 from ..privacy import protect
 from ..privacy.priors import PRIORS, placed
@@ -36,18 +36,10 @@ ENDURED = {
     "saved as JPEG 75": "jpeg-75",
     "shrunk to half": "resize-50",
 }  # what the page tries on results
-SCHEMA = 2  # of records: 1 had no number, nothing unprotected and no notes
+SCHEMA = 2  # of records: 1 had no number and no notes
 Survival: TypeAlias = dict[
     str, dict[tuple[int, str], Likeness]
 ]  # what happened -> (face, recogniser) -> says
-
-
-class Unprotected(BaseModel):
-    """A face that was found and is not protected: its number, its box, and why."""
-
-    number: int
-    box: tuple[int, int, int, int]
-    why: Literal["too small", "not chosen"]
 
 
 class Record(BaseModel):
@@ -60,18 +52,17 @@ class Record(BaseModel):
     veil: str
     photo: str
     settings: Settings
-    unprotected: tuple[Unprotected, ...] = ()
     report: Report
     notes: tuple[str, ...] = ()
     limits: str = LIMITS
 
-    def falls_short(self, strict: bool = False) -> bool:
-        """Whether a face was left unprotected, other than by choice, or a held-out judge still knows one.
+    def falls_short(self, strict: bool = False, by_choice: bool = False) -> bool:
+        """Whether a face was too small to protect, or a recogniser that was not used still knows one.
 
-        By `strict`, whether any recogniser does.
+        strict: any recogniser counts. by_choice: what was left was left on purpose.
         """
-        left = any(face.why != "not chosen" for face in self.unprotected)
-        return left or still_known(self.report, strict)
+        left = any(face.reason == "too small" for face in self.report.unprotected)
+        return (left and not by_choice) or still_known(self.report, strict)
 
 
 def still_known(report: Report, strict: bool = False) -> bool:
@@ -132,7 +123,7 @@ class Job:
     record: Path
     output: Output = Output()
     unprotected: tuple[Unprotected, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
 
 def device() -> str:
@@ -207,7 +198,7 @@ def prepare(source: Path, output: Output, numbers: Collection[int], taken: set[s
         Unprotected(
             number=number,
             box=face.within(photo.size),
-            why="not chosen" if numbers else "too small",
+            reason="not chosen" if face.side >= SMALLEST else "too small",
         )
         for number, face in found.items()
         if number not in faces
@@ -337,12 +328,12 @@ def run(
             probe=probe,
             faces=job.faces,
             limited=[numbers[index] for index in protected.limited],
+            unprotected=job.unprotected,
         )
         written = Record(
             veil=version("veil"),
             photo=photo.name,
             settings=settings,
-            unprotected=job.unprotected,
             report=report,
             notes=job.notes,
         )

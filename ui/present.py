@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from ..core.types import Face
     from ..eval.report import FaceReport, Report
     from ..eval.verification import Match
-    from .jobs import Unprotected
 
 Row = tuple[str, ...]
 
@@ -136,10 +135,12 @@ def limits_met(report: Report) -> list[str]:
     ]
 
 
-def left_alone(faces: Sequence[Unprotected]) -> list[str]:
-    """Which faces were found and are not protected, and why."""
+def unprotected(report: Report) -> list[str]:
+    """What was found in the photo and left as it was, a sentence each."""
     return [
-        f"Not protected: face {face.number}, at {face.box[0]}, {face.box[1]} ({face.why})." for face in faces
+        f"Not protected: face {left.number}, {left.reason} ({left.box[2] - left.box[0]}x"
+        f"{left.box[3] - left.box[1]} pixels at {left.box[0]}, {left.box[1]})."
+        for left in report.unprotected
     ]
 
 
