@@ -32,8 +32,9 @@ def kept(image: Image.Image, texts: dict[str, str]) -> dict[str, bytes]:
         found["exif"] = exif.tobytes()
     if described := _described(xmp(image)):
         found["xmp"] = described
-    if "comment" in image.info:
-        found["Comment"] = bytes(image.info["comment"])
+    comment = image.info.get("comment")
+    if isinstance(comment, bytes):  # of a PNG it is one of the texts
+        found["Comment"] = comment
     for key, text in texts.items():
         if not key.startswith(("Raw profile", "XML:")):  # EXIF and XMP in disguise
             found[key] = text.encode("utf-8", "replace")

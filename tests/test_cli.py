@@ -22,13 +22,15 @@ from typer.testing import CliRunner, Result
 
 from veil.core.errors import BadPhoto
 from veil.core.images import open_photo
+from veil.core.progress import finish
 from veil.core.types import Face, Photo, Step, Work
 from veil.eval.report import Report
 from veil.privacy import Protected
 from veil.privacy.settings import EFFORTS, STRENGTHS, Settings, settings
-from veil.ui import jobs
+from veil.ui import jobs, outcomes
 from veil.ui.cli import app
 from veil.ui.present import LIMITS, headline, machines, people
+from veil.ui.visitors import Visitor
 from veil.weights import registry, store
 
 PORTRAIT = astronaut()[20:260, 100:340]
@@ -584,3 +586,13 @@ def test_a_face_that_is_too_small_is_named_first(folder: Path) -> None:
     (left,) = _record(folder / "pair.veiled.json").report.unprotected
     assert (left.number, left.reason) == (2, "too small")
     assert veil("protect", folder / "pair.png", "--force", "--faces", "1", "--quiet").exit_code == 0
+
+
+def test_the_page_keeps_the_format_and_shows_what_a_browser_can(folder: Path) -> None:
+    visitor, wish = Visitor(folder / "visitor"), outcomes.wish(effort="quick")
+    for name, shown in (("a.heic", "after.jpg"), ("b.webp", "b.veiled.webp")):
+        Image.fromarray(PORTRAIT).save(folder / name)
+        outcome = finish(outcomes.protect(folder / name, [1], wish, visitor, endure=False))
+        assert outcome.after.suffix == Path(name).suffix
+        assert outcome.shown.name == shown
+        assert open_photo(outcome.shown).size == open_photo(outcome.after).size

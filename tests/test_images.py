@@ -191,6 +191,7 @@ def test_kept_metadata_is_upright_and_hides_no_picture(
 def test_png_texts_and_pictures_in_xmp(tmp_path: Path) -> None:
     texts = PngImagePlugin.PngInfo()
     texts.add_text("Author", "private-author")
+    texts.add_text("comment", "as ImageMagick calls it")
     texts.add_itxt("XML:com.adobe.xmp", (XMP % b"<xmpGImg:image>face</xmpGImg:image>").decode())
     photo = open_photo(saved(tmp_path / "a.png", Image.fromarray(picture()), pnginfo=texts))
     save_photo(photo, tmp_path / "b.png")

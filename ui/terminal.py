@@ -146,7 +146,7 @@ def complain(error: VeilError) -> None:
 
 
 def print_any_name() -> None:
-    """Let standard output take file names that are not UTF-8, byte by byte."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError, ValueError):
-            stream.reconfigure(errors="surrogateescape")  # pyright: ignore
+    """Let standard output take file names that are not UTF-8, byte by byte; standard error escapes them."""
+    utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    with suppress(AttributeError, ValueError):
+        sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")  # pyright: ignore
