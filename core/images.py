@@ -33,7 +33,9 @@ READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF", "JXL", 
 ENDINGS = frozenset(
     ".jpg .jpeg .png .webp .tif .tiff .bmp .gif .avif .heic .heif .hif .jxl .ppm .pgm .pnm".split()
 )
-NEED = 24  # bytes of memory for a pixel, from opening a photo to judging the result
+NEED = (
+    30  # bytes of memory for a pixel, from opening a photo to judging the result (measured with 108 million)
+)
 
 pillow_heif.register_heif_opener(thumbnails=False, depth_images=False)
 # Both are set once, for all threads. Pillow's own bound knows nothing of this machine (`_check_memory` does),

@@ -139,6 +139,7 @@ def protect(
     """
     from ..privacy.settings import settings
     from . import jobs, pipes
+    from .outputs import Output, reserved
     from .present import LIMITS
 
     used = jobs.surrogates(surrogates, all_surrogates, leave_out)
@@ -160,9 +161,9 @@ def protect(
         if piped and (json or len(todo) > 1):
             raise BadSettings("A picture on standard output stands alone.", "Name one photo, without --json.")
         place = pipes.temporary(stack) if piped else output
-        wanted = jobs.Output(place, format, quality, keep_metadata, force)
+        wanted = Output(place, format, quality, keep_metadata, force)
         wanted.check(len(todo))
-        taken = jobs.reserved(*todo, target, probe)
+        taken = reserved(*todo, target, probe)
         ready = terminal.each(todo, lambda path: jobs.prepare(path, wanted, numbers, taken), pipes.name)
 
         def run(job: jobs.Job) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from itertools import count
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,10 +16,10 @@ from pydantic import BaseModel, ValidationError
 from ..attacks import RECOGNIZERS, attacked, packaged
 from ..attacks.faces import SMALLEST, find_faces, largest_face
 from ..core.errors import BadPhoto, BadSettings, NoFace
-from ..core.files import beside, check_writable, fitting, printable
-from ..core.images import ENDINGS, open_photo, to_tensor
+from ..core.files import beside, printable
+from ..core.images import open_photo, to_tensor
 from ..core.types import Face, Photo, Pixels, Step, Work
-from ..core.writing import SUFFIXES, names_picture, save_photo, suffix
+from ..core.writing import save_photo
 from ..eval.calibration import Calibration
 from ..eval.disturbances import DISTURBANCES
 from ..eval.report import Report, Unprotected, assess, same_place
@@ -30,12 +29,10 @@ from ..privacy.priors import PRIORS, placed
 from ..privacy.settings import Settings
 from ..weights import store
 from ..weights.registry import card, cards, learn
+from .outputs import Output, claimed, fallen_back, picture_of
 from .present import LIMITS, Likeness
 
-ENDURED = {
-    "saved as JPEG 75": "jpeg-75",
-    "shrunk to half": "resize-50",
-}  # what the page tries on results
+ENDURED = {"saved as JPEG 75": "jpeg-75", "shrunk to half": "resize-50"}  # what the page tries on results
 SCHEMA = 2  # of records: 1 had no number and no notes
 Survival: TypeAlias = dict[
     str, dict[tuple[int, str], Likeness]
@@ -78,39 +75,6 @@ class _Used(BaseModel):
         surrogates: tuple[str, ...]
 
     settings: Named
-
-
-@dataclass(frozen=True)
-class Output:
-    """How results are written.
-
-    place: the folder to write to, or the picture to write; beside the photo where None.
-    format: "keep" for the photo's own, "png", "jpeg", "webp", "avif" or "heic"; a picture's name tells more.
-    quality: 1 to 100; where None, as the photo's own file.
-    force: whether existing files may be replaced.
-    """
-
-    place: Path | None = None
-    format: str = "keep"
-    quality: int | None = None
-    keep_metadata: bool = False
-    force: bool = False
-
-    def check(self, photos: int) -> None:
-        """Check the place, for so many photos.
-
-        Raises:
-            BadSettings: it names one picture, and the photos are several.
-            BadPhoto: nothing can be written there.
-        """
-        if self.place and names_picture(self.place):
-            if photos > 1:
-                raise BadSettings(
-                    f"-o {printable(self.place)} names one picture for {photos} photos.", "Name a folder."
-                )
-            check_writable(self.place.parent)
-        elif self.place:
-            check_writable(self.place)
 
 
 @dataclass(frozen=True)
@@ -181,19 +145,9 @@ def prepare(source: Path, output: Output, numbers: Collection[int], taken: set[s
     photo = open_photo(source)
     found = dict(enumerate(find_faces(photo.pixels), 1))
     faces = choose(photo.name, found, numbers)
-    picture = _picture(source, photo, output, taken)
+    picture = picture_of(source, photo, output, taken)
     record = picture.with_suffix(".json")
-    for path in (picture, record):
-        if _real(path) in taken:
-            raise BadPhoto(
-                f"{printable(path)} would replace another photo or result of this run.",
-                "Name another folder.",
-            )
-        if os.path.lexists(path) and not output.force:
-            raise BadPhoto(
-                f"{printable(path)} exists already.", "Give --force to replace it, or another folder."
-            )
-    taken |= {_real(picture), _real(record)}
+    taken |= claimed((picture, record), taken, output.force)
     left = tuple(
         Unprotected(
             number=number,
@@ -204,64 +158,8 @@ def prepare(source: Path, output: Output, numbers: Collection[int], taken: set[s
         if number not in faces
     )
     return Job(
-        source, faces, picture, record, output, left, (*photo.warnings, *_fallen_back(photo, picture, output))
+        source, faces, picture, record, output, left, (*photo.warnings, *fallen_back(photo, picture, output))
     )
-
-
-def _picture(source: Path, photo: Photo, output: Output, taken: Collection[str]) -> Path:
-    """The picture to write: as named, or called after the photo, with a number where that is taken."""
-    if output.place and names_picture(output.place):
-        return output.place
-    folder, ending = output.place or source.parent, suffix(photo, output.format)
-    if not output.place:
-        check_writable(folder)
-    for number in count(1):
-        mark = f"-{number}.veiled" if number > 1 else ".veiled"
-        name = fitting(folder, source.stem, mark + max(ending, ".json", key=len))
-        stem = name[: -len(max(ending, ".json", key=len))]
-        if not {_real(folder / f"{stem}{one}") for one in (ending, ".json")} & set(taken):
-            return folder / f"{stem}{ending}"
-    raise AssertionError
-
-
-def _real(path: Path) -> str:
-    """A path by which files are told apart; of a loop of links, the path itself."""
-    return os.path.realpath(path)
-
-
-def reserved(*paths: Path | None) -> set[str]:
-    """What `prepare` must not write to: the photos that are read."""
-    return {_real(path) for path in paths if path}
-
-
-def _fallen_back(photo: Photo, picture: Path, output: Output) -> list[str]:
-    """A word where a photo's own format is wanted, and veil cannot write it."""
-    if photo.format in SUFFIXES.values() or output.format != "keep" or picture == output.place:
-        return []
-    return [
-        f"veil does not write {photo.format} files: the result of {photo.name} is a {picture.suffix[1:]}."
-    ]
-
-
-def photos_in(folder: Path, recursive: bool) -> list[Path]:
-    """The photos of a folder by name, and by `recursive` of those in it; results of veil are passed over.
-
-    Raises:
-        BadPhoto: there are none.
-    """
-    found: list[Path] = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
-        found += [Path(place, name) for name in sorted(names) if _is_photo(name)]
-    if not found:
-        hint = "Name another folder." if recursive else "Name another folder, or give --recursive."
-        raise BadPhoto(f"There are no photos in {printable(folder)}.", hint)
-    return found
-
-
-def _is_photo(name: str) -> bool:
-    path = Path(name)
-    return path.suffix.lower() in ENDINGS and path.suffixes[-2:-1] != [".veiled"] and name[0] != "."
 
 
 def choose(name: str, faces: Mapping[int, Face], numbers: Collection[int]) -> dict[int, Face]:

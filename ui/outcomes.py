@@ -14,6 +14,7 @@ from ..core.types import Face, Photo, Work
 from ..eval.report import Report
 from ..privacy.settings import Goal, Settings, settings
 from . import jobs
+from .outputs import Output
 from .pictures import amplified
 from .visitors import Visitor
 
@@ -103,7 +104,7 @@ def protect(
         VeilError: whatever is wrong with the photo.
     """
     folder = visitor.place("any").parent
-    job = jobs.prepare(source, jobs.Output(folder, wish.format), numbers, set())
+    job = jobs.prepare(source, Output(folder, wish.format), numbers, set())
     aim = jobs.place(wish.target)
     photo, record = yield from jobs.run(job, wish.settings, aim)
     after, report, survives = open_photo(job.picture), record.report, jobs.Survival()
