@@ -1,120 +1,217 @@
-"""Open photographs upright, save them without metadata, and turn them into tensors.
+"""Open photographs upright, and turn them into tensors; `writing` saves them.
 
 Whatever a file holds, veil works on 8-bit RGB: deeper pixels are reduced, CMYK is converted through its
-colour profile, transparency is kept aside. Nothing but pixels and colour profile reaches the output.
+colour profile, transparency is kept aside. Pixels stay bytes, so that a large photo fits into memory.
 """
 
 from __future__ import annotations
 
-import os
-import re
+import mmap
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
+import pillow_heif
+import pillow_jxl  # pyright: ignore[reportUnusedImport]  # noqa: F401  so that Pillow reads JPEG XL
+import psutil
+from PIL import ExifTags, Image, ImageCms, ImageOps, JpegImagePlugin, UnidentifiedImageError
 
+from . import metadata
+from .decoding import deep_tiff, eight_bit, jxl_size
 from .errors import BadPhoto
+from .files import printable
 from .types import Photo, Pixels
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "PPM")
-SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
-OPTIONS: dict[str, dict[str, Any]] = {
-    "PNG": {},
-    "JPEG": {"quality": 95, "subsampling": 0},  # 4:4:4: half of the change lies in the colours
-    "WEBP": {"lossless": True, "exact": True},
-}
-
-# The parts of EXIF that describe the photo. All others describe the file, or hide pictures of the face as it
-# was: the thumbnail (a directory of its own) and the maker's notes.
-BASE = ExifTags.Base
-DESCRIBING = (
-    *(BASE.ImageDescription, BASE.Make, BASE.Model, BASE.Software, BASE.DateTime, BASE.Artist),
-    *(BASE.HostComputer, BASE.Copyright, BASE.XPTitle, BASE.XPComment, BASE.XPAuthor, BASE.XPKeywords),
+READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF", "JXL", "PPM")
+ENDINGS = frozenset(
+    ".jpg .jpeg .png .webp .tif .tiff .bmp .gif .avif .heic .heif .hif .jxl .ppm .pgm .pnm".split()
 )
-UNWANTED = (BASE.MakerNote, BASE.ExifImageWidth, BASE.ExifImageHeight, BASE.ExifInteroperabilityOffset)
-PICTURES_IN_XMP = re.compile(rb"thumbnail|xmpGImg|GImage|GDepth|HasExtendedXMP", re.IGNORECASE)
+NEED = (
+    30  # bytes of memory for a pixel, from opening a photo to judging the result (measured with 108 million)
+)
+
+pillow_heif.register_heif_opener(thumbnails=False, depth_images=False)
+# Both are set once, for all threads. Pillow's own bound knows nothing of this machine (`_check_memory` does),
+# and it warns of odd metadata, which is no concern of ours.
+Image.MAX_IMAGE_PIXELS = None
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.|pillow_")
 
 
 def open_photo(path: Path) -> Photo:
     """Read a photograph, upright, with its transparency, colour profile and metadata kept aside.
 
-    Of an animation the first picture is read; `Photo.warnings` says so.
+    `Photo.warnings` says what was left out: further pictures, a gain map (HDR), a video.
 
     Raises:
-        BadPhoto: there is no such file, or it is not a picture, incomplete or far too large.
+        BadPhoto: there is no such file, or it is not a picture, incomplete, or too large for this machine.
     """
-    _check_file(path)
+    shown = printable(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of odd metadata, which is no concern of ours
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=READABLE) as image:
-                return _photo(image, path.name)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        limit = (Image.MAX_IMAGE_PIXELS or 0) // 10**6
-        raise BadPhoto(f"{path} has more than {limit} million pixels.", "Make it smaller first.") from error
+        _check_file(path)
+        with _opened(path) as image:
+            return _photo(image, path)
+    except BadPhoto:
+        raise
     except UnidentifiedImageError as error:
         raise BadPhoto(
-            f"{path} is not a picture that veil can read.",
-            "It reads JPEG, PNG, WebP, TIFF, BMP, GIF and AVIF; convert others, such as HEIC, first.",
+            f"{shown} is not a picture that veil can read.",
+            "It reads JPEG, HEIC, PNG, WebP, AVIF, JPEG XL, TIFF, BMP and GIF; convert others first.",
         ) from error
+    except MemoryError as error:
+        raise BadPhoto(f"{shown} needs more memory than is free.", "Close other programs first.") from error
     except Exception as error:  # decoders raise whatever their parser stumbles over
         raise BadPhoto(
-            f"{path} is damaged or incomplete ({error}).", "Copy or download it again, or try another photo."
+            f"{shown} is damaged or incomplete ({error}).", "Copy or download it again, or try another photo."
         ) from error
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """(width, height) of a picture as its header says; nothing is decoded, and it need not be upright.
+
+    Raises:
+        Exception: it is no picture; decoders raise whatever their parser stumbles over.
+    """
+    if size := jxl_size(path):  # Pillow would decode all of it to tell
+        return size
+    with Image.open(path, formats=READABLE) as image:
+        return image.size
 
 
 def _check_file(path: Path) -> None:
-    if not path.exists():
-        raise BadPhoto(f"There is no file {path}.", "Check its name and folder.")
+    shown = printable(path)
+    try:
+        exists = path.exists()
+    except OSError as error:
+        raise BadPhoto(f"{shown} cannot be read ({error.strerror}).", "Give it another name.") from error
+    if not exists:
+        raise BadPhoto(f"There is no file {shown}.", "Check its name and folder.")
     if path.is_dir():
-        raise BadPhoto(f"{path} is a folder.", f"Name the photos in it, such as {path / '*.jpg'}.")
+        raise BadPhoto(f"{shown} is a folder.", "Name a photo.")
     if not path.is_file():
-        raise BadPhoto(f"{path} is not a file.", "Name a photo.")
+        raise BadPhoto(f"{shown} is not a file.", "Name a photo.")
     if path.stat().st_size == 0:
-        raise BadPhoto(f"{path} is empty (zero bytes).", "Copy or download it again.")
+        raise BadPhoto(f"{shown} is empty (zero bytes).", "Copy or download it again.")
 
 
-def _photo(image: Image.Image, name: str) -> Photo:
-    frames = int(getattr(image, "n_frames", 1))
-    upright = ImageOps.exif_transpose(image)
-    flat = _eight_bit(upright)
+@contextmanager
+def _opened(path: Path) -> Generator[Image.Image]:
+    """The image of a file, before it is decoded; deep TIFFs, and JPEG XL, are decoded already.
+
+    Raises:
+        BadPhoto: it is too large for this machine.
+    """
+
+    def check(size: tuple[int, int]) -> None:
+        count, free = size[0] * size[1], psutil.virtual_memory().available
+        if count * NEED > free:
+            raise BadPhoto(
+                f"{printable(path)} has {count / 1e6:.0f} million pixels, which take "
+                f"{count * NEED / 1e9:.1f} GB of memory; {free / 1e9:.1f} GB are free.",
+                "Close other programs, or make the photo smaller first.",
+            )
+
+    if size := jxl_size(path):
+        check(size)
+    try:
+        image = Image.open(path, formats=READABLE)
+    except UnidentifiedImageError:
+        image = deep_tiff(path, check)
+        if image is None:
+            raise
+    with image:
+        check(image.size)
+        deep = deep_tiff(path, check) if image.format == "TIFF" else None
+        if deep:  # these pixels instead of its own, which are then not decoded
+            image.im, image._mode, image._size = deep.im, deep.mode, deep.size  # pyright: ignore[reportPrivateUsage]
+            image.tile = []  # pyright: ignore[reportAttributeAccessIssue]
+        yield image
+
+
+def _photo(image: Image.Image, path: Path) -> Photo:
+    encoding, name = _encoding(image, path), printable(path.name)
+    format = {"MPO": "JPEG"}.get(image.format or "", image.format or "TIFF")
+    left_out = _left_out(image, path, name)
+    if format == "JXL" and not getattr(image, "jpeg", None):
+        image.getexif().pop(ExifTags.Base.Orientation, None)  # the decoder has turned it
+    texts = dict(getattr(image, "text", {}))  # of PNG, which do not survive turning
+    image.load()
+    ImageOps.exif_transpose(image, in_place=True)
+    flat, icc = _eight_bit(image), image.info.get("icc_profile")
     grey = flat.mode in ("1", "L", "LA", "La")
-    icc = upright.info.get("icc_profile")
     if flat.mode == "CMYK":
         flat, icc = _from_cmyk(flat, icc), None
     opaque = not flat.has_transparency_data
-    planes = np.array(flat.convert(("L" if grey else "RGB") + ("" if opaque else "A")))
+    mode = ("L" if grey else "RGB") + ("" if opaque else "A")
+    planes = np.array(flat if flat.mode == mode else flat.convert(mode))
     planes = planes.reshape(*planes.shape[:2], -1)
+    if grey:
+        pixels = np.repeat(planes[..., :1], 3, axis=2)
+    else:
+        pixels = planes if opaque else planes[..., :3].copy()
     return Photo(
-        pixels=np.repeat(planes[..., :1], 3, axis=2) if grey else planes[..., :3].copy(),
+        pixels=pixels,
         name=name,
-        format={"MPO": "JPEG"}.get(image.format or "", image.format or "PNG"),
+        format=format,
         alpha=None if opaque else planes[..., -1].copy(),
         grey=grey,
         icc=icc,
-        metadata=_metadata(upright, getattr(image, "text", {})),  # PNG texts do not survive turning
-        warnings=(f"Of the {frames} pictures in {name} only the first is used.",) if frames > 1 else (),
+        metadata=metadata.kept(image, texts),
+        warnings=left_out,
+        encoding=encoding,
     )
 
 
+def _encoding(image: Image.Image, path: Path) -> dict[str, Any]:
+    """How to write an image as its file is written: Pillow's options, or `density` in bytes a pixel."""
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        sampling = JpegImagePlugin.get_sampling(image)
+        known = {} if sampling < 0 else {"subsampling": sampling}
+        return {"qtables": image.quantization, "optimize": True, **known}
+    if image.format == "WEBP" and _holds(path, b"VP8L"):
+        return {"lossless": True, "exact": True}
+    return {"density": path.stat().st_size / (image.size[0] * image.size[1])}
+
+
+def _left_out(image: Image.Image, path: Path, name: str) -> tuple[str, ...]:
+    """What of a file is not read: further pictures, a gain map, a video."""
+    said: list[str] = []
+    announced = metadata.xmp(image)
+    gain = metadata.GAIN_MAP.search(announced) or metadata.GAIN_MAP.search(
+        repr(image.info.get("aux")).encode()
+    )
+    video = metadata.VIDEO.search(announced) or (
+        image.format in ("JPEG", "MPO", "HEIF") and _holds(path, b"MotionPhoto_Data")
+    )
+    frames = int(getattr(image, "n_frames", 1))
+    if gain:
+        said.append(
+            f"The gain map of {name} (HDR) is not kept: the result has the usual range of brightness."
+        )
+    if video:
+        said.append(f"The video in {name} is not kept: the result is a still photo.")
+    if frames > 1 and not gain:
+        said.append(f"Of the {frames} pictures in {name} only the first is used.")
+    return tuple(said)
+
+
+def _holds(path: Path, mark: bytes) -> bool:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        return view.find(mark) >= 0
+
+
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """Reduce 16-bit grey to 8; Pillow has already done so with 16-bit colour."""
-    if image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers")
-    if not image.mode.startswith("I"):
+    """Reduce 16-bit and floating-point grey to 8; Pillow has already done so with 16-bit colour."""
+    if image.mode != "F" and not image.mode.startswith("I"):
         return image
-    values = np.asarray(image).astype(np.float64).clip(0, 65535)
-    return Image.fromarray(np.round(values / 257).astype(np.uint8))
+    white = 65535 if image.format in ("PNG", "PPM") and image.mode != "F" else None
+    return Image.fromarray(eight_bit(np.asarray(image), white))
 
 
 def _from_cmyk(image: Image.Image, icc: bytes | None) -> Image.Image:
@@ -129,121 +226,6 @@ def _from_cmyk(image: Image.Image, icc: bytes | None) -> Image.Image:
         except (ImageCms.PyCMSError, OSError):
             pass
     return image.convert("RGB")
-
-
-def _metadata(image: Image.Image, texts: dict[str, str]) -> dict[str, bytes]:
-    """What `keep_metadata` keeps, already upright and without any picture in it: "exif", "xmp" and texts."""
-    kept: dict[str, bytes] = {}
-    exif = _exif(image)
-    if len(exif) > 1:
-        kept["exif"] = exif.tobytes()
-    xmp = image.info.get("xmp", b"")
-    if xmp and not PICTURES_IN_XMP.search(xmp):
-        kept["xmp"] = xmp
-    if "comment" in image.info:
-        kept["Comment"] = bytes(image.info["comment"])
-    for key, text in texts.items():
-        if not key.startswith(("Raw profile", "XML:")):  # EXIF and XMP in disguise
-            kept[key] = text.encode()
-    return kept
-
-
-def _exif(image: Image.Image) -> Image.Exif:
-    """The describing part of the EXIF, with the orientation of an upright photo."""
-    whole, exif = image.getexif(), Image.Exif()
-    exif[BASE.Orientation] = 1
-    for tag in DESCRIBING:
-        if tag in whole:
-            exif[tag] = whole[tag]
-    for directory in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        entries = {tag: value for tag, value in whole.get_ifd(directory).items() if tag not in UNWANTED}
-        if entries:
-            exif[directory] = entries
-    return exif
-
-
-@contextmanager
-def beside(*paths: Path) -> Generator[list[Path]]:
-    """Yield places to write to, which become `paths` (of one folder) together when nothing was raised."""
-    with TemporaryDirectory(dir=paths[0].parent, prefix=".veil-") as folder:
-        parts = [Path(folder) / path.name for path in paths]
-        yield parts
-        for part, path in zip(parts, paths, strict=True):
-            os.replace(part, path)
-
-
-def names_picture(path: Path) -> bool:
-    """Whether a path, which need not exist, names a picture that veil can write, and no folder."""
-    return path.suffix.lower() in SUFFIXES and not path.is_dir()
-
-
-def check_writable(folder: Path) -> None:
-    """Check that files can be written into `folder`, by writing one.
-
-    Raises:
-        BadPhoto: it is missing, no folder, or read-only.
-    """
-    if not folder.is_dir():
-        raise BadPhoto(f"There is no folder {folder}.", "Create it first, or name another with -o.")
-    try:
-        TemporaryDirectory(dir=folder, prefix=".veil-").cleanup()
-    except OSError as error:
-        raise BadPhoto(f"Nothing can be written into {folder}.", "Name another folder with -o.") from error
-
-
-def save_photo(photo: Photo, path: Path, *, keep_metadata: bool = False) -> None:
-    """Write a photo in the format that the name of `path` says; an existing file is replaced in one move.
-
-    Only pixels, transparency and colour profile are written, unless `keep_metadata`. JPEG has no
-    transparency: the photo is laid on white.
-
-    Raises:
-        BadPhoto: the name's ending stands for no format that veil writes, or the file cannot be written.
-    """
-    if path.suffix.lower() not in SUFFIXES:
-        raise BadPhoto(f"veil does not write {path.suffix} files.", f"It writes {', '.join(SUFFIXES)}.")
-    format = SUFFIXES[path.suffix.lower()]
-    image = _image(photo, format)
-    options = OPTIONS[format] | (_options(photo, format) if keep_metadata else {})
-    space = b"GRAY" if image.mode.startswith("L") else b"RGB "
-    if photo.icc and photo.icc[16:20] == space:  # a profile of another space would make the file unreadable
-        options["icc_profile"] = photo.icc
-    try:
-        with beside(path) as (part,):
-            image.save(part, format, **options)
-    except (OSError, ValueError) as error:
-        raise BadPhoto(
-            f"{path} cannot be written ({error}).", "Is the disk full, or the photo too large?"
-        ) from error
-
-
-def _image(photo: Photo, format: str) -> Image.Image:
-    """The pixels and transparency of a photo, in a mode that the format can hold."""
-    pixels, alpha = photo.pixels, photo.alpha
-    if alpha is not None and format == "JPEG":
-        opacity = alpha[..., None] / 255
-        pixels, alpha = np.round(pixels * opacity + 255 * (1 - opacity)).astype(np.uint8), None
-    image = Image.fromarray(pixels)
-    if photo.grey and format != "WEBP":
-        image = image.convert("L")
-    if alpha is not None:
-        image.putalpha(Image.fromarray(alpha))
-    return image
-
-
-def _options(photo: Photo, format: str) -> dict[str, Any]:
-    """How Pillow is told to write a photo's metadata."""
-    texts = {key: value for key, value in photo.metadata.items() if key not in ("exif", "xmp")}
-    options: dict[str, Any] = {key: photo.metadata[key] for key in ("exif", "xmp") if key in photo.metadata}
-    if format == "JPEG" and "Comment" in texts:
-        options["comment"] = texts["Comment"]
-    if format == "PNG":
-        options["pnginfo"] = chunks = PngImagePlugin.PngInfo()
-        if "xmp" in options:
-            texts["XML:com.adobe.xmp"] = options.pop("xmp")
-        for key, value in texts.items():
-            chunks.add_itxt(key, value.decode("utf-8", "replace"))
-    return options
 
 
 def to_tensor(pixels: Pixels) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,7 @@ class Photo:
         default_factory=dict[str, bytes]
     )  # kept aside; written only on request
     warnings: tuple[str, ...] = ()  # what opening it had to leave out
+    encoding: dict[str, Any] = field(default_factory=dict[str, Any])  # how its file was written (`writing`)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Literal, TypeAlias
 
 import numpy as np
+import torch
 from pydantic import BaseModel, ConfigDict, computed_field
 from torch import Tensor
 
@@ -16,6 +19,9 @@ from ..core.types import Face, Photo
 from ..weights.registry import card
 from . import FACE_MEASURES, METRICS, SEEN_BY_PEOPLE
 from .verification import Match, embedding, seen_by
+
+Pair: TypeAlias = tuple[Tensor, Tensor]
+REACH = 1.5  # of a face's larger side: how far around it judges may look
 
 
 class Headline(BaseModel):
@@ -50,8 +56,20 @@ class FaceReport(BaseModel):
     matches: tuple[Match, ...]
 
 
+class Unprotected(BaseModel):
+    """A face, by number and box as in `FaceReport`, that stayed as it was, and why."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    box: tuple[int, int, int, int]
+    reason: Literal["too small", "not chosen"]
+
+
 class Report(BaseModel):
     """The verdict on a protected photo.
+
+    unprotected: what was found and left as it was.
 
     other_photo: whether the faces were compared with another photo of the person.
     changed: the share of the pixels that changed.
@@ -61,6 +79,7 @@ class Report(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     size: tuple[int, int]
+    unprotected: tuple[Unprotected, ...] = ()
     other_photo: bool
     changed: float
     quality: dict[str, float]
@@ -86,6 +105,7 @@ def assess(
     probe: Photo | None = None,
     faces: Mapping[int, Face] | None = None,
     limited: Collection[int] = (),
+    unprotected: Sequence[Unprotected] = (),
 ) -> Report:
     """Judge a protected photo; its faces are found afresh, and paired by position with those before.
 
@@ -97,6 +117,7 @@ def assess(
         recognizers: who judges; by default all that are packaged.
         faces: those of `before` that are judged, by number, 1 being the largest; by default all are found.
         limited: which of them the protection says it could not change as much as it wanted.
+        unprotected: what was found beside them and left as it was.
 
     Raises:
         NoFace: no face in `before` or `probe`.
@@ -108,7 +129,6 @@ def assess(
         raise BadPhoto(f"The two photos differ in size: {sizes}.", "Give the photo that was protected.")
     names = tuple(recognizers or packaged())
     person = _person(names, probe) if probe else {}
-    images = to_tensor(before.pixels), to_tensor(after.pixels)
     faces = faces or dict(enumerate(find_faces(before.pixels), 1))
     if not faces:
         raise NoFace("No face was found in the photo before.", "Only photos that show a face can be judged.")
@@ -116,24 +136,40 @@ def assess(
 
     def judge(number: int, face: Face) -> FaceReport:
         again = same_place(face, found)
-        left, top, right, bottom = box = face.within(before.size)
+        images, places = _around((before, after), (face, again or face))
+        left, top, right, bottom = places[0].within((images[0].shape[-1], images[0].shape[-2]))
         return FaceReport(
             number=number,
-            box=box,
+            box=face.within(before.size),
             found=again is not None,
             limited=number in limited,
-            **{name: round(float(FACE_MEASURES[name](*images, face)), 4) for name in SEEN_BY_PEOPLE},
+            **{name: round(float(FACE_MEASURES[name](*images, places[0])), 4) for name in SEEN_BY_PEOPLE},
             quality=_quality(*(image[..., top:bottom, left:right] for image in images)),
-            matches=tuple(_match(name, images, (face, again or face), person, seen) for name in names),
+            matches=tuple(_match(name, images, places, person, seen) for name in names),
         )
 
     return Report(
         size=before.size,
+        unprotected=tuple(unprotected),
         other_photo=probe is not None,
         changed=float(np.any(before.pixels != after.pixels, axis=-1).mean()),
-        quality=_quality(*images),
+        quality=_quality(*(torch.tensor(photo.pixels).permute(2, 0, 1)[None] for photo in (before, after))),
         faces=tuple(judge(number, face) for number, face in faces.items()),
     )
+
+
+def _around(photos: tuple[Photo, Photo], faces: tuple[Face, Face]) -> tuple[Pair, tuple[Face, Face]]:
+    """What judges may look at around two places of a face: that part of two photos, and the faces in it.
+
+    A large photo as a whole would take twelve bytes a pixel.
+    """
+    boxes = np.array([face.box for face in faces])
+    box = np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
+    reach = REACH * (box[2:] - box[:2]).max() * np.array([-1, -1, 1, 1])
+    left, top, right, bottom = replace(faces[0], box=box + reach).within(photos[0].size)
+    before, after = (to_tensor(photo.pixels[top:bottom, left:right]) for photo in photos)
+    here, there = (face.moved(1.0, -left, -top) for face in faces)
+    return (before, after), (here, there)
 
 
 def _person(names: Iterable[str], probe: Photo) -> dict[str, Tensor]:
@@ -144,7 +180,7 @@ def _person(names: Iterable[str], probe: Photo) -> dict[str, Tensor]:
 
 def _match(
     name: str,
-    images: tuple[Tensor, Tensor],
+    images: Pair,
     faces: tuple[Face, Face],
     person: Mapping[str, Tensor],
     seen: frozenset[str],

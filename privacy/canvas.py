@@ -14,7 +14,7 @@ from torch.nn import functional
 from ..attacks.faces import fit, warp
 from ..core.images import to_tensor
 from ..core.types import Array, Crop, Face, Pixels
-from .paste import feather, shifted, spread, window
+from .paste import feather, greyed, shifted, spread, window
 
 MARGIN = 0.35  # of the crop's side: what recognisers may look at around it
 DETAIL = 2.0  # pixels of the canvas for one of the crop, at most: finer than any recogniser looks
@@ -44,11 +44,12 @@ class Canvas:
     image: Tensor  # (1, 3, H, W)
     face: Face
     to_canvas: Array  # (2, 3), from the crop
+    grey: bool = False  # whether the photo is, so that of a change only the mean of its colours is written
 
     def with_change(self, change: Tensor) -> Tensor:
         """The image with a crop's change (1, 3, S, S) blended in as it will be in the photo."""
         high, wide = self.image.shape[-2:]
-        masked = feather(change.shape[-1]).to(change) * change
+        masked = feather(change.shape[-1]).to(change) * (greyed(change) if self.grey else change)
         return (self.image + spread(masked, self.to_canvas, wide, high)).clamp(0, 1)
 
 
@@ -62,8 +63,8 @@ def side_by_side(images: Sequence[Tensor]) -> Tensor:
     return torch.cat(scaled, -1)
 
 
-def canvas_of(crop: Crop, pixels: Pixels) -> Canvas:
-    """The canvas of a crop's face, cut out of the pixels of its photo."""
+def canvas_of(crop: Crop, pixels: Pixels, grey: bool = False) -> Canvas:
+    """The canvas of a crop's face, cut out of the pixels of its photo, which may be grey."""
     size = crop.pixels.shape[-1]
     left, top, right, bottom = window(crop.to_photo, size, pixels.shape[1], pixels.shape[0], MARGIN)
     part = Image.fromarray(pixels[top:bottom, left:right])
@@ -73,4 +74,4 @@ def canvas_of(crop: Crop, pixels: Pixels) -> Canvas:
     rest = (scale - 1) / 2
     face = crop.face.moved(scale, rest - left * scale, rest - top * scale)
     image = to_tensor(np.asarray(part)).to(crop.pixels)
-    return Canvas(image, face, shifted(crop.to_photo, left, top, scale))
+    return Canvas(image, face, shifted(crop.to_photo, left, top, scale), grey)

@@ -70,7 +70,7 @@ def in_turn(
     pixels, similarity, leads = photo.pixels, list[dict[str, float]](), list[float]()
     for first in range(0, len(faces), batch):
         crops = [crop_of(face) for face in faces[first : first + batch]]
-        canvases = [canvas_of(crop, photo.pixels) for crop in crops]
+        canvases = [canvas_of(crop, photo.pixels, photo.grey) for crop in crops]
         objectives = [
             Ensemble(
                 surrogates,

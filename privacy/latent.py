@@ -15,7 +15,7 @@ from ..core.types import Step, Work
 from .canvas import Canvas, side_by_side
 from .limits import Price, change_energy, chroma_energy, colours, roughness, smooth, within
 from .looks import Looks
-from .paste import feather
+from .paste import feather, greyed
 from .priors import Prior
 from .settings import Settings
 from .structure import denoise_with_maps, distance
@@ -98,7 +98,8 @@ class Optimisation:
         """The change of the crops (B, 3, S, S) by so far moved latents, and their attention maps."""
         latent = self.start.latent + self.pace * moved
         clean, maps = denoise_with_maps(self.prior, latent, self.start.timesteps, self.start.embeddings)
-        return self.prior.decode(clean) - self.origin, maps
+        change = self.prior.decode(clean) - self.origin
+        return greyed(change) if self.canvases[0].grey else change, maps
 
     def advance(self) -> tuple[float, list[Tensor]]:
         """One step; returns the loss and the canvases before it."""

@@ -63,6 +63,11 @@ def shifted(matrix: Array, left: float, top: float, scale: float = 1.0) -> Array
     return moved
 
 
+def greyed(change: Tensor) -> Tensor:
+    """A change (B, 3, H, W) as it is written into a grey photo: the same in all three colours."""
+    return change.mean(1, keepdim=True).expand_as(change)
+
+
 def paste(pixels: Pixels, change: Tensor, to_photo: Array, grey: bool = False) -> Pixels:
     """Add a crop's change (1, 3, S, S), in units of [0, 1], to a photo (H, W, 3), blended at its border.
 
@@ -73,7 +78,7 @@ def paste(pixels: Pixels, change: Tensor, to_photo: Array, grey: bool = False) -
     change = change.cpu()
     masked = change * feather(change.shape[-1]).to(change)
     if grey:
-        masked = masked.mean(1, keepdim=True).expand(-1, 3, -1, -1)
+        masked = greyed(masked)
     layer = spread(masked, shifted(to_photo, left, top), right - left, bottom - top)
     part = pixels[top:bottom, left:right].astype(np.float32) + 255 * layer[0].permute(1, 2, 0).numpy()
     result = pixels.copy()

@@ -7,7 +7,7 @@ from insightface.data import get_image
 from PIL import Image
 from skimage.data import astronaut
 
-from veil.ui.cli import app
+from veil.ui.cli import FELL_SHORT, app
 
 DEMO = Path(__file__).parents[1] / "demo"
 
@@ -20,7 +20,7 @@ def main() -> int:
         Image.fromarray(pixels.copy()).save(DEMO / name)
     code = app(["protect", *(str(DEMO / name) for name in portraits), "--force"], standalone_mode=False)
     print(f"\nThe portraits, the protected pictures (*.veiled.png) and the reports (*.veiled.json): {DEMO}")
-    return code or 0
+    return 0 if code == FELL_SHORT else code or 0  # that a judge still knows a face is told, and no failure
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import re
 import shutil
 import threading
 import time
+import zipfile
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from veil.ui.app import TABS, passwords
 from veil.ui.cli import app
 from veil.ui.hosting import HOSTED
 from veil.ui.jobs import Record
+from veil.ui.page_album import Album
 from veil.ui.visitors import Visitors
 from veil.weights.registry import card
 
@@ -61,7 +63,7 @@ def test_the_example_of_the_readme(
     elsewhere = f'Client("{opened.address}", download_files="{tmp_path}")'
     exec(program.replace('Client("http://127.0.0.1:7860")', elsewhere), names)
     picture, page = Path(names["picture"]), names["page"]
-    assert picture.name == "photo.veiled.png"
+    assert picture.name == "photo.veiled.jpg"
     assert not Image.open(picture).getexif()
     assert b"private-author" not in picture.read_bytes()
     record = Record.model_validate(names["report"])
@@ -247,3 +249,17 @@ def test_the_change_is_amplified_around_grey() -> None:
     kind, _, data = embedded(astronaut()).partition(",")
     assert kind == "data:image/jpeg;base64"
     assert max(Image.open(BytesIO(b64decode(data))).size) == 400
+
+
+def test_photos_of_one_name_get_numbers_in_an_album(tmp_path: Path) -> None:
+    """In whatever formats: their reports have one name, too."""
+    held = Album(zip=tmp_path / "all.zip")
+    for name in ("a.veiled.jpg", "a.veiled.png", "b.veiled.png"):
+        (tmp_path / name).touch()
+        (tmp_path / name).with_suffix(".json").touch()
+        held.add(tmp_path / name, (tmp_path / name).with_suffix(".json"))
+    with zipfile.ZipFile(tmp_path / "all.zip") as archive:
+        assert sorted(archive.namelist()) == [
+            *("a-2.veiled.json", "a-2.veiled.png", "a.veiled.jpg", "a.veiled.json"),
+            *("b.veiled.json", "b.veiled.png"),
+        ]

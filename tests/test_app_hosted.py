@@ -128,7 +128,7 @@ def test_what_a_visitor_left_goes_at_disconnect(hosted: Any, portrait: Path, tmp
     page.close()
     until(lambda: not folder.exists())
     left = {path.name for path in hosted.folder.rglob("*") if path.is_file()}
-    assert not left & {"astronaut.jpg", "astronaut.veiled.png", "astronaut.veiled.json"}
+    assert not left & {"astronaut.jpg", "astronaut.veiled.jpg", "astronaut.veiled.json"}
 
 
 def test_what_nobody_uses_goes_while_the_page_is_open(forgetful: Any, portrait: Path) -> None:

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 from skimage.data import astronaut
 from typer.testing import CliRunner, Result
 
 from veil.core.errors import BadPhoto
+from veil.core.images import open_photo
+from veil.core.progress import finish
 from veil.core.types import Face, Photo, Step, Work
 from veil.eval.report import Report
 from veil.privacy import Protected
 from veil.privacy.settings import EFFORTS, STRENGTHS, Settings, settings
-from veil.ui import jobs
+from veil.ui import jobs, outcomes
 from veil.ui.cli import app
 from veil.ui.present import LIMITS, headline, machines, people
+from veil.ui.visitors import Visitor
 from veil.weights import registry, store
 
 PORTRAIT = astronaut()[20:260, 100:340]
@@ -60,6 +68,10 @@ def files(folder: Path) -> dict[Path, bytes | None]:
     return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 
 
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
 def test_protect_writes_picture_and_report(folder: Path) -> None:
     source = (folder / "photo.png").read_bytes()
     result = veil("protect", folder / "photo.png", "--seed", 7)
@@ -87,7 +99,9 @@ def test_protect_writes_picture_and_report(folder: Path) -> None:
     [
         ("a.jpg", "keep", "a.veiled.jpg"),
         ("a.webp", "keep", "a.veiled.webp"),
+        ("a.heic", "keep", "a.veiled.heic"),
         ("a.bmp", "keep", "a.veiled.png"),
+        ("a.jxl", "keep", "a.veiled.jpg"),
         ("a.jpg", "png", "a.veiled.png"),
         ("a.png", "jpeg", "a.veiled.jpg"),
         ("a.png", "webp", "a.veiled.webp"),
@@ -96,7 +110,10 @@ def test_protect_writes_picture_and_report(folder: Path) -> None:
 def test_formats_and_output_folder(folder: Path, name: str, option: str, written: str) -> None:
     Image.fromarray(PORTRAIT).save(folder / name)
     (folder / "out").mkdir()
-    assert veil("protect", folder / name, "-o", folder / "out", "--format", option).exit_code == 0
+    result = veil("protect", folder / name, "-o", folder / "out", "--format", option)
+    assert result.exit_code == 0, result.output
+    changed_by_itself = option == "keep" and Path(name).suffix != Path(written).suffix
+    assert ("veil does not write" in result.stderr) == changed_by_itself
     assert sorted(path.name for path in (folder / "out").iterdir()) == sorted(["a.veiled.json", written])
 
 
@@ -135,13 +152,18 @@ def _truncate(folder: Path) -> None:
     (folder / "a.jpg").write_bytes((folder / "a.jpg").read_bytes()[:5000])
 
 
+def _loop(folder: Path) -> None:
+    (folder / "a.jpg").symlink_to("b.jpg")
+    (folder / "b.jpg").symlink_to("a.jpg")
+
+
 def _no(folder: Path) -> None:
     """Nothing to prepare."""
 
 
 BAD: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     "no such file": (_no, ["a.jpg"], "There is no file"),
-    "directory": (lambda folder: (folder / "a").mkdir(), ["a"], "is a folder"),
+    "empty folder": (lambda folder: (folder / "a").mkdir(), ["a"], "There are no photos in a"),
     "not an image": (_write("a.jpg", b"hello"), ["a.jpg"], "is not a picture"),
     "truncated": (_truncate, ["a.jpg"], "is damaged or incomplete"),
     "bomb": (_write("a.ppm", b"P5 30000 30000 255\n"), ["a.ppm"], "million pixels"),
@@ -151,6 +173,10 @@ BAD: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     "small face by number": (_small("a.png"), ["a.png", "--faces", "1"], "Face 1 of a.png measures only"),
     "strength": (_no, ["photo.png", "--strength", "huge"], "no strength called 'huge'"),
     "effort": (_no, ["photo.png", "--effort", "huge"], "no effort called 'huge'"),
+    "quality of a PNG": (_no, ["photo.png", "--format", "png", "--quality", "80"], "A PNG has no quality"),
+    "JSON beside a picture": (_no, ["photo.png", "-o", "-", "--json"], "stands alone"),
+    "loop of links": (_loop, ["a.jpg"], "There is no file"),
+    "name that is too long": (_no, ["a" * 300 + ".jpg"], "cannot be read"),
     "surrogate": (_no, ["photo.png", "--surrogates", "dlib,arcnet"], "no recogniser called 'arcnet'"),
     "left out": (_no, ["photo.png", "--leave-out", "arcnet"], "no recogniser called 'arcnet'"),
     "prior": (_no, ["photo.png", "--prior", "flux"], "no prior called 'flux'"),
@@ -262,11 +288,15 @@ def test_results_never_replace_photos_or_each_other(folder: Path) -> None:
     Image.fromarray(PORTRAIT).save(folder / "photo.jpg")
     before = files(folder)
     result = veil("protect", folder / "photo.png", folder / "photo.veiled.png", "--force", "--largest")
-    assert "would replace another photo" in result.stderr
+    assert result.exit_code == 0, result.output
     assert {path: files(folder)[path] for path in before} == before
-    result = veil("protect", folder / "photo.jpg", folder / "photo.png", "--format", "keep", "--force")
-    assert result.exit_code == 2
-    assert "would replace another photo" in result.stderr
+    assert {"photo-2.veiled.png", "photo-2.veiled.json", "photo.veiled.veiled.png"} <= names(folder)
+    (folder / "out").mkdir()
+    result = veil("protect", folder / "photo.jpg", folder / "photo.png", "-o", folder / "out")
+    assert result.exit_code == 0, result.output
+    assert names(folder / "out") == {
+        *("photo.veiled.jpg", "photo.veiled.json", "photo-2.veiled.png", "photo-2.veiled.json")
+    }
     assert {path: files(folder)[path] for path in before} == before
 
 
@@ -341,6 +371,16 @@ def test_assess_reads_what_was_used_from_the_report(folder: Path) -> None:
     result = veil(*arguments, "--json")
     report = Report.model_validate_json(result.stdout)
     assert {match.recognizer for match in report.faces[0].matches if match.seen == "yes"} == {"dlib"}
+    record = (folder / "photo.veiled.json").read_text()
+    (folder / "photo.veiled.json").write_text(record.replace('"price"', '"cost"'))
+    assert Report.model_validate_json(veil(*arguments, "--json").stdout) == report
+    (folder / "photo.veiled.json").write_text(record.replace('"surrogates"', '"attacked"'))
+    result = veil(*arguments)
+    assert result.exit_code == 2
+    assert "does not say which recognisers were used" in result.stderr
+    result = veil(*arguments, "--seen", "", "--fail-if-recognised")
+    assert re.search(r"never met, \d of \d", " ".join(result.stdout.split()))
+    assert result.exit_code == (3 if "still recognised" in result.stdout else 0)
     (folder / "photo.veiled.json").unlink()
     result = veil(*arguments, "--probe", folder / "photo.png")
     assert "no report lies beside it" in result.stderr
@@ -393,3 +433,166 @@ def test_strengths_reach_the_record(folder: Path, strength: str) -> None:
 def test_efforts_reach_the_record(folder: Path, effort: str) -> None:
     assert veil("protect", folder / "photo.png", "--effort", effort).exit_code == 0
     assert _record(folder / "photo.veiled.json").settings.steps == EFFORTS[effort]["steps"]
+
+
+ODD_NAMES = [
+    b"bad\xff\xfe.jpg",
+    b"a" * 246 + b".jpg",
+    "\u4f60".encode() * 80 + b".jpg",
+    b"[bold]x.jpg",
+    b"-d.jpg",
+]
+
+
+def test_any_name_and_the_batch_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    odd = [os.fsdecode(name) for name in ODD_NAMES]
+    for name in odd:
+        Image.fromarray(PORTRAIT).save(folder / name, quality=90)
+    _loop(folder)
+    result = veil("protect", *odd, "a.jpg", "photo.png", "--json")
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    told = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [one["exit"] for one in told] == [2, *[0] * 6]
+    pictures = [path for path in folder.iterdir() if path.stem.endswith(".veiled") and path.suffix != ".json"]
+    assert len(pictures) == 6
+    for picture in pictures:
+        assert open_photo(picture).size == (240, 240)
+        assert _record(picture.with_suffix(".json")).photo
+    assert (folder / os.fsdecode(b"bad\xff\xfe.veiled.jpg")).exists()
+
+
+def test_a_mistake_of_ours_does_not_lose_the_batch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(PORTRAIT).save(folder / "a.png")
+
+    def fails(photo: Photo, *rest: Any) -> Work[Protected]:
+        if photo.name == "a.png":
+            raise ZeroDivisionError("by nothing")
+        return engine(photo, *rest)
+
+    monkeypatch.setattr(jobs, "protect", fails)
+    result = veil("protect", folder / "a.png", folder / "photo.png")
+    assert result.exit_code == 2
+    assert "went wrong inside veil with a.png (ZeroDivisionError: by nothing)" in result.stderr
+    assert "Traceback" not in result.output
+    assert "photo.veiled.png" in names(folder)
+
+
+@pytest.mark.parametrize("late", ["photo.veiled.png", "photo.veiled.json"])
+def test_what_appears_meanwhile_is_not_replaced(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, late: str
+) -> None:
+    def protecting(*arguments: Any) -> Work[Protected]:
+        result = yield from engine(*arguments)
+        (folder / late).write_text("mine")
+        return result
+
+    monkeypatch.setattr(jobs, "protect", protecting)
+    result = veil("protect", folder / "photo.png")
+    assert result.exit_code == 2
+    assert f"{late} appeared while veil was at work" in result.stderr
+    assert names(folder) == {"photo.png", late}
+    assert (folder / late).read_text() == "mine"
+    assert veil("protect", folder / "photo.png", "--force").exit_code == 0
+    assert names(folder) == {"photo.png", "photo.veiled.png", "photo.veiled.json"}
+
+
+def test_folders(folder: Path) -> None:
+    (folder / "in" / "deep").mkdir(parents=True)
+    (folder / "empty").mkdir()
+    (folder / "in" / "deep" / "loop").symlink_to(folder / "in")
+    for name in ("in/a.jpg", "in/deep/a.jpg", "in/b.veiled.jpg"):
+        Image.fromarray(PORTRAIT).save(folder / name)
+    (folder / "in" / "notes.txt").write_text("no photo")
+    result = veil("protect", folder / "in", folder / "empty")
+    assert result.exit_code == 2
+    assert "There are no photos in" in result.stderr
+    assert names(folder / "in") == {
+        *("a.jpg", "a.veiled.jpg", "a.veiled.json", "b.veiled.jpg", "deep", "notes.txt")
+    }
+    (folder / "out").mkdir()
+    result = veil("protect", folder / "in", "--recursive", "-o", folder / "out", "--quiet")
+    assert result.exit_code == 0, result.output
+    assert result.output == ""
+    assert names(folder / "out") == {*("a.veiled.jpg", "a.veiled.json", "a-2.veiled.jpg", "a-2.veiled.json")}
+
+
+def test_standard_input_and_output(folder: Path) -> None:
+    data = (folder / "photo.png").read_bytes()
+    result = CliRunner().invoke(app, ["protect", "-"], input=data)
+    assert result.exit_code == 0, result.stderr
+    with Image.open(BytesIO(result.stdout_bytes)) as picture:
+        assert picture.format == "PNG"
+        assert (np.asarray(picture) != PORTRAIT).any()
+    assert "no longer recognised" in result.stderr
+    assert names(folder) == {"photo.png"}
+    result = CliRunner().invoke(app, ["protect", "-", "-o", str(folder / "b.jpg")], input=data)
+    assert result.exit_code == 0, result.stderr
+    assert names(folder) == {"photo.png", "b.jpg", "b.json"}
+    result = CliRunner().invoke(app, ["faces", "-", "--json"], input=data)
+    assert json.loads(result.stdout)["faces"][0]["protectable"]
+    result = CliRunner().invoke(app, ["protect", "-"], input=b"")
+    assert result.exit_code == 2
+    assert "is empty" in result.stderr
+
+
+def test_json_says_all_and_words_go_elsewhere(folder: Path) -> None:
+    _small("small.png")(folder)
+    result = veil("protect", folder / "small.png", folder / "photo.png", "--json")
+    assert result.exit_code == 2
+    bad, good = (json.loads(line) for line in result.stdout.splitlines())
+    assert (bad["photo"], bad["exit"]) == ("small.png", 2)
+    assert "measures only" in bad["error"]
+    assert (good["photo"], good["exit"], good["schema_number"]) == ("photo.png", 0, jobs.SCHEMA)
+    assert Path(good["picture"]).exists()
+    assert good["report"] == json.loads(Path(good["record"]).read_text())["report"]
+
+
+def test_every_command_that_says_something_says_it_as_json() -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    silent = {
+        name
+        for name, command in commands.items()
+        if not any("--json" in parameter.opts for parameter in command.params)
+    }
+    assert silent == {"ui"}
+    models = [json.loads(line) for line in veil("models", "--json").stdout.splitlines()]
+    assert {"dlib", "portrait"} <= {model["model"] for model in models}
+
+
+def test_the_exit_code_tells_what_is_still_known(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(photo: Photo, faces: Sequence[Face], settings: Settings, target: Any) -> Work[Protected]:
+        yield Step("painting", 1, 1)
+        return Protected(photo, tuple(faces), ({},) * len(faces), settings)
+
+    monkeypatch.setattr(jobs, "protect", nothing)
+    photo = folder / "photo.png"
+    assert veil("protect", photo).exit_code == 3
+    assert veil("protect", photo, "--force", "--all-surrogates").exit_code == 0
+    assert veil("protect", photo, "--force", "--all-surrogates", "--fail-if-recognised").exit_code == 3
+    assert veil("assess", photo, folder / "photo.veiled.png", "--fail-if-recognised").exit_code == 3
+
+
+def test_a_face_that_is_too_small_is_named_first(folder: Path) -> None:
+    pair = np.zeros((240, 400, 3), np.uint8)
+    pair[:, :240] = PORTRAIT
+    pair[60:156, 270:366] = np.asarray(Image.fromarray(PORTRAIT).resize((96, 96)))
+    Image.fromarray(pair).save(folder / "pair.png")
+    result = veil("protect", folder / "pair.png")
+    assert result.exit_code == 3, result.output
+    assert result.stdout.startswith("Not protected: face 2")
+    (left,) = _record(folder / "pair.veiled.json").report.unprotected
+    assert (left.number, left.reason) == (2, "too small")
+    assert veil("protect", folder / "pair.png", "--force", "--faces", "1", "--quiet").exit_code == 0
+
+
+def test_the_page_keeps_the_format_and_shows_what_a_browser_can(folder: Path) -> None:
+    visitor, wish = Visitor(folder / "visitor"), outcomes.wish(effort="quick")
+    for name, shown in (("a.heic", "after.jpg"), ("b.webp", "b.veiled.webp")):
+        Image.fromarray(PORTRAIT).save(folder / name)
+        outcome = finish(outcomes.protect(folder / name, [1], wish, visitor, endure=False))
+        assert outcome.after.suffix == Path(name).suffix
+        assert outcome.shown.name == shown
+        assert open_photo(outcome.shown).size == open_photo(outcome.after).size

@@ -13,8 +13,10 @@ import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
 from veil.core.errors import BadPhoto
-from veil.core.images import beside, check_writable, open_photo, save_photo, to_pixels, to_tensor
+from veil.core.files import beside, check_writable
+from veil.core.images import open_photo, to_pixels, to_tensor
 from veil.core.types import Photo, Pixels
+from veil.core.writing import save_photo
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 ORIENTATION, ARTIST, EXIF, GPS, COMMENT, MAKER_NOTE = 0x0112, 0x013B, 0x8769, 0x8825, 0x9286, 0x927C
@@ -189,6 +191,7 @@ def test_kept_metadata_is_upright_and_hides_no_picture(
 def test_png_texts_and_pictures_in_xmp(tmp_path: Path) -> None:
     texts = PngImagePlugin.PngInfo()
     texts.add_text("Author", "private-author")
+    texts.add_text("comment", "as ImageMagick calls it")
     texts.add_itxt("XML:com.adobe.xmp", (XMP % b"<xmpGImg:image>face</xmpGImg:image>").decode())
     photo = open_photo(saved(tmp_path / "a.png", Image.fromarray(picture()), pnginfo=texts))
     save_photo(photo, tmp_path / "b.png")
@@ -210,7 +213,7 @@ def test_an_embedded_thumbnail_is_dropped(tmp_path: Path) -> None:
 
 
 def _bomb(path: Path) -> None:
-    path.write_bytes(b"P5 30000 30000 255\n")
+    path.write_bytes(b"P5 300000 300000 255\n")
 
 
 def _truncated(path: Path) -> None:
@@ -226,11 +229,6 @@ BAD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no image": (lambda path: path.write_text("hello"), "not a picture"),
     "truncated": (_truncated, "damaged or incomplete"),
     "bomb": (_bomb, "million pixels"),
-    "bomb with a warning only": (lambda path: path.write_bytes(b"P5 9500 9500 255\n"), "million pixels"),
-    "floating point": (
-        lambda path: Image.fromarray(np.zeros((8, 8), np.float32)).save(path, "TIFF"),
-        "floating-point",
-    ),
     "device": (lambda path: os.mkfifo(path), "is not a file"),
 }
 

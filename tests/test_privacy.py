@@ -152,6 +152,23 @@ def test_a_grey_photo_stays_grey(photo: Photo, crop: Crop) -> None:
     assert np.array_equal(result[..., 0], result[..., 2])
 
 
+def test_a_grey_photo_is_optimised_as_it_is_written(photo: Photo, portrait: Prior) -> None:
+    """The objective looks at the very photo that is written, and colour that is not written costs nothing."""
+    grey = replace(photo, pixels=np.repeat(photo.pixels[..., 1:2], 3, axis=2), grey=True)
+    crop = cut(grey.pixels, find_faces(grey.pixels)[0], portrait.template, portrait.size)
+    canvas = canvas_of(crop, grey.pixels, grey.grey)
+    objective = Ensemble([recognizer("mobileface")], canvas.image, canvas.face)
+    begin = finish(find_start(portrait, crop.pixels, settings(**QUICK)))
+    work = Optimisation(portrait, begin, settings(**QUICK), [canvas], [objective], begin.reconstruction)
+    with torch.no_grad():
+        change, _ = work.change(0.2 * torch.randn_like(begin.latent))
+    assert float(change.abs().max()) > 0.02
+    assert torch.equal(change[:, 0], change[:, 2])
+    coloured = 0.3 * torch.randn(crop.pixels.shape, generator=torch.Generator().manual_seed(0))
+    written = canvas_of(crop, paste(grey.pixels, coloured, crop.to_photo, grey=True)).image
+    assert (canvas.with_change(coloured) - written).square().mean().sqrt() < 2 / 255
+
+
 def test_the_blend_mask_is_closed_at_the_border_and_open_inside() -> None:
     mask = feather(128)[0, 0]
     assert float(mask[:2].max()) == 0

@@ -56,6 +56,32 @@ def test_every_metric_is_best_for_equal_images_and_takes_batches(name: str) -> N
     assert values[0] > values[1] > values[2]
 
 
+@pytest.mark.parametrize("name", METRICS)
+def test_metrics_take_bytes_as_they_are(name: str) -> None:
+    pair = [torch.tensor(pixels).permute(2, 0, 1)[None] for pixels in (astronaut(), noisy(astronaut(), 9))]
+    numbers = METRICS[name](*(image.float() / 255 for image in pair))
+    torch.testing.assert_close(METRICS[name](*pair), numbers)
+
+
+def test_a_large_photo_is_never_numbers_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.zeros((3000, 3000, 3), np.uint8)
+    pixels[1000:1512, 1200:1712] = PORTRAIT.pixels
+    large, sizes = Photo(pixels, "large"), list[int]()
+
+    def counted(part: Pixels) -> torch.Tensor:
+        sizes.append(part.shape[0] * part.shape[1])
+        return to_tensor(part)
+
+    monkeypatch.setattr("veil.eval.report.to_tensor", counted)
+    faces = {1: find_faces(PORTRAIT.pixels)[0].moved(1, 1200, 1000)}
+    report = assess(large, large, recognizers=QUICK, faces=faces)
+    small = assess(PORTRAIT, PORTRAIT, recognizers=QUICK, faces={1: find_faces(PORTRAIT.pixels)[0]})
+    assert max(sizes) < pixels.size / 3 / 20
+    assert [match.after for match in report.faces[0].matches] == pytest.approx([1, 1], abs=1e-3)
+    assert report.faces[0].likeness == pytest.approx(small.faces[0].likeness, abs=1e-3)
+    assert report.quality == {"psnr": 80, "ssim": 1}
+
+
 def test_metrics_agree_with_scikit_image() -> None:
     before, after = astronaut()[:, :300], noisy(astronaut(), 9)[:, :300]
     after[300:] = before[300:]

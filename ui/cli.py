@@ -5,32 +5,36 @@ Whatever needs torch is imported inside of the commands, so that help comes at o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
 from ..core.errors import BadSettings, VeilError
 from ..core.threads import settle
+from .terminal import Json, Quiet, Terminal, complain, print_any_name
 
 if TYPE_CHECKING:
-    from ..core.types import Step, Work
-    from ..eval.report import Report
+    from . import jobs
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+FELL_SHORT = 3  # the exit code where a face was left, or is still known
 
 
 class Commands(TyperGroup):
     """The commands, whose errors are told in two lines instead of a traceback."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As always, but that a photo may be called -d.jpg."""
+        return super().parse_args(ctx, [f"./{one}" if _is_dashed_file(one) else one for one in args])
+
     def invoke(self, ctx: Any) -> Any:
+        print_any_name()
         try:
             return super().invoke(ctx)
         except VeilError as error:
-            _complain(error)
+            complain(error)
             raise typer.Exit(2) from error
         except KeyboardInterrupt as stop:
             typer.echo("Stopped. Nothing was left half-written.", err=True)
@@ -55,13 +59,20 @@ def configure(
 
 @app.command()
 def protect(
-    photos: Annotated[list[Path], typer.Argument(help="The photos.", show_default=False)],
+    photos: Annotated[
+        list[Path], typer.Argument(help="The photos, or folders of them; - reads one.", show_default=False)
+    ],
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Folder, or for one photo NAME.png, .jpg or .webp; otherwise beside it."
+            "--output",
+            "-o",
+            help="Folder, or for one photo its result: NAME.jpg, - and so on. Otherwise beside it.",
         ),
     ] = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Folders with all that are in them.")
+    ] = False,
     strength: Annotated[str, typer.Option(help="subtle, balanced or strong.")] = "balanced",
     effort: Annotated[
         str,
@@ -98,9 +109,13 @@ def protect(
         typer.Option(help="The recogniser kept as honest judge.", show_default="faceplugin"),
     ] = None,
     format: Annotated[
-        Literal["png", "keep", "jpeg", "webp"],
-        typer.Option(help="Format of the result, where -o does not tell."),
-    ] = "png",
+        Literal["keep", "png", "jpeg", "webp", "avif", "heic"],
+        typer.Option(help="Format of the result, where -o does not tell; keep: the photo's own."),
+    ] = "keep",
+    quality: Annotated[
+        int | None,
+        typer.Option(min=1, max=100, help="Of JPEG, WebP, AVIF, HEIC.", show_default="as the photo's file"),
+    ] = None,
     keep_metadata: Annotated[
         bool, typer.Option("--keep-metadata", help="Keep EXIF, place and comments, which also tell.")
     ] = False,
@@ -108,11 +123,23 @@ def protect(
         Path | None, typer.Option(help="Another photo of the person, to judge the result with.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace results that exist.")] = False,
+    fail_if_recognised: Annotated[
+        bool,
+        typer.Option(
+            "--fail-if-recognised", help="Exit with 3 where any recogniser, used or not, still knows a face."
+        ),
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Protect the faces of photos; write NAME.veiled.png and the report NAME.veiled.json."""
-    from ..core.images import check_writable, names_picture
+    """Protect the faces of photos; write NAME.veiled.jpg (or as the photo) and the report NAME.veiled.json.
+
+    Exit code: 0 where all is protected; 3 where a face was found and left, or a recogniser that was not used
+    still knows one; 2 where a photo could not be protected at all.
+    """
     from ..privacy.settings import settings
-    from . import jobs
+    from . import jobs, pipes
+    from .outputs import Output, reserved
     from .present import LIMITS
 
     used = jobs.surrogates(surrogates, all_surrogates, leave_out)
@@ -122,30 +149,55 @@ def protect(
     jobs.check_models(chosen)
     if (goal == "impersonate") != (target is not None):
         raise BadSettings("--goal impersonate and --target belong together.", "Give both or neither.")
+    if quality and format == "png":
+        raise BadSettings("A PNG has no quality: it is exact.", "Leave --quality away.")
     aim, other = jobs.place(target), jobs.place(probe)
-    if output:
-        one = names_picture(output)
-        if one and len(photos) > 1:
-            raise BadSettings(f"-o {output} names one picture for {len(photos)} photos.", "Name a folder.")
-        check_writable(output.parent if one else output)
     numbers = _numbers(faces, largest)
-    taken = {path.resolve() for path in (*photos, target, probe) if path}
+    piped = output == pipes.PIPE or (output is None and pipes.PIPE in photos)
+    terminal = Terminal(json, quiet, to_stderr=piped)
+    with ExitStack() as stack:
+        lists = terminal.each(photos, lambda path: pipes.expanded(path, recursive, stack), pipes.name)
+        todo = [photo for photos in lists for photo in photos]
+        if piped and (json or len(todo) > 1):
+            raise BadSettings("A picture on standard output stands alone.", "Name one photo, without --json.")
+        place = pipes.temporary(stack) if piped else output
+        wanted = Output(place, format, quality, keep_metadata, force)
+        wanted.check(len(todo))
+        taken = reserved(*todo, target, probe)
+        ready = terminal.each(todo, lambda path: jobs.prepare(path, wanted, numbers, taken), pipes.name)
 
-    ready = _each(photos, lambda path: jobs.prepare(path, output, format, numbers, force, taken))
+        def run(job: jobs.Job) -> bool:
+            work = jobs.run(job, chosen, aim, other[0] if other else None)
+            _, record = terminal.follow(work, pipes.name(job.source))
+            short = record.falls_short(fail_if_recognised, by_choice=bool(numbers))
+            _told(terminal, job, record, short)
+            if piped:
+                pipes.write(job.picture)
+            return short
 
-    def run(job: jobs.Job) -> None:
-        work = jobs.run(job, chosen, aim, other[0] if other else None, keep_metadata)
-        photo, report = _follow(work, job.source.name)
-        for warning in photo.warnings:
-            typer.echo(f"Note: {warning}", err=True)
-        typer.echo(f"{job.picture}\n{job.record}")
-        _show(report)
-
-    done = _each(ready, run)
+        done = terminal.each(ready, run, lambda job: pipes.name(job.source))
     if done:
-        _say(f"\n{LIMITS}")
-    if len(done) < len(photos):
+        terminal.say(f"\n{LIMITS}")
+    if len(lists) < len(photos) or len(done) < len(todo):
         raise typer.Exit(2)
+    if any(done):
+        raise typer.Exit(FELL_SHORT)
+
+
+def _told(terminal: Terminal, job: jobs.Job, record: jobs.Record, short: bool) -> None:
+    """Say what became of a photo: first what is not protected."""
+    from ..core.files import printable
+    from .present import unprotected
+
+    for sentence in unprotected(record.report):
+        terminal.warn(sentence)
+    for note in record.notes:
+        terminal.note(note)
+    terminal.path(job.picture, job.record)
+    terminal.report(record.report)
+    files = {"source": job.source, "picture": job.picture, "record": job.record}
+    named = {name: printable(path) for name, path in files.items()}
+    terminal.object(record, **named, exit=FELL_SHORT if short else 0)
 
 
 @app.command()
@@ -162,16 +214,23 @@ def assess(
     judges: Annotated[
         str | None, typer.Option(help="Who judges: dlib,facenet.", show_default="all that are packaged")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    fail_if_recognised: Annotated[
+        bool, typer.Option("--fail-if-recognised", help="Exit with 3 where a recogniser still knows a face.")
+    ] = False,
+    json: Json = False,
 ) -> None:
     """Judge a protected photo against the photo before."""
+    from ..attacks import RECOGNIZERS
     from ..core.images import open_photo
     from ..eval.report import assess as judge
     from . import jobs
     from .present import LIMITS
 
-    known = jobs.known_surrogates(after) if seen is None else frozenset(jobs.surrogates(seen, False, None))
-    other = jobs.place(probe)
+    if seen is None:
+        known = jobs.known_surrogates(after)
+    else:
+        known = frozenset(RECOGNIZERS.check(name) for name in jobs.names(seen))
+    terminal, other = Terminal(json), jobs.place(probe)
     report = judge(
         open_photo(before),
         open_photo(after),
@@ -180,31 +239,49 @@ def assess(
         probe=other[0] if other else None,
     )
     if known is None:
-        typer.echo("Note: no report lies beside it; so no recogniser counts as used.", err=True)
-    if json:
-        typer.echo(report.model_dump_json(indent=2))
-    else:
-        _show(report)
-        _say(f"\n{LIMITS}")
+        terminal.note("no report lies beside it; so no recogniser counts as used.")
+    terminal.object(report)
+    terminal.report(report)
+    terminal.say(f"\n{LIMITS}")
+    if fail_if_recognised and jobs.still_known(report, strict=True):
+        raise typer.Exit(FELL_SHORT)
 
 
 @app.command()
-def faces(photo: Annotated[Path, typer.Argument(help="The photo.", show_default=False)]) -> None:
-    """List the faces of a photo with their numbers, the largest first."""
-    from ..attacks.faces import find_faces
+def faces(
+    photo: Annotated[Path, typer.Argument(help="The photo; - reads it.", show_default=False)],
+    json: Json = False,
+) -> None:
+    """List the faces of a photo, the largest first, numbered as `veil protect --faces` takes them."""
+    from ..attacks.faces import SMALLEST, find_faces
     from ..core.images import open_photo
+    from . import pipes
     from .present import FACE_COLUMNS, face_rows
 
-    _table(FACE_COLUMNS, face_rows(find_faces(open_photo(photo).pixels)))
+    terminal = Terminal(json)
+    with ExitStack() as stack:
+        (path,) = pipes.expanded(photo, False, stack) if photo == pipes.PIPE else [photo]
+        found = find_faces(open_photo(path).pixels)
+    terminal.object(
+        photo=pipes.name(photo),
+        faces=[
+            {"number": number, "box": face.box.round().tolist(), "protectable": face.side >= SMALLEST}
+            for number, face in enumerate(found, 1)
+        ],
+    )
+    terminal.table(FACE_COLUMNS, face_rows(found))
 
 
 @app.command()
-def models() -> None:
+def models(json: Json = False) -> None:
     """List recognisers and priors: licence, size, and whether they are here."""
     from .present import MODEL_COLUMNS, model_rows
 
-    _table(MODEL_COLUMNS, model_rows())
-    _say("`veil fetch NAME` says more about a model that is not here, and downloads it.")
+    terminal = Terminal(json)
+    for row in model_rows():
+        terminal.object(**dict(zip(map(str.lower, MODEL_COLUMNS), row, strict=True)))
+    terminal.table(MODEL_COLUMNS, model_rows())
+    terminal.say("`veil fetch NAME` says more about a model that is not here, and downloads it.")
 
 
 @app.command()
@@ -215,14 +292,18 @@ def fetch(
     accept_licence: Annotated[
         bool, typer.Option("--accept-licence", help="You have read the licence and accept it.")
     ] = False,
+    json: Json = False,
 ) -> None:
     """Show a model's licence and, once it is accepted, download the model."""
     from ..weights.fetch import fetch as download
     from .present import facts
 
+    terminal = Terminal(json)
     for line in facts(name):
-        _say(line)
-    typer.echo(download(name, accept_licence))
+        terminal.say(line)
+    file = download(name, accept_licence)
+    terminal.object(model=name, file=str(file))
+    terminal.path(file)
 
 
 @app.command()
@@ -236,6 +317,8 @@ def calibrate(
         bool,
         typer.Option("--save", help="From now on use these thresholds of recognisers that were fetched."),
     ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Measure recognisers on photos of known people: error rates, and thresholds at FAR 10, 1 and 0.1 %."""
     from ..attacks import packaged
@@ -243,18 +326,19 @@ def calibrate(
     from ..weights.registry import card
     from . import jobs
 
-    names = jobs.names(recognizers) or packaged()
+    terminal, names = Terminal(json, quiet), jobs.names(recognizers) or packaged()
     if save and all(card(name).packaged for name in names):
         raise BadSettings(
             "Packaged recognisers keep the thresholds of their cards.", "Name others with --recognizers."
         )
-    measured = _follow(calibration.calibrate(folder, names), folder.name)
+    measured = terminal.follow(calibration.calibrate(folder, names), folder.name)
     if save:
         jobs.keep_thresholds(measured)
     if output:
         output.write_text(measured.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    _table(calibration.COLUMNS, calibration.rows(measured))
-    _say(
+    terminal.object(measured)
+    terminal.table(calibration.COLUMNS, calibration.rows(measured))
+    terminal.say(
         f"{len(measured.people)} people, {len(measured.photos)} photos ({measured.without_face} show no "
         "face). In brackets: 95 % intervals, from drawing people."
     )
@@ -297,6 +381,8 @@ def benchmark(
     ray: Annotated[
         str | None, typer.Option(help="Address of a Ray cluster, or local.", show_default=False)
     ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Measure methods on a dataset; a run that was stopped goes on where it was."""
     from ..eval import benchmark as judge
@@ -309,10 +395,11 @@ def benchmark(
     if turns:
         spec = spec.model_copy(update={"leave_out": "turns"})
     folder = output or Path("runs") / file.stem
-    rows = _follow(judge.run(spec, TOOLS, faces, folder, workers, ray), file.stem)
-    for page in pages.write(folder):
-        typer.echo(page)
-    typer.echo(rows)
+    terminal = Terminal(json, quiet)
+    rows = terminal.follow(judge.run(spec, TOOLS, faces, folder, workers, ray), file.stem)
+    written = [*pages.write(folder), rows]
+    terminal.object(files=[str(path) for path in written])
+    terminal.path(*written)
 
 
 def _numbers(faces: str | None, largest: bool) -> set[int]:
@@ -329,74 +416,9 @@ def _numbers(faces: str | None, largest: bool) -> set[int]:
         ) from error
 
 
-def _each(items: Iterable[Item], do: Callable[[Item], Result]) -> list[Result]:
-    """What `do` returns for each item; an item that fails is complained of and left out."""
-    results: list[Result] = []
-    for item in items:
-        try:
-            results.append(do(item))
-        except VeilError as error:
-            _complain(error)
-    return results
-
-
-def _complain(error: VeilError) -> None:
-    typer.echo(f"Error: {error.message}\n{error.hint}".rstrip(), err=True)
-
-
-def _follow(work: Work[Result], title: str) -> Result:
-    """Drain work under a progress bar that shows its stage, step and remaining time."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from ..core.progress import finish
-
-    label = TextColumn("{task.description}", markup=False)  # file names may hold brackets
-    bar = Progress(
-        label,
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    task, stage = bar.add_task(title, total=None), ""
-
-    def show(step: Step) -> None:
-        nonlocal stage
-        if step.stage != stage:
-            stage = step.stage
-            bar.reset(task, total=step.total, description=f"{title}: {stage}")
-        bar.update(task, completed=step.done)
-
-    with bar:
-        return finish(work, show)
-
-
-def _show(report: Report) -> None:
-    from . import present
-
-    _table(present.MATCH_COLUMNS, present.match_rows(report))
-    for sentence in (*present.remarks(report), present.headline(report)):
-        _say(sentence)
-
-
-def _say(text: str) -> None:
-    """Print text, broken between words."""
-    from rich.console import Console
-
-    Console(markup=False, highlight=False).print(text)
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*columns, box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
-    for row in rows:
-        table.add_row(*row)
-    Console(markup=False, highlight=False).print(table)
+def _is_dashed_file(argument: str) -> bool:
+    """Whether an argument that looks like an option is a photo, such as -d.jpg."""
+    return argument.startswith("-") and Path(argument).suffix != "" and Path(argument).is_file()
 
 
 def main() -> None:

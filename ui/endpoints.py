@@ -18,9 +18,9 @@ from .outcomes import Outcome, protect, wish
 from .page import Page, plain
 
 OPTIONS = (
-    "strength: subtle, balanced, strong; faces: numbers like 1,3, or empty for all; format: png, keep, jpeg, "
-    "webp; effort: quick, normal, thorough. Returns the protected photo without metadata, and the report as "
-    "the command line writes it."
+    "strength: subtle, balanced, strong; faces: numbers like 1,3, or empty for all; format: keep (the "
+    "photo's own), png, jpeg, webp; effort: quick, normal, thorough. Returns the protected photo without "
+    "metadata, and the report as the command line writes it."
 )
 
 
@@ -30,7 +30,7 @@ def fill(page: Page) -> None:
     strength = gr.Dropdown(list(STRENGTHS), value="balanced", label="strength", visible=False)
     faces = gr.Textbox("", label="faces", visible=False)
     seed = gr.Number(0, label="seed", precision=0, visible=False)
-    format = gr.Dropdown(["png", "keep", "jpeg", "webp"], value="png", label="format", visible=False)
+    format = gr.Dropdown(["keep", "png", "jpeg", "webp"], value="keep", label="format", visible=False)
     effort = gr.Dropdown(list(EFFORTS), value="normal", label="effort", visible=False)
     picture, report = gr.File(visible=False, label="picture"), gr.JSON(visible=False, label="report")
     found, trigger, ask = (

@@ -7,11 +7,11 @@ import os
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeAlias
 
-from PIL import Image
-
 from ..core.errors import BadPhoto
+from ..core.images import size_of
 
 Message: TypeAlias = MutableMapping[str, Any]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
@@ -64,8 +64,7 @@ class Rules:
             )
         if self.longest:
             try:
-                with Image.open(path) as image:
-                    size = image.size
+                size = size_of(Path(path))
             except Exception:  # decoders raise whatever their parser stumbles over
                 return
             if max(size) > self.longest:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,37 +16,65 @@ from pydantic import BaseModel, ValidationError
 from ..attacks import RECOGNIZERS, attacked, packaged
 from ..attacks.faces import SMALLEST, find_faces, largest_face
 from ..core.errors import BadPhoto, BadSettings, NoFace
-from ..core.images import beside, check_writable, names_picture, open_photo, save_photo, to_tensor
+from ..core.files import beside, printable
+from ..core.images import open_photo, to_tensor
 from ..core.types import Face, Photo, Pixels, Step, Work
+from ..core.writing import save_photo
 from ..eval.calibration import Calibration
 from ..eval.disturbances import DISTURBANCES
-from ..eval.report import Report, assess, same_place
+from ..eval.report import Report, Unprotected, assess, same_place
 from ..eval.verification import embedding
 from ..privacy import protect
 from ..privacy.priors import PRIORS, placed
 from ..privacy.settings import Settings
 from ..weights import store
 from ..weights.registry import card, cards, learn
+from .outputs import Output, claimed, fallen_back, picture_of
 from .present import LIMITS, Likeness
 
-ENDURED = {
-    "saved as JPEG 75": "jpeg-75",
-    "shrunk to half": "resize-50",
-}  # what the page tries on results
-SUFFIXES = {"JPEG": ".jpg", "WEBP": ".webp"}
+ENDURED = {"saved as JPEG 75": "jpeg-75", "shrunk to half": "resize-50"}  # what the page tries on results
+SCHEMA = 2  # of records: 1 had no number and no notes
 Survival: TypeAlias = dict[
     str, dict[tuple[int, str], Likeness]
 ]  # what happened -> (face, recogniser) -> says
 
 
 class Record(BaseModel):
-    """What is written beside a protected picture: enough to make it again and to judge it again."""
+    """What is written beside a protected picture: enough to make it again and to judge it again.
 
+    notes: what reading the photo left out, and in what else the result differs from it.
+    """
+
+    schema_number: int = SCHEMA
     veil: str
     photo: str
     settings: Settings
     report: Report
+    notes: tuple[str, ...] = ()
     limits: str = LIMITS
+
+    def falls_short(self, strict: bool = False, by_choice: bool = False) -> bool:
+        """Whether a face was too small to protect, or a recogniser that was not used still knows one.
+
+        strict: any recogniser counts. by_choice: what was left was left on purpose.
+        """
+        left = any(face.reason == "too small" for face in self.report.unprotected)
+        return (left and not by_choice) or still_known(self.report, strict)
+
+
+def still_known(report: Report, strict: bool = False) -> bool:
+    """Whether a recogniser that the protection has never met, or by `strict` any, still knows a face."""
+    matches = (match for face in report.faces for match in face.matches)
+    return any(match.still_recognised and (strict or match.seen == "no") for match in matches)
+
+
+class _Used(BaseModel):
+    """The part of a record that tells which recognisers made a picture."""
+
+    class Named(BaseModel):
+        surrogates: tuple[str, ...]
+
+    settings: Named
 
 
 @dataclass(frozen=True)
@@ -56,6 +85,9 @@ class Job:
     faces: dict[int, Face]
     picture: Path
     record: Path
+    output: Output = Output()
+    unprotected: tuple[Unprotected, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def device() -> str:
@@ -99,57 +131,51 @@ def check_models(settings: Settings) -> None:
             store.path(name)
 
 
-def prepare(
-    source: Path, output: Path | None, format: str, numbers: Collection[int], force: bool, taken: set[Path]
-) -> Job:
+def prepare(source: Path, output: Output, numbers: Collection[int], taken: set[str]) -> Job:
     """Check everything that could go wrong with one photo, and choose its faces.
 
     Args:
-        output: the folder to write to, or the picture to write; beside the photo where None.
-        format: "png", "jpeg", "webp", or "keep" for the photo's own; the name of the picture tells more.
         numbers: of the faces, 1 being the largest; where empty, all that are large enough.
-        force: whether existing files may be replaced.
-        taken: the resolved paths that must not be written to; those of this job are added.
+        taken: the real paths that must not be written to; those of this job are added.
 
     Raises:
         BadPhoto: the photo cannot be used, or the result not be written.
         NoFace, BadSettings: as `choose` does.
     """
     photo = open_photo(source)
-    faces = choose(photo, numbers)
-    if output and names_picture(output):
-        picture = output
-    else:
-        suffix = SUFFIXES.get(photo.format if format == "keep" else format.upper(), ".png")
-        picture = (output or source.parent) / f"{source.stem}.veiled{suffix}"
-    job = Job(source, faces, picture, picture.with_suffix(".json"))
-    check_writable(picture.parent)
-    for path in (job.picture, job.record):
-        if path.resolve() in taken:
-            raise BadPhoto(
-                f"{path} would replace another photo or result of this run.", "Name another folder."
-            )
-        if path.exists() and not force:
-            raise BadPhoto(f"{path} exists already.", "Give --force to replace it, or another folder.")
-    taken |= {job.picture.resolve(), job.record.resolve()}
-    return job
+    found = dict(enumerate(find_faces(photo.pixels), 1))
+    faces = choose(photo.name, found, numbers)
+    picture = picture_of(source, photo, output, taken)
+    record = picture.with_suffix(".json")
+    taken |= claimed((picture, record), taken, output.force)
+    left = tuple(
+        Unprotected(
+            number=number,
+            box=face.within(photo.size),
+            reason="not chosen" if face.side >= SMALLEST else "too small",
+        )
+        for number, face in found.items()
+        if number not in faces
+    )
+    return Job(
+        source, faces, picture, record, output, left, (*photo.warnings, *fallen_back(photo, picture, output))
+    )
 
 
-def choose(photo: Photo, numbers: Collection[int]) -> dict[int, Face]:
-    """The faces of a photo by number, the largest being 1: those asked for, or all that are large enough.
+def choose(name: str, faces: Mapping[int, Face], numbers: Collection[int]) -> dict[int, Face]:
+    """Of the faces of a photo, the largest being 1, those asked for, or all that are large enough.
 
     Raises:
         NoFace: there is none, or it is too small.
         BadSettings: no face has this number.
     """
-    faces = dict(enumerate(find_faces(photo.pixels), 1))
     if not faces:
         raise NoFace(
-            f"No face was found in {photo.name}.", "Try a photo with a larger, upright or better lit face."
+            f"No face was found in {name}.", "Try a photo with a larger, upright or better lit face."
         )
     if unknown := set(numbers) - set(faces):
         raise BadSettings(
-            f"{photo.name} has no face number {min(unknown)}.",
+            f"{name} has no face number {min(unknown)}.",
             f"Its faces, the largest first, are: {', '.join(map(str, faces))}.",
         )
     large = [number for number, face in faces.items() if face.side >= SMALLEST]
@@ -157,7 +183,7 @@ def choose(photo: Photo, numbers: Collection[int]) -> dict[int, Face]:
     for number in chosen:
         if number not in large:
             raise NoFace(
-                f"Face {number} of {photo.name} measures only {faces[number].side:.0f} pixels.",
+                f"Face {number} of {name} measures only {faces[number].side:.0f} pixels.",
                 f"Only faces of {SMALLEST:.0f} pixels and more can be protected.",
             )
     return {number: faces[number] for number in chosen}
@@ -176,24 +202,23 @@ def place(path: Path | None) -> tuple[Photo, Face] | None:
 
 
 def run(
-    job: Job,
-    settings: Settings,
-    target: tuple[Photo, Face] | None = None,
-    probe: Photo | None = None,
-    keep_metadata: bool = False,
-) -> Work[tuple[Photo, Report]]:
+    job: Job, settings: Settings, target: tuple[Photo, Face] | None = None, probe: Photo | None = None
+) -> Work[tuple[Photo, Record]]:
     """Protect a photo and write picture and record, which appear together or not at all.
 
     Yields a first step that shows the face, then one for each of the protection's. Returns the photo as it
-    was and the report, which judges the written file, opened again.
+    was and the record, whose report judges the written file, opened again.
+
+    Raises:
+        BadPhoto: the result cannot be written, or something has appeared in its place.
     """
-    photo = open_photo(job.source)
+    photo, output = open_photo(job.source), job.output
     yield Step("getting ready", 0, 1, preview=_close_up(photo, job.faces))
     protected = yield from protect(photo, list(job.faces.values()), settings, target)
     yield Step("judging", 0, 1)
     numbers = list(job.faces)
-    with beside(job.picture, job.record) as (picture, record):
-        save_photo(protected.photo, picture, keep_metadata=keep_metadata)
+    with _told(job.picture), beside(job.picture, job.record, replace=output.force) as (picture, record):
+        save_photo(protected.photo, picture, keep_metadata=output.keep_metadata, quality=output.quality)
         report = assess(
             photo,
             open_photo(picture),
@@ -201,10 +226,29 @@ def run(
             probe=probe,
             faces=job.faces,
             limited=[numbers[index] for index in protected.limited],
+            unprotected=job.unprotected,
         )
-        written = Record(veil=version("veil"), photo=job.source.name, settings=settings, report=report)
+        written = Record(
+            veil=version("veil"),
+            photo=photo.name,
+            settings=settings,
+            report=report,
+            notes=job.notes,
+        )
         record.write_text(written.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    return photo, report
+    return photo, written
+
+
+@contextmanager
+def _told(path: Path) -> Generator[None]:
+    """What the file system refuses, as an error for people."""
+    try:
+        yield
+    except OSError as error:
+        raise BadPhoto(
+            f"{printable(path)} cannot be written ({error.strerror}).",
+            "Is the disk full, or the name too long?",
+        ) from error
 
 
 def _close_up(photo: Photo, faces: Mapping[int, Face]) -> Pixels:
@@ -255,12 +299,21 @@ def same_person(one: tuple[Photo, Face], other: tuple[Photo, Face]) -> list[Like
 
 
 def known_surrogates(after: Path) -> frozenset[str] | None:
-    """The recognisers that made a protected picture, as the record beside it says; None where it has none."""
+    """The recognisers that made a protected picture, as the record beside it says; None where it has none.
+
+    Raises:
+        BadSettings: there is a record that does not say it, so that nobody could be an honest judge.
+    """
+    beside_it = after.with_suffix(".json")
     try:
-        written = Record.model_validate_json(after.with_suffix(".json").read_bytes())
-    except (OSError, ValidationError):
+        return frozenset(_Used.model_validate_json(beside_it.read_bytes()).settings.surrogates)
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    return frozenset(written.settings.surrogates)
+    except (OSError, ValidationError) as error:
+        raise BadSettings(
+            f"{printable(beside_it)} does not say which recognisers were used, as reports of veil do.",
+            'Name them with --seen dlib,faceres; --seen "" says that there were none.',
+        ) from error
 
 
 def keep_thresholds(measured: Calibration) -> None:

@@ -14,8 +14,11 @@ from ..core.types import Face, Photo, Work
 from ..eval.report import Report
 from ..privacy.settings import Goal, Settings, settings
 from . import jobs
+from .outputs import Output
 from .pictures import amplified
 from .visitors import Visitor
+
+SHOWN = ("JPEG", "PNG", "WEBP", "AVIF")  # by browsers
 
 
 @dataclass(frozen=True)
@@ -24,16 +27,20 @@ class Wish:
 
     settings: Settings
     target: Path | None = None
-    format: str = "png"
+    format: str = "keep"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A protected photo: its files, and the reports on it as it is and as it survives."""
+    """A protected photo: its files, and the reports on it as it is and as it survives.
+
+    shown: what a browser shows of `after`, which may be in a format that it cannot show.
+    """
 
     name: str
     before: Path
     after: Path
+    shown: Path
     record: Path
     change: Path
     report: Report
@@ -61,7 +68,7 @@ def wish(
     seed: float = 0,
     prior: str = "portrait",
     surrogates: list[str] | None = None,
-    format: str = "png",
+    format: str = "keep",
 ) -> Wish:
     """Check what a visitor asked for, before the long work.
 
@@ -97,20 +104,21 @@ def protect(
         VeilError: whatever is wrong with the photo.
     """
     folder = visitor.place("any").parent
-    job = jobs.prepare(source, folder, wish.format, numbers, False, set())
+    job = jobs.prepare(source, Output(folder, wish.format), numbers, set())
     aim = jobs.place(wish.target)
-    photo, report = yield from jobs.run(job, wish.settings, aim)
-    after, survives = open_photo(job.picture), jobs.Survival()
+    photo, record = yield from jobs.run(job, wish.settings, aim)
+    after, report, survives = open_photo(job.picture), record.report, jobs.Survival()
     if endure:
         survives = yield from jobs.endure(photo, after, job.faces, report)
-    before = _plain_copy(photo, visitor)
+    before = _plain_copy(photo, visitor, "before.jpg")
+    shown = job.picture if after.format in SHOWN else _plain_copy(after, visitor, "after.jpg")
     change = visitor.place("change.png")
     Image.fromarray(amplified(photo.pixels, after.pixels)).save(change)
-    return Outcome(source.name, before, job.picture, job.record, change, report, survives)
+    return Outcome(source.name, before, job.picture, shown, job.record, change, report, survives)
 
 
-def _plain_copy(photo: Photo, visitor: Visitor) -> Path:
-    """The photo as it was, upright and in a format that every browser shows."""
-    path = visitor.place("before.jpg")
+def _plain_copy(photo: Photo, visitor: Visitor, name: str) -> Path:
+    """A photo, upright and in a format that every browser shows."""
+    path = visitor.place(name)
     Image.fromarray(photo.pixels).save(path, "JPEG", quality=95, subsampling=0)
     return path

@@ -44,7 +44,7 @@ class Album:
         with zipfile.ZipFile(self.zip, "a", zipfile.ZIP_STORED) as archive:
             taken, stem = set(archive.namelist()), picture.name.partition(".veiled")[0]
             name, number = stem, 1
-            while f"{name}.veiled{picture.suffix}" in taken:
+            while f"{name}.veiled{record.suffix}" in taken:
                 number += 1
                 name = f"{stem}-{number}"
             for file in (picture, record):

@@ -52,10 +52,10 @@ def advanced() -> dict[str, Any]:
                 list(PRIORS), value="portrait", label="Prior", info="The model that draws the change"
             )
             format = gr.Dropdown(
-                [("PNG, exact", "png"), ("As the photo", "keep"), ("JPEG", "jpeg"), ("WebP", "webp")],
-                value="png",
+                [("As the photo", "keep"), ("PNG, exact", "png"), ("JPEG", "jpeg"), ("WebP", "webp")],
+                value="keep",
                 label="Format of the result",
-                info="PNG protects best",
+                info="PNG protects best, and is several times larger",
             )
         surrogates = gr.CheckboxGroup(
             list(packaged()),
@@ -184,7 +184,7 @@ def tab(page: Page) -> None:
             seen = pieces.change(outcome.change)
         else:
             part = outcome.close_up if view == VIEWS[1] else outcome.whole
-            seen = pieces.compare(outcome.before, outcome.after, outcome.report.size, part)
+            seen = pieces.compare(outcome.before, outcome.shown, outcome.report.size, part)
         files = (("Download the photo", outcome.after), ("Download the report", outcome.record))
         return {
             compare: seen + pieces.downloads(files),

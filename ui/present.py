@@ -135,6 +135,15 @@ def limits_met(report: Report) -> list[str]:
     ]
 
 
+def unprotected(report: Report) -> list[str]:
+    """What was found in the photo and left as it was, a sentence each."""
+    return [
+        f"Not protected: face {left.number}, {left.reason} ({left.box[2] - left.box[0]}x"
+        f"{left.box[3] - left.box[1]} pixels at {left.box[0]}, {left.box[1]})."
+        for left in report.unprotected
+    ]
+
+
 def face_rows(faces: Sequence[Face]) -> list[Row]:
     """One row for each face of a photo, as `FACE_COLUMNS` names them."""
     from ..attacks.faces import SMALLEST

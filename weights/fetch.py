@@ -15,7 +15,7 @@ from typing import Any
 
 from ..core.errors import BadSettings, LicenceNotAccepted, VeilError, WeightsMissing
 from ..core.extras import needs
-from ..core.images import beside
+from ..core.files import beside
 from . import registry, store
 from .registry import Card, card
 
@@ -66,7 +66,7 @@ def _keep(model: Card, save: Callable[[str, Path], None]) -> Path:
     """Save a model as the file of its card, and note its checksum."""
     file = registry.folders[1] / model.file
     file.parent.mkdir(parents=True, exist_ok=True)
-    with beside(file) as (part,):
+    with beside(file, replace=True) as (part,):
         save(model.model, part)
         data = part.read_bytes()
     checksum = sha256(data).hexdigest()

@@ -8,11 +8,11 @@ import piq
 import torch
 from torch import Tensor
 
-STRIP = 128  # rows that are compared at once, so that a large photo needs little memory
+from .strips import STRIP, numbers
 
 
 def ssim(before: Tensor, after: Tensor) -> Tensor:
-    """How alike the structure of images (B, 3, H, W) in [0, 1] is -> (B,), 1 where they are equal.
+    """How alike the structure of images (B, 3, H, W) in [0, 1], or bytes, is -> (B,), 1 where they are equal.
 
     The mean over all windows of 11 pixels (less where the images are smaller), at full resolution.
     """
@@ -27,5 +27,6 @@ def ssim(before: Tensor, after: Tensor) -> Tensor:
         if torch.equal(old, new):  # most of a large photo
             total += rows
         else:
+            old, new = numbers(old), numbers(new)
             total += rows * cast(Tensor, piq.ssim(old, new, kernel, reduction="none", downsample=False))
     return total / windows

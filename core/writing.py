@@ -1,0 +1,142 @@
+"""Save photographs: without metadata, in the format of the file they came from, at about its size."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from .errors import BadPhoto
+from .files import beside, printable
+from .types import Photo
+
+# Where the first of several endings is the one that veil gives itself.
+SUFFIXES = {
+    **{".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".avif": "AVIF"},
+    **{".heic": "HEIF", ".heif": "HEIF", ".hif": "HEIF"},
+}
+# Where neither a quality nor the photo's own file says more.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "PNG": {},
+    "JPEG": {"quality": 95, "subsampling": 0},  # 4:4:4: half of the change lies in the colours
+    "WEBP": {"lossless": True, "exact": True},
+    "AVIF": {"quality": 90, "subsampling": "4:4:4"},
+    "HEIF": {"quality": 90},  # 4:2:0, which is all that many viewers show
+}
+QUALITIES = (40, 50, 60, 70, 75, 80, 85, 90, 95)
+SAMPLE = 2_000_000  # pixels, about, that are written to learn how large a file of a quality is
+STRIP = 64  # rows
+SEGMENT = 65_000  # bytes that a JPEG can hold of one kind of metadata
+
+
+def names_picture(path: Path) -> bool:
+    """Whether a path, which need not exist, names a picture that veil can write, and no folder."""
+    return path.suffix.lower() in SUFFIXES and not path.is_dir()
+
+
+def suffix(photo: Photo, format: str) -> str:
+    """The ending for a photo's result: of a format such as "png", or of its own where that is "keep".
+
+    What cannot be written becomes a PNG, or a JPEG where the file was a JPEG XL: that had no exact pixels.
+    """
+    wanted = photo.format if format == "keep" else {"heic": "HEIF"}.get(format, format.upper())
+    if wanted == "JXL" and photo.alpha is None:
+        wanted = "JPEG"
+    return next((ending for ending, known in SUFFIXES.items() if known == wanted), ".png")
+
+
+def save_photo(
+    photo: Photo,
+    path: Path,
+    *,
+    keep_metadata: bool = False,
+    quality: int | None = None,
+    replace: bool = True,
+) -> None:
+    """Write a photo in the format that the name of `path` says, in one move.
+
+    Only pixels, transparency and colour profile are written, unless `keep_metadata`. JPEG has no
+    transparency: the photo is laid on white. Without `quality` (1 to 100) a photo that stays in its format is
+    written as its file was: with the same tables (JPEG), or about as large; others nearly or wholly exact.
+
+    Raises:
+        BadPhoto: the name's ending stands for no format that veil writes, the file cannot be written, or it
+            exists and is not to be replaced.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise BadPhoto(f"veil does not write {path.suffix} files.", f"It writes {', '.join(SUFFIXES)}.")
+    format = SUFFIXES[path.suffix.lower()]
+    image = _image(photo, format)
+    options = _quality(photo, image, format, quality) | (_options(photo, format) if keep_metadata else {})
+    space = b"GRAY" if image.mode.startswith("L") else b"RGB "
+    if photo.icc and photo.icc[16:20] == space:  # a profile of another space would make the file unreadable
+        options["icc_profile"] = photo.icc
+    try:
+        with beside(path, replace=replace) as (part,):
+            image.save(part, format, **options)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise BadPhoto(
+            f"{printable(path)} cannot be written ({error}).", "Is the disk full, or the photo too large?"
+        ) from error
+
+
+def _image(photo: Photo, format: str) -> Image.Image:
+    """The pixels and transparency of a photo, in a mode that the format can hold."""
+    pixels, alpha = photo.pixels, photo.alpha
+    if alpha is not None and format == "JPEG":
+        opacity = alpha[..., None] / 255
+        pixels, alpha = np.round(pixels * opacity + 255 * (1 - opacity)).astype(np.uint8), None
+    image = Image.fromarray(pixels)
+    if photo.grey and format not in ("WEBP", "AVIF"):
+        image = image.convert("L")
+    if alpha is not None:
+        image.putalpha(Image.fromarray(alpha))
+    return image
+
+
+def _quality(photo: Photo, image: Image.Image, format: str, quality: int | None) -> dict[str, Any]:
+    """How Pillow is told to encode an image."""
+    own = photo.encoding if photo.format == format else {}
+    if format == "PNG":
+        return {}
+    if quality:
+        return {"quality": quality} | ({"subsampling": 0} if format == "JPEG" else {})
+    if "density" in own:
+        return {"quality": _as_dense(image, format, own["density"])}
+    return dict(own or OPTIONS[format])
+
+
+def _as_dense(image: Image.Image, format: str, density: float) -> int:
+    """The lowest quality at which an image takes as many bytes a pixel; the highest where none does.
+
+    Only strips of it are written, evenly spread.
+    """
+    every = max(1, round(image.width * image.height / SAMPLE))
+    rows = np.arange(image.height) // STRIP % every == 0
+    sample = Image.fromarray(np.asarray(image)[rows])
+
+    def measured(quality: int) -> float:
+        sample.save(buffer := BytesIO(), format, quality=quality)
+        return buffer.tell() / (sample.width * sample.height)
+
+    return QUALITIES[min(bisect_left(QUALITIES, density, key=measured), len(QUALITIES) - 1)]
+
+
+def _options(photo: Photo, format: str) -> dict[str, Any]:
+    """How Pillow is told to write a photo's metadata."""
+    kept = {key: value for key, value in photo.metadata.items() if format != "JPEG" or len(value) < SEGMENT}
+    texts = {key: value for key, value in kept.items() if key not in ("exif", "xmp")}
+    options: dict[str, Any] = {key: kept[key] for key in ("exif", "xmp") if key in kept}
+    if format == "JPEG" and "Comment" in texts:
+        options["comment"] = texts["Comment"]
+    if format == "PNG":
+        options["pnginfo"] = chunks = PngImagePlugin.PngInfo()
+        if "xmp" in options:
+            texts["XML:com.adobe.xmp"] = options.pop("xmp")
+        for key, value in texts.items():
+            chunks.add_itxt(key, value.decode("utf-8", "replace"))
+    return options

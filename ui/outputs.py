@@ -1,0 +1,101 @@
+"""Where results are written, and how: names that fit, that are free, and that nobody else has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from ..core.errors import BadPhoto, BadSettings
+from ..core.files import check_writable, fitting, printable
+from ..core.types import Photo
+from ..core.writing import SUFFIXES, names_picture, suffix
+
+
+@dataclass(frozen=True)
+class Output:
+    """How results are written.
+
+    place: the folder to write to, or the picture to write; beside the photo where None.
+    format: "keep" for the photo's own, "png", "jpeg", "webp", "avif" or "heic"; a picture's name tells more.
+    quality: 1 to 100; where None, as the photo's own file.
+    force: whether existing files may be replaced.
+    """
+
+    place: Path | None = None
+    format: str = "keep"
+    quality: int | None = None
+    keep_metadata: bool = False
+    force: bool = False
+
+    def check(self, photos: int) -> None:
+        """Check the place, for so many photos.
+
+        Raises:
+            BadSettings: it names one picture, and the photos are several.
+            BadPhoto: nothing can be written there.
+        """
+        if self.place and names_picture(self.place):
+            if photos > 1:
+                raise BadSettings(
+                    f"-o {printable(self.place)} names one picture for {photos} photos.", "Name a folder."
+                )
+            check_writable(self.place.parent)
+        elif self.place:
+            check_writable(self.place)
+
+
+def picture_of(source: Path, photo: Photo, output: Output, taken: Collection[str]) -> Path:
+    """The picture to write: as named, or called after the photo, with a number where that is taken."""
+    if output.place and names_picture(output.place):
+        return output.place
+    folder, ending = output.place or source.parent, suffix(photo, output.format)
+    if not output.place:
+        check_writable(folder)
+    for number in count(1):
+        mark = f"-{number}.veiled" if number > 1 else ".veiled"
+        name = fitting(folder, source.stem, mark + max(ending, ".json", key=len))
+        stem = name[: -len(max(ending, ".json", key=len))]
+        if not {real(folder / f"{stem}{one}") for one in (ending, ".json")} & set(taken):
+            return folder / f"{stem}{ending}"
+    raise AssertionError
+
+
+def claimed(paths: Collection[Path], taken: Collection[str], force: bool) -> set[str]:
+    """The real paths of files that may be written.
+
+    Raises:
+        BadPhoto: another photo or result of this run has one of them, or without `force` a file does.
+    """
+    for path in paths:
+        if real(path) in taken:
+            raise BadPhoto(
+                f"{printable(path)} would replace another photo or result of this run.",
+                "Name another folder.",
+            )
+        if os.path.lexists(path) and not force:
+            raise BadPhoto(
+                f"{printable(path)} exists already.", "Give --force to replace it, or another folder."
+            )
+    return {real(path) for path in paths}
+
+
+def real(path: Path) -> str:
+    """A path by which files are told apart; of a loop of links, the path itself."""
+    return os.path.realpath(path)
+
+
+def reserved(*paths: Path | None) -> set[str]:
+    """What `prepare` must not write to: the photos that are read."""
+    return {real(path) for path in paths if path}
+
+
+def fallen_back(photo: Photo, picture: Path, output: Output) -> list[str]:
+    """A word where a photo's own format is wanted, and veil cannot write it."""
+    if photo.format in SUFFIXES.values() or output.format != "keep" or picture == output.place:
+        return []
+    return [
+        f"veil does not write {photo.format} files: the result of {photo.name} is a {picture.suffix[1:]}."
+    ]

@@ -1,0 +1,152 @@
+"""What the command line says, where, and how: words and tables, or JSON; progress; errors."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from ..core.errors import VeilError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from ..core.types import Step, Work
+    from ..eval.report import Report
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line; words go to stderr.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but what went wrong.")]
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """How a command speaks.
+
+    json: objects on standard output, instead of words and tables.
+    quiet: no words, tables or progress; errors are told.
+    to_stderr: words and tables go there, since standard output holds a picture.
+    """
+
+    json: bool = False
+    quiet: bool = False
+    to_stderr: bool = False
+
+    def say(self, text: str) -> None:
+        """Print text, broken between words."""
+        self._print(text)
+
+    def path(self, *paths: object) -> None:
+        """Print paths, a line each and never broken."""
+        if not (self.json or self.quiet):
+            typer.echo("\n".join(map(str, paths)), err=self.to_stderr)
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Print a table."""
+        from rich.box import SIMPLE
+        from rich.table import Table
+
+        table = Table(*columns, box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
+        for row in rows:
+            table.add_row(*row)
+        self._print(table)
+
+    def report(self, report: Report) -> None:
+        """Print what recognisers and eyes make of a protected photo."""
+        from . import present
+
+        self.table(present.MATCH_COLUMNS, present.match_rows(report))
+        for sentence in (*present.remarks(report), present.headline(report)):
+            self.say(sentence)
+
+    def _print(self, what: Any) -> None:
+        from rich.console import Console
+
+        if not (self.json or self.quiet):
+            Console(markup=False, highlight=False, stderr=self.to_stderr).print(what)
+
+    def note(self, text: str) -> None:
+        """Say on standard error what is good to know."""
+        if not self.quiet:
+            typer.echo(f"Note: {text}", err=True)
+
+    def warn(self, text: str) -> None:
+        """Say first, and even when quiet, what is not as people would wish."""
+        typer.echo(text, err=self.json or self.quiet or self.to_stderr)
+
+    def object(self, model: BaseModel | None = None, /, **values: Any) -> None:
+        """Print an object as a line of JSON, where that was asked for."""
+        if self.json:
+            typer.echo(json.dumps(values | (model.model_dump(mode="json") if model else {})))
+
+    def each(
+        self, items: Iterable[Item], do: Callable[[Item], Result], name: Callable[[Item], str]
+    ) -> list[Result]:
+        """What `do` returns for each item; an item that fails is complained of and left out."""
+        results: list[Result] = []
+        for item in items:
+            try:
+                results.append(do(item))
+            except Exception as error:
+                problem = known(error, name(item))
+                complain(problem)
+                self.object(photo=name(item), exit=2, error=problem.message, hint=problem.hint)
+        return results
+
+    def follow(self, work: Work[Result], title: str) -> Result:
+        """Drain work under a progress bar that shows its stage, step and remaining time."""
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        from ..core.progress import finish
+
+        label = TextColumn("{task.description}", markup=False)  # file names may hold brackets
+        bar = Progress(
+            label,
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            disable=self.quiet,
+        )
+        task, stage = bar.add_task(title, total=None), ""
+
+        def show(step: Step) -> None:
+            nonlocal stage
+            if step.stage != stage:
+                stage = step.stage
+                bar.reset(task, total=step.total, description=f"{title}: {stage}")
+            bar.update(task, completed=step.done)
+
+        with bar:
+            return finish(work, show)
+
+
+def known(error: Exception, name: str) -> VeilError:
+    """An error as people meet it: also one that was not foreseen, of which no traceback helps them."""
+    if isinstance(error, VeilError):
+        return error
+    return VeilError(
+        f"Something went wrong inside veil with {name} ({type(error).__name__}: {error}).",
+        "The other photos are not touched by it. Please report it.",
+    )
+
+
+def complain(error: VeilError) -> None:
+    """Tell an error on standard error, in two lines."""
+    typer.echo(f"Error: {error.message}\n{error.hint}".rstrip(), err=True)
+
+
+def print_any_name() -> None:
+    """Let standard output take file names that are not UTF-8, byte by byte; standard error escapes them."""
+    utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    with suppress(AttributeError, ValueError):
+        sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")  # pyright: ignore
