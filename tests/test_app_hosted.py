@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 from secrets import token_hex
@@ -274,6 +274,45 @@ def test_a_sweep_passes_over_folders_that_others_delete(tmp_path: Path) -> None:
     finally:
         done.set()
         other.join()
+
+
+class Crowded(set[Path]):
+    """The uploads of a visitor, while somebody looks at which another one comes, on another thread."""
+
+    def __init__(self, come: Callable[[], object]) -> None:
+        super().__init__()
+        self.come = come
+
+    def __iter__(self) -> Iterator[Path]:
+        other = threading.Thread(target=self.come)
+        other.start()
+        other.join(0.2)  # who has to wait comes afterwards
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("look", ["sweep", "leave"])
+def test_visitors_may_come_while_files_are_swept(tmp_path: Path, look: str) -> None:
+    visitors, names = Visitors(tmp_path, 60, 1), iter(map(str, range(10)))
+    for name in ("ann", "bob", "cid"):
+        visitors.of(name).uploads = Crowded(lambda: visitors.of(next(names)))
+    visitors.sweep() if look == "sweep" else visitors.leave("ann")
+    until(lambda: len(visitors) >= 4)
+
+
+def test_the_sweeper_outlives_what_goes_wrong(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    visitors, lost, failures = Visitors(tmp_path, 0.2, 1), tmp_path / "ann.jpg", iter([RuntimeError("ann")])
+    lost.write_bytes(b"x")
+
+    def waiting() -> tuple[str, ...]:
+        for failure in failures:
+            raise failure
+        return ()
+
+    closed = visitors.watch(0.1, waiting)
+    until(lambda: not lost.exists())
+    closed.set()
+    assert "RuntimeError at" in caplog.text
+    assert "ann" not in caplog.text
 
 
 def test_a_photo_that_two_visitors_uploaded_stays_for_the_other(tmp_path: Path) -> None:
