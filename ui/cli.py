@@ -156,7 +156,8 @@ def assess(
     seen: Annotated[
         str | None,
         typer.Option(
-            help="The recognisers that were used to protect it.", show_default="from the report beside"
+            help='The recognisers that were used to protect it; "" for none.',
+            show_default="from the report beside",
         ),
     ] = None,
     judges: Annotated[
@@ -165,12 +166,14 @@ def assess(
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Judge a protected photo against the photo before."""
+    from ..attacks import RECOGNIZERS
     from ..core.images import open_photo
     from ..eval.report import assess as judge
     from . import jobs
     from .present import LIMITS
 
-    known = jobs.known_surrogates(after) if seen is None else frozenset(jobs.surrogates(seen, False, None))
+    told = None if seen is None else frozenset(map(RECOGNIZERS.check, jobs.names(seen)))
+    known = jobs.known_surrogates(after) if told is None else told
     other = jobs.place(probe)
     report = judge(
         open_photo(before),
