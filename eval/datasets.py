@@ -1,8 +1,8 @@
 """Photographs to judge by: who is on them, and which two show the same person.
 
-A dataset is a folder with one folder a person, whose path in it is the name, or a folder with `pairs.csv` (identity, protect, probe and,
-optionally, doubtful_label), or a plain folder of photos of as many people. File names like UTKFace's,
-age_gender_race_date, give labels.
+A dataset is a folder with one folder a person, whose name is its path in the dataset, or a folder with
+`pairs.csv` (identity, protect, probe and, optionally, doubtful_label), or a plain folder of photos of as many
+people. File names like UTKFace's, age_gender_race_date, give labels.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ class FaceReport(BaseModel):
     found: whether a face was found there afterwards. Where none was, the recognisers judge the place where
     it had been, since an adversary may have a better detector.
     limited: whether, by its own account, the protection was not allowed to change it enough.
+    unfinished: whether, by its own account, the protection ended before it had changed it enough.
     likeness, naturalness: how far people still see the person, and an untouched photo: 1 for no change
         (`eval.metrics`); None in reports of before.
     quality: each metric over the box.
@@ -44,6 +45,7 @@ class FaceReport(BaseModel):
     box: tuple[int, int, int, int]
     found: bool
     limited: bool = False
+    unfinished: bool = False
     likeness: float | None = None
     naturalness: float | None = None
     quality: dict[str, float]
@@ -86,6 +88,7 @@ def assess(
     probe: Photo | None = None,
     faces: Mapping[int, Face] | None = None,
     limited: Collection[int] = (),
+    unfinished: Collection[int] = (),
 ) -> Report:
     """Judge a protected photo; its faces are found afresh, and paired by position with those before.
 
@@ -96,7 +99,8 @@ def assess(
         seen: the recognisers that the attack used.
         recognizers: who judges; by default all that are packaged.
         faces: those of `before` that are judged, by number, 1 being the largest; by default all are found.
-        limited: which of them the protection says it could not change as much as it wanted.
+        limited, unfinished: which of them the protection says it was not allowed to change as much as it
+            wanted, or had not the time to.
 
     Raises:
         NoFace: no face in `before` or `probe`.
@@ -122,6 +126,7 @@ def assess(
             box=box,
             found=again is not None,
             limited=number in limited,
+            unfinished=number in unfinished,
             **{name: round(float(FACE_MEASURES[name](*images, face)), 4) for name in SEEN_BY_PEOPLE},
             quality=_quality(*(image[..., top:bottom, left:right] for image in images)),
             matches=tuple(_match(name, images, (face, again or face), person, seen) for name in names),

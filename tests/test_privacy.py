@@ -280,6 +280,16 @@ def test_no_change_exceeds_its_ceiling(portrait: Prior, photo: Photo, crop: Crop
     assert size(100.0) > 0.8
 
 
+@pytest.mark.parametrize(("changes", "limited"), [({"ceiling": 0.2}, True), ({"ceiling": 50.0}, False)])
+def test_why_a_face_is_still_known_is_told(photo: Photo, changes: dict[str, float], limited: bool) -> None:
+    """A few steps reach a low ceiling, and are too few for a high one."""
+    faces = find_faces(photo.pixels)[:1]
+    result = finish(protect(photo, faces, settings(**QUICK, steps=6, **changes)))
+    assert result.leads[0] < 0
+    assert (result.limited, result.unfinished) == (((0,), ()) if limited else ((), (0,)))
+    assert result.sizes[0] <= 1.001
+
+
 def test_a_closed_generator_leaves_the_networks_as_they_were(photo: Photo, portrait: Prior) -> None:
     processors = portrait.unet.attn_processors
     weights = [tensor.clone() for tensor in portrait.unet.parameters()]

@@ -92,7 +92,7 @@ def fill(page: Page) -> None:
         ),
     ):
         trigger.click(
-            plain(event),
+            plain(event, name),
             [photo, *whom, strength, faces, seed, format, effort],
             [picture, report],
             api_name=name,
@@ -101,7 +101,7 @@ def fill(page: Page) -> None:
             api_description=f"{text} {OPTIONS}",
         )
     ask.click(
-        plain(listed),
+        plain(listed, "faces"),
         photo,
         found,
         api_name="faces",

@@ -201,6 +201,7 @@ def run(
             probe=probe,
             faces=job.faces,
             limited=[numbers[index] for index in protected.limited],
+            unfinished=[numbers[index] for index in protected.unfinished],
         )
         written = Record(veil=version("veil"), photo=job.source.name, settings=settings, report=report)
         record.write_text(written.model_dump_json(indent=2) + "\n", encoding="utf-8")

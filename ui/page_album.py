@@ -142,7 +142,8 @@ def _continued(page: Page, held: Album, visitor: Visitor, paths: list[str], aske
         raise BadPhoto("There are no photos yet.", "Drop some above.")
     if page.rules.album and len(paths) > page.rules.album:
         raise BadPhoto(f"This page takes {page.rules.album} photos at a time.", "Take some away.")
-    same = asked == held.asked and set(held.rows) <= set(paths)
+    here = held.zip is None or held.zip.exists()  # what is not used for a while is deleted
+    same = here and asked == held.asked and set(held.rows) <= set(paths)
     old = held if same else Album(asked)
     rows = {path: ("waiting", Path(path).name, "not done yet") for path in paths}
     kept = {path: row for path, row in old.rows.items() if row[0] == "done" and path in rows}
