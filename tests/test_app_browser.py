@@ -19,7 +19,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from skimage.data import astronaut
 
 from veil.attacks import packaged
+from veil.attacks.faces import SMALLEST, find_faces
 from veil.ui.app import TABS
+from veil.ui.page_protect import EXAMPLE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
@@ -188,14 +190,87 @@ def test_stop_in_the_middle_and_another_run(page: Page, opened: Any, portrait: P
 def test_what_cannot_be_used_is_said_with_a_way_out(page: Page, notes: Path, tmp_path: Path) -> None:
     blank = tmp_path / "wall.png"
     Image.new("RGB", (300, 300), "grey").save(blank)
-    page.locator("#veil-start").click()
-    expect(page.get_by_text("No face is chosen.")).to_be_visible()
+    expect(page.locator("#veil-start")).to_be_disabled()
     drop(page, "#veil-photos", notes, blank)
     problem = page.get_by_role("alert").first
     expect(problem).to_contain_text("notes.jpg is not a picture that veil can read. It reads JPEG")
     expect(problem).to_contain_text("No face was found in wall.png. Try a photo in which the face is larger")
     assert "/tmp" not in problem.inner_text()
+    expect(page.locator("#veil-start")).to_be_disabled()
     shoot(page, "problems")
+
+
+def test_the_button_waits_for_faces(page: Page, group: Path) -> None:
+    """It opens when faces are found, closes when the last one is let go, and while other photos come."""
+    start, faces = page.locator("#veil-start"), page.locator(".veil-face")
+    expect(start).to_be_disabled()
+    drop(page, "#veil-photos", group)
+    expect(faces.nth(5)).to_be_visible()
+    expect(start).to_be_enabled()
+    for number in range(1, faces.count() + 1):
+        page.locator(f"[data-face='{number}']").click()
+        expect(page.locator(f"[data-face='{number}']")).to_have_attribute("aria-pressed", "false")
+    expect(start).to_be_disabled()
+    page.locator("[data-face='1']").click()
+    expect(start).to_be_enabled()
+
+
+def test_the_example_is_protected(page: Page, tmp_path: Path) -> None:
+    page.locator("#veil-example").click()
+    expect(page.locator(".veil-face")).to_have_count(1)
+    page.locator("#veil-start").click()
+    expect(page.locator(".veil-verdict")).to_contain_text("recognise")
+    picture = download(page, "Download the photo", tmp_path)
+    changed = (np.asarray(Image.open(picture)) != np.asarray(Image.open(EXAMPLE))).any(-1)
+    assert 0.01 < changed.mean() < 0.5
+
+
+def test_photos_dropped_meanwhile_wait_for_their_turn(page: Page, opened: Any, portrait: Path) -> None:
+    page.locator("#veil-example").click()
+    expect(page.locator(".veil-face")).to_have_count(1)
+    page.get_by_label("Strong:").first.check()
+    page.locator("#veil-start").click()
+    expect(page.locator(".veil-progress img")).to_be_visible()
+    drop(page, "#veil-photos", portrait)
+    expect(page.locator("#veil-picture img")).to_have_attribute("alt", re.compile("two|astronaut"))
+    expect(page.locator("#veil-start")).to_be_disabled()
+    page.locator("#veil-stop").click()
+    expect(page.get_by_text("Stopped.")).to_be_visible()
+    expect(page.locator("#veil-start")).to_be_enabled()
+    expect(page.locator(".veil-face")).to_have_count(1)
+
+
+def test_a_bad_file_among_good_ones_with_a_small_face(
+    page: Page, group: Path, notes: Path, tmp_path: Path
+) -> None:
+    """One photo cannot be read; of the other one face is too small. What can be protected is, by itself."""
+    small = tmp_path / "small.png"
+    whole = Image.open(group).convert("RGB")
+    wide = Image.new("RGB", (whole.width + 160, whole.height), "white")
+    wide.paste(whole, (0, 0))
+    face = find_faces(np.asarray(whole))[0]
+    left, top, right, bottom = (face.box + 0.6 * face.side * np.array([-1, -1, 1, 1])).astype(int).clip(0)
+    far = whole.crop((left, top, right, bottom))
+    scale = (SMALLEST + 20) / 2 / face.side  # larger than what is found, smaller than what is protected
+    wide.paste(far.resize((round(far.width * scale), round(far.height * scale))), (whole.width + 20, 20))
+    wide.save(small)
+    drop(page, "#veil-photos", notes, small)
+    expect(page.get_by_role("alert").first).to_contain_text("notes.jpg is not a picture")
+    expect(page.locator(".veil-face").nth(5)).to_be_visible()
+    found = find_faces(np.asarray(wide))
+    large = [number for number, one in enumerate(found, 1) if one.side >= SMALLEST]
+    assert len(large) < len(found)
+    expect(page.locator(".veil-face")).to_have_count(len(large))
+    expect(page.get_by_role("alert").first).to_contain_text(re.compile("of small.png (is|are) too small"))
+    page.locator("#veil-start").click()
+    verdict = page.locator(".veil-verdict")
+    expect(verdict).to_be_visible()
+    shoot(page, "group-small-face")
+    report = json.loads(download(page, "Download the report", tmp_path).read_text())
+    assert [face["number"] for face in report["report"]["faces"]] == large
+    picture = np.asarray(Image.open(download(page, "Download the photo", tmp_path)).convert("RGB"))
+    strip = np.s_[:, whole.width :]
+    assert (picture[strip] == np.asarray(wide)[strip]).all()
 
 
 def test_checking_two_photos(page: Page, portrait: Path, group: Path) -> None:

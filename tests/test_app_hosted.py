@@ -18,7 +18,9 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from veil.core.errors import BadPhoto
+from veil.privacy.settings import settings
 from veil.ui import hosting, page
+from veil.ui.page_album import Album, continued
 from veil.ui.visitors import Visitors
 
 pytestmark = pytest.mark.filterwarnings(
@@ -223,6 +225,32 @@ def test_photos_are_bounded_before_they_are_decoded(
     path.write_bytes(bytes(10_001))
     with pytest.raises(BadPhoto, match="larger than"):
         rules.admit(path)
+
+
+def test_what_was_deleted_is_asked_for_again(tmp_path: Path) -> None:
+    """After ten minutes the photos and the zip of an album are gone; "Continue" must not count on them."""
+    with pytest.raises(BadPhoto, match=r"me\.png is not here any more") as gone:
+        hosting.HOSTED.admit(tmp_path / "me.png")
+    assert "drop it again" in gone.value.hint
+    visitors, asked = Visitors(tmp_path, None, 1), settings()
+    ann, paths = visitors.of("ann"), ["a.png", "b.png"]
+    rows = {"a.png": ("done", "a.png", "fine"), "b.png": ("waiting", "b.png", "not done yet")}
+    begun = Album(asked, rows, ann.place("veiled.zip"))
+    opened = page.Page(hosting.HOSTED, visitors, blocks=None)
+    assert begun.zip
+    begun.zip.write_bytes(b"x")
+    goes_on = continued(opened, begun, ann, paths, asked)
+    assert (goes_on.count, goes_on.zip) == (1, begun.zip)
+    begun.zip.unlink()
+    anew = continued(opened, begun, ann, paths, asked)
+    assert anew.count == 0
+    assert anew.zip != begun.zip
+
+
+def test_what_is_quick_is_done_side_by_side(hosted: Any) -> None:
+    lines = hosted.page.queue.event_queue_per_concurrency_id
+    assert lines["light"].concurrency_limit == hosting.HOSTED.light > 1
+    assert lines[hosting.ENGINE].concurrency_limit == hosting.HOSTED.concurrency == 1
 
 
 def test_rules_come_from_the_environment() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 from collections.abc import Awaitable, Callable
 from io import BytesIO
 from pathlib import Path
@@ -64,7 +65,17 @@ def test_the_tools_are_the_endpoints_and_say_what_they_do(served: Any) -> None:
 
 
 def test_a_photo_is_protected(served: Any, portrait: Path) -> None:
-    result = call(served.address, "protect", photo=as_data(portrait), strength="subtle", effort="quick")
+    """The picture comes with the answer where the client follows the progress, else as its address."""
+    told: list[str | None] = []
+
+    async def followed(progress: float, total: float | None, message: str | None) -> None:
+        told.append(message)
+
+    asked = {"photo": as_data(portrait), "strength": "subtle", "effort": "quick"}
+    result = ask(
+        served.address,
+        lambda session: session.call_tool("protect", asked, progress_callback=followed),
+    )
     assert not result.isError, words(result)
     (picture,) = [part for part in result.content if isinstance(part, ImageContent)]
     image = np.asarray(Image.open(BytesIO(base64.b64decode(picture.data))).convert("RGB"))
@@ -73,6 +84,12 @@ def test_a_photo_is_protected(served: Any, portrait: Path) -> None:
     assert "faceplugin" in words(result)
     stored = [path for path in served.folder.rglob("*") if path.is_file()]
     assert any(portrait.read_bytes() == path.read_bytes() for path in stored)  # and so goes with the page
+    address = re.search(
+        rf"{served.address}gradio_api/file=[^'\s]+", words(call(served.address, "protect", **asked))
+    )
+    assert address
+    again = Image.open(BytesIO(httpx.get(address[0], timeout=30).content)).convert("RGB")
+    assert np.array_equal(np.asarray(again), image)
 
 
 def test_a_photo_that_was_uploaded_may_be_named_by_its_address(served: Any, portrait: Path) -> None:

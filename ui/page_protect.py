@@ -167,6 +167,7 @@ def tab(page: Page) -> None:
             except Exception as error:
                 problems.append(known(error))
         names = [(arrival.name, number) for number, arrival in enumerate(held.arrivals)]
+        problems += [problem for arrival in held.arrivals for problem in arrival.left_out]
         return {
             desk: held,
             trouble: pieces.problem(*problems),
