@@ -92,7 +92,8 @@ def attacked(judge: str | None = None) -> tuple[str, ...]:
 
 
 def recognizer(name: str) -> Recognizer:
-    """Load a recogniser, once: frozen and in evaluation mode; its network follows its crops' device.
+    """Load a recogniser, once: frozen and in evaluation mode; a copy of its network serves crops that
+    lie on another device.
 
     Raises:
         UnknownName: no recogniser has this name.

@@ -13,10 +13,16 @@ def needs(extra: str) -> Generator[None]:
     """Imports that an extra of the distribution brings.
 
     Raises:
-        BadSettings: one of them is not installed; the hint is the command that installs it.
+        BadSettings: one of them is not installed, or is but does not load; the hint is what mends it.
     """
+    command = f"pip install 'veil[{extra}]'"
     try:
         yield
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         package = (error.name or "A package").partition(".")[0]
-        raise BadSettings(f"{package} is not installed.", f"Run `pip install 'veil[{extra}]'`.") from error
+        raise BadSettings(f"{package} is not installed.", f"Run `{command}`.") from error
+    except (ImportError, OSError) as error:  # such as a library of the system that is not here
+        raise BadSettings(
+            f"What the extra {extra!r} brought does not load: {error}.",
+            f"Install what is named, or run `{command} --force-reinstall`.",
+        ) from error

@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..attacks import RECOGNIZERS, independent, packaged
 from ..attacks.faces import ARCFACE, find_faces
-from ..core.errors import BadSettings, NoFace, VeilError
+from ..core.errors import BadSettings, DeviceFull, NoFace, VeilError, WeightsCorrupt, WeightsMissing
 from ..core.images import open_photo, to_tensor
 from ..core.registry import Registry, unknown
 from ..core.types import Array, Face, Photo, Pixels, Step, Work
@@ -43,6 +43,7 @@ from .verification import embedding
 CLEAN = "identity"  # the method that changes nothing: every benchmark has it
 ROWS = ".npz"  # a finished photo: its rows, and what the recognisers saw
 PICTURE = ".png"
+PASSING = (DeviceFull, WeightsCorrupt, WeightsMissing)  # what may go better the next time
 
 
 class Knob(BaseModel):
@@ -352,10 +353,11 @@ def run(
     """Run what is missing of a benchmark; yields a step a photo and returns the file of the rows.
 
     A folder may be run again for more people or fewer, and for more left-out recognisers: what is done stays
-    done.
+    done, unless it failed by what may pass (`PASSING`).
 
     Raises:
-        as `check` does; BadSettings: the folder holds another benchmark, or one of other weights.
+        as `check` does; BadSettings: the folder holds another benchmark, or one of other weights, thresholds
+        or photos.
     """
     check(spec, tools)
     folder.mkdir(parents=True, exist_ok=True)
@@ -364,6 +366,7 @@ def run(
     people = yield from choose(spec, faces, folder)
     matched = yield from match(spec, tools, people, store, faces, workers, cluster)
     everything = list(tasks(spec, tools, people, faces, matched))
+    _again(store, [one.key for one in everything])
     yield from shards.run(
         [(one.key, one) for one in everything], partial(perform, tools), store, workers, cluster
     )
@@ -381,13 +384,34 @@ def _same(file: Path, spec: Spec, tools: Tools) -> None:
         "spec": json.loads(spec.model_dump_json(exclude=grows)),
         "weights": _weights(spec),
         "settings": {one.name: tools.resolve(one.method, one.preset, one.settings) for one in spec.methods},
+        "thresholds": {name: dict(card(name).thresholds) for name in spec.judges},
     }
     before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else about
     for part in about:
-        if before.get(part) != about[part]:
+        if before.get(part, about[part]) != about[part]:  # older folders do not know all parts
             words = "another benchmark" if part == "spec" else f"results of other {part}"
             raise BadSettings(f"{file.parent} holds {words}.", "Name another folder with --output.")
     shards.replace(file, (json.dumps(about, indent=1) + "\n").encode())
+
+
+def _same_photos(file: Path, people: Iterable[Sample]) -> None:
+    """Remember the photos of a folder's people, who may become more; results are kept by their names only."""
+    before: dict[str, list[str]] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    photos = {one.identity: [checksum(path) for path in (one.photo, one.probe) if path] for one in people}
+    for identity, sums in photos.items():
+        if before.get(identity, sums) != sums:
+            raise BadSettings(
+                f"{file.parent} holds results of other photos of {identity!r}.",
+                "Name another folder with --output.",
+            )
+    shards.replace(file, (json.dumps(before | photos, indent=1) + "\n").encode())
+
+
+def _again(store: shards.Store, keys: Iterable[str]) -> None:
+    """Forget the results that failed by what may pass."""
+    for key in filter(store.has, keys):
+        if any(row.get("passing") for row in load(store.path(key, ROWS))[0]):
+            store.path(key, ROWS).unlink()
 
 
 def _weights(spec: Spec) -> dict[str, str]:
@@ -404,10 +428,13 @@ def choose(spec: Spec, faces: Path, folder: Path) -> Work[list[Sample]]:
     if spec.per_group:
         everyone = balanced(everyone, spec.per_group)
     wanted = min(spec.photos or len(everyone), len(everyone))
+    known = folder / "photos.json"
     if not spec.only_recognised:
+        _same_photos(known, everyone[:wanted])
         return everyone[:wanted]
     file = folder / "people.json"
     verdicts: dict[str, bool] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    _same_photos(known, [one for one in everyone if one.identity in verdicts])
     chosen: list[Sample] = []
     for done, one in enumerate(everyone, 1):
         if len(chosen) == wanted:
@@ -418,6 +445,7 @@ def choose(spec: Spec, faces: Path, folder: Path) -> Work[list[Sample]]:
         if verdicts[one.identity]:
             chosen.append(one)
     shards.replace(file, json.dumps(verdicts).encode())
+    _same_photos(known, [one for one in everyone if one.identity in verdicts])
     return chosen
 
 
@@ -460,6 +488,7 @@ def match(
         tried = [
             (f"{name}/{one.sample.identity}", dataclasses.replace(one, quality_only=True)) for one in some
         ]
+        _again(store, [key for key, _ in tried])
         yield from shards.run(tried, partial(perform, tools), store, workers, cluster)
         rows = [row for key, _ in tried for row in load(store.path(key, ROWS))[0] if not row["error"]]
         return float(np.mean([row[wanted.metric] for row in rows]))
@@ -519,7 +548,8 @@ def perform(tools: Tools, one: Task) -> dict[str, bytes]:
         rows = [{**shared, **row} for row in rows]
         return {PICTURE: picture.getvalue(), ROWS: packed(rows, vectors)}
     except VeilError as error:
-        return {ROWS: packed([{**_about(one), "error": error.message}], {})}
+        passing = isinstance(error, PASSING)
+        return {ROWS: packed([{**_about(one), "error": error.message, "passing": passing}], {})}
 
 
 @lru_cache(8)  # one photo is protected by many methods in turn

@@ -1,8 +1,8 @@
 """Photographs to judge by: who is on them, and which two show the same person.
 
-A dataset is a folder with one folder a person, or a folder with `pairs.csv` (identity, protect, probe and,
-optionally, doubtful_label), or a plain folder of photos of as many people. File names like UTKFace's,
-age_gender_race_date, give labels.
+A dataset is a folder with one folder a person, whose name is its path in the dataset, or a folder with
+`pairs.csv` (identity, protect, probe and, optionally, doubtful_label), or a plain folder of photos of as many
+people. File names like UTKFace's, age_gender_race_date, give labels.
 """
 
 from __future__ import annotations
@@ -74,7 +74,10 @@ def album(folder: Path) -> list[tuple[str, Path]]:
     paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in PICTURES]
     if not paths:
         raise BadPhoto(f"There are no photos in {folder}.", "Name a folder that has one folder a person.")
-    return [(path.stem if path.parent == folder else path.parent.name, path) for path in paths]
+    return [
+        (path.stem if path.parent == folder else path.parent.relative_to(folder).as_posix(), path)
+        for path in paths
+    ]
 
 
 def labels(path: Path) -> dict[str, str]:

@@ -39,6 +39,7 @@ class FaceReport(BaseModel):
     found: whether a face was found there afterwards. Where none was, the recognisers judge the place where
     it had been, since an adversary may have a better detector.
     limited: whether, by its own account, the protection was not allowed to change it enough.
+    unfinished: whether, by its own account, the protection ended before it had changed it enough.
     likeness, naturalness: how far people still see the person, and an untouched photo: 1 for no change
         (`eval.metrics`); None in reports of before.
     quality: each metric over the box.
@@ -50,6 +51,7 @@ class FaceReport(BaseModel):
     box: tuple[int, int, int, int]
     found: bool
     limited: bool = False
+    unfinished: bool = False
     likeness: float | None = None
     naturalness: float | None = None
     quality: dict[str, float]
@@ -106,6 +108,7 @@ def assess(
     faces: Mapping[int, Face] | None = None,
     limited: Collection[int] = (),
     unprotected: Sequence[Unprotected] = (),
+    unfinished: Collection[int] = (),
 ) -> Report:
     """Judge a protected photo; its faces are found afresh, and paired by position with those before.
 
@@ -116,7 +119,8 @@ def assess(
         seen: the recognisers that the attack used.
         recognizers: who judges; by default all that are packaged.
         faces: those of `before` that are judged, by number, 1 being the largest; by default all are found.
-        limited: which of them the protection says it could not change as much as it wanted.
+        limited, unfinished: which of them the protection says it was not allowed to change as much as it
+            wanted, or had not the time to.
         unprotected: what was found beside them and left as it was.
 
     Raises:
@@ -143,6 +147,7 @@ def assess(
             box=face.within(before.size),
             found=again is not None,
             limited=number in limited,
+            unfinished=number in unfinished,
             **{name: round(float(FACE_MEASURES[name](*images, places[0])), 4) for name in SEEN_BY_PEOPLE},
             quality=_quality(*(image[..., top:bottom, left:right] for image in images)),
             matches=tuple(_match(name, images, places, person, seen) for name in names),

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 
+AT_CEILING = 0.9  # of it: the price of a change holds its size near below, and the mean of latents is less
+
+
 @dataclass(frozen=True)
 class Protected:
     """A protected photo.
@@ -22,6 +25,7 @@ class Protected:
     similarity: for each of them, the cosine to the person's own clean embedding that is left, by surrogate.
     leads: for each of them, by how many standard deviations of strangers' cosines the surrogate that is worst
         off, over views, lies beyond its threshold at FAR 0.1 %; empty where nothing was attacked.
+    sizes: for each of them, how much has changed, as a share of the ceiling that the settings name.
     """
 
     photo: Photo
@@ -29,11 +33,22 @@ class Protected:
     similarity: tuple[dict[str, float], ...]
     settings: Settings
     leads: tuple[float, ...] = ()
+    sizes: tuple[float, ...] = ()
 
     @property
     def limited(self) -> tuple[int, ...]:
         """Which of the faces, by index, a surrogate may still know: the change was not allowed to grow."""
-        return tuple(index for index, lead in enumerate(self.leads) if lead < 0)
+        return tuple(index for index in self._known if self.sizes[index] >= AT_CEILING)
+
+    @property
+    def unfinished(self) -> tuple[int, ...]:
+        """Which of the faces, by index, a surrogate may still know though the change might have grown: the
+        search ended first."""
+        return tuple(index for index in self._known if self.sizes[index] < AT_CEILING)
+
+    @property
+    def _known(self) -> list[int]:
+        return [index for index, lead in enumerate(self.leads) if lead < 0]
 
 
 class Method(Protocol):

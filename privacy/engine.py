@@ -23,7 +23,8 @@ from .canvas import Canvas, canvas_of, cut
 from .embeddings import learn
 from .inversion import invert, levels
 from .latent import Optimisation, Start, optimise, start
-from .paste import paste
+from .limits import change_energy
+from .paste import feather, paste
 from .priors import Prior, prior
 from .settings import Settings
 
@@ -67,7 +68,7 @@ def in_turn(
             "Impersonation needs a target, and only impersonation.", "Name a photo of the target."
         )
     surrogates = [surrogate(name) for name in settings.surrogates]
-    pixels, similarity, leads = photo.pixels, list[dict[str, float]](), list[float]()
+    pixels, done, sizes = photo.pixels, list[tuple[Crop, Ensemble]](), list[float]()
     for first in range(0, len(faces), batch):
         crops = [crop_of(face) for face in faces[first : first + batch]]
         canvases = [canvas_of(crop, photo.pixels, photo.grey) for crop in crops]
@@ -89,10 +90,13 @@ def in_turn(
         changes = yield from _labelled(work, _which(first + 1, first + len(crops), len(faces)))
         for crop, objective, change in zip(crops, objectives, changes, strict=True):
             pixels = paste(pixels, change[None], crop.to_photo, photo.grey)
-            alike, lead = objective.verdict(canvas_of(crop, pixels).image)
-            similarity.append(alike)
-            leads.append(lead)
-    return Protected(photo.with_pixels(pixels), tuple(faces), tuple(similarity), settings, tuple(leads))
+            done.append((crop, objective))
+            blended = feather(change.shape[-1]).to(change) * change[None]
+            sizes.append(255 * float(change_energy(blended).sqrt()) / settings.ceiling)
+    # on the final pixels: the change of a neighbour may reach into a face that was pasted before it
+    verdicts = [objective.verdict(canvas_of(crop, pixels).image) for crop, objective in done]
+    similarity, leads = (tuple(column) for column in zip(*verdicts, strict=True)) if verdicts else ((), ())
+    return Protected(photo.with_pixels(pixels), tuple(faces), similarity, settings, leads, tuple(sizes))
 
 
 def find_change(

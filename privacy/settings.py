@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from ..core.errors import BadSettings
 
@@ -31,7 +31,7 @@ class Settings(BaseModel):
     seed: int = Field(0, ge=0)
 
     # the diffusion: how deep the latent lies that is optimised (DDIM steps of a schedule of so many)
-    schedule: int = Field(7, ge=2, le=1000)
+    schedule: int = Field(7, ge=2, le=500)
     depth: int = Field(1, ge=0)
     embedding_steps: int = Field(4, ge=0)
     embedding_rate: float = Field(0.3, gt=0)
@@ -64,6 +64,13 @@ class Settings(BaseModel):
     margin: float = 6.0
     ceiling: float = Field(1.7, gt=0)
     compose: bool = True
+
+    @field_validator("depth")
+    @classmethod
+    def _within_schedule(cls, depth: int, info: ValidationInfo) -> int:
+        if depth >= info.data.get("schedule", depth + 1):
+            raise ValueError("it must be below the schedule")
+        return depth
 
 
 STRENGTHS: dict[str, dict[str, Any]] = {

@@ -1,5 +1,9 @@
 """Protect the demo portraits, scikit-image's astronaut and insightface's group photo, in the folder demo/."""
 
+from veil.core.threads import settle
+
+settle()  # before torch is loaded
+
 import sys
 from pathlib import Path
 

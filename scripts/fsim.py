@@ -9,6 +9,10 @@ protection by that prior begins: only the drop below it is protection.
 
 from __future__ import annotations
 
+from veil.core.threads import settle
+
+settle()  # before torch is loaded
+
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated

@@ -10,6 +10,10 @@ alike, the stronger the more. Two that share a trunk, faceres and faceres-deep, 
 
 from __future__ import annotations
 
+from veil.core.threads import settle
+
+settle()  # before torch is loaded
+
 from itertools import combinations, islice
 from pathlib import Path
 from typing import Annotated

@@ -9,6 +9,10 @@ engine's place, so that the page is measured and not the engine; `--engine real`
 
 from __future__ import annotations
 
+from veil.core.threads import settle
+
+settle()  # before torch is loaded
+
 import argparse
 import multiprocessing
 import statistics

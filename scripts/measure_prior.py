@@ -7,6 +7,10 @@ denoising, both over the 128 pixel crops of every photo (or every N-th), and the
 predicted noise with the unconditional embedding on 100 crops (every fifth photo) at fixed noise.
 """
 
+from veil.core.threads import settle
+
+settle()  # before torch is loaded
+
 from pathlib import Path
 
 import numpy as np

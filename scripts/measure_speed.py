@@ -15,6 +15,10 @@ astronaut and insightface's group photo, which are compared with themselves.
 
 from __future__ import annotations
 
+from veil.core.threads import settle
+
+settle()  # before torch is loaded
+
 import ctypes
 import gc
 import platform

@@ -10,6 +10,10 @@ cannot be told from these. Where weights are offloaded, those of the layer at wo
 
 from __future__ import annotations
 
+from veil.core.threads import settle
+
+settle()  # before torch is loaded
+
 import resource
 import time
 import weakref

@@ -3,6 +3,10 @@
 python scripts/readme_picture.py
 """
 
+from veil.core.threads import settle
+
+settle()  # before torch is loaded
+
 from pathlib import Path
 
 import numpy as np

@@ -18,6 +18,10 @@ nobody rated here.
 
 from __future__ import annotations
 
+from veil.core.threads import settle
+
+settle()  # before torch is loaded
+
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext

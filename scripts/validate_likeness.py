@@ -21,6 +21,10 @@ bound of what the engine does not pay for and the judge may ask.
 
 from __future__ import annotations
 
+from veil.core.threads import settle
+
+settle()  # before torch is loaded
+
 import hashlib
 import io
 import json

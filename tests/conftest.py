@@ -119,6 +119,7 @@ def open_page(**changes: Any) -> Generator[Opened]:
 
     engine = StandIn()
     base = hosting.HOSTED if changes.pop("hosted", False) else hosting.LOCAL
+    mcp = bool(changes.pop("mcp", False))
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "stand_in", SimpleNamespace(engine=engine))
         methods = privacy.METHODS | Registry("method", {"veil": "stand_in:engine"})
@@ -126,7 +127,7 @@ def open_page(**changes: Any) -> Generator[Opened]:
         patch.setattr(jobs, "assess", partial(jobs.assess, recognizers=("dlib", "faceplugin")))
         patch.setenv("GRADIO_TEMP_DIR", "")  # so that it is put back afterwards
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "")
-        with app.opened(replace(base, **changes)) as (blocks, address):
+        with app.opened(replace(base, **changes), mcp=mcp) as (blocks, address):
             page: Any = getattr(blocks, "veil")  # noqa: B009
             yield Opened(address, page.visitors.root, engine, page)
 
@@ -141,6 +142,12 @@ def opened() -> Generator[Opened]:
 def hosted() -> Generator[Opened]:
     """The page as strangers meet it."""
     yield from open_page(hosted=True, line=3, longest=2000, heaviest=2_000_000)
+
+
+@pytest.fixture(scope="module")
+def served() -> Generator[Opened]:
+    """The page as strangers meet it, with MCP."""
+    yield from open_page(hosted=True, mcp=True, longest=2000, heaviest=2_000_000)
 
 
 @pytest.fixture

@@ -19,7 +19,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from skimage.data import astronaut
 
 from veil.attacks import packaged
+from veil.attacks.faces import SMALLEST, find_faces
 from veil.ui.app import TABS
+from veil.ui.page_protect import EXAMPLE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
@@ -189,14 +191,88 @@ def test_stop_in_the_middle_and_another_run(page: Page, opened: Any, portrait: P
 def test_what_cannot_be_used_is_said_with_a_way_out(page: Page, notes: Path, tmp_path: Path) -> None:
     blank = tmp_path / "wall.png"
     Image.new("RGB", (300, 300), "grey").save(blank)
-    page.locator("#veil-start").click()
-    expect(page.get_by_text("No face is chosen.")).to_be_visible()
+    expect(page.locator("#veil-start")).to_be_disabled()
     drop(page, "#veil-photos", notes, blank)
     problem = page.get_by_role("alert").first
     expect(problem).to_contain_text("notes.jpg is not a picture that veil can read. It reads JPEG")
     expect(problem).to_contain_text("No face was found in wall.png. Try a photo in which the face is larger")
     assert "/tmp" not in problem.inner_text()
+    expect(page.locator("#veil-start")).to_be_disabled()
     shoot(page, "problems")
+
+
+def test_the_button_waits_for_faces(page: Page, group: Path) -> None:
+    """It opens when faces are found, closes when the last one is let go, and while other photos come."""
+    start, faces = page.locator("#veil-start"), page.locator(".veil-face")
+    expect(start).to_be_disabled()
+    drop(page, "#veil-photos", group)
+    expect(faces.nth(5)).to_be_visible()
+    expect(start).to_be_enabled()
+    for number in range(1, faces.count() + 1):
+        page.locator(f"[data-face='{number}']").click()
+        expect(page.locator(f"[data-face='{number}']")).to_have_attribute("aria-pressed", "false")
+    expect(start).to_be_disabled()
+    page.locator("[data-face='1']").click()
+    expect(start).to_be_enabled()
+
+
+def test_the_example_is_protected(page: Page, tmp_path: Path) -> None:
+    page.locator("#veil-example").click()
+    expect(page.locator(".veil-face")).to_have_count(1)
+    page.locator("#veil-start").click()
+    expect(page.locator(".veil-verdict")).to_contain_text("recognise")
+    picture = download(page, "Download the photo", tmp_path)
+    changed = (np.asarray(Image.open(picture)) != np.asarray(Image.open(EXAMPLE))).any(-1)
+    assert 0.01 < changed.mean() < 0.5
+
+
+def test_photos_dropped_meanwhile_wait_for_their_turn(page: Page, opened: Any, portrait: Path) -> None:
+    page.locator("#veil-example").click()
+    expect(page.locator(".veil-face")).to_have_count(1)
+    page.get_by_label("Strong:").first.check()
+    page.locator("#veil-start").click()
+    expect(page.locator(".veil-progress img")).to_be_visible()
+    drop(page, "#veil-photos", portrait)
+    expect(page.locator("#veil-picture img")).to_have_attribute("alt", re.compile("two|astronaut"))
+    expect(page.locator("#veil-start")).to_be_disabled()
+    page.locator("#veil-stop").click()
+    expect(page.get_by_text("Stopped.")).to_be_visible()
+    expect(page.locator("#veil-start")).to_be_enabled()
+    expect(page.locator(".veil-face")).to_have_count(1)
+
+
+def test_a_bad_file_among_good_ones_with_a_small_face(
+    page: Page, portrait: Path, notes: Path, tmp_path: Path
+) -> None:
+    """One file cannot be read, and of two faces in the other one is too small: the rest is protected."""
+    photo = two_faces(portrait, tmp_path / "two.png")
+    found = find_faces(np.asarray(photo))
+    assert [one.side >= SMALLEST for one in found] == [True, False]
+    drop(page, "#veil-photos", notes, tmp_path / "two.png")
+    problems = page.get_by_role("alert").first
+    expect(problems).to_contain_text("notes.jpg is not a picture")
+    expect(problems).to_contain_text("Face 2 of two.png is too small: it stays as it is.")
+    expect(page.locator(".veil-face")).to_have_count(1)
+    page.locator("#veil-start").click()
+    expect(page.locator(".veil-verdict")).to_be_visible()
+    shoot(page, "small-face")
+    report = json.loads(download(page, "Download the report", tmp_path).read_text())
+    assert [face["number"] for face in report["report"]["faces"]] == [1]
+    picture = np.asarray(Image.open(download(page, "Download the photo", tmp_path)).convert("RGB"))
+    changed = (picture != np.asarray(photo)).any(-1)
+    assert changed[:, :512].any()
+    assert not changed[:, 512:].any()
+
+
+def two_faces(portrait: Path, path: Path) -> Image.Image:
+    """A portrait of 512 pixels, and beside it the same so small that the face is found but not protected."""
+    whole = Image.open(portrait)
+    scale = (SMALLEST + 20) / 2 / find_faces(np.asarray(whole))[0].side
+    photo = Image.new("RGB", (720, 512), "white")
+    photo.paste(whole, (0, 0))
+    photo.paste(whole.resize((round(512 * scale), round(512 * scale)), Image.Resampling.BOX), (530, 40))
+    photo.save(path)
+    return photo
 
 
 def test_checking_two_photos(page: Page, portrait: Path, group: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 from secrets import token_hex
@@ -18,7 +18,9 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from veil.core.errors import BadPhoto
+from veil.privacy.settings import settings
 from veil.ui import hosting, page
+from veil.ui.page_album import Album, continued
 from veil.ui.visitors import Visitors
 
 pytestmark = pytest.mark.filterwarnings(
@@ -225,6 +227,32 @@ def test_photos_are_bounded_before_they_are_decoded(
         rules.admit(path)
 
 
+def test_what_was_deleted_is_asked_for_again(tmp_path: Path) -> None:
+    """After ten minutes the photos and the zip of an album are gone; "Continue" must not count on them."""
+    with pytest.raises(BadPhoto, match=r"me\.png is not here any more") as gone:
+        hosting.HOSTED.admit(tmp_path / "me.png")
+    assert "drop it again" in gone.value.hint
+    visitors, asked = Visitors(tmp_path, None, 1), settings()
+    ann, paths = visitors.of("ann"), ["a.png", "b.png"]
+    rows = {"a.png": ("done", "a.png", "fine"), "b.png": ("waiting", "b.png", "not done yet")}
+    begun = Album(asked, rows, ann.place("veiled.zip"))
+    opened = page.Page(hosting.HOSTED, visitors, blocks=None)
+    assert begun.zip
+    begun.zip.write_bytes(b"x")
+    goes_on = continued(opened, begun, ann, paths, asked)
+    assert (goes_on.count, goes_on.zip) == (1, begun.zip)
+    begun.zip.unlink()
+    anew = continued(opened, begun, ann, paths, asked)
+    assert anew.count == 0
+    assert anew.zip != begun.zip
+
+
+def test_what_is_quick_is_done_side_by_side(hosted: Any) -> None:
+    lines = hosted.page.queue.event_queue_per_concurrency_id
+    assert lines["light"].concurrency_limit == hosting.HOSTED.light > 1
+    assert lines[hosting.ENGINE].concurrency_limit == hosting.HOSTED.concurrency == 1
+
+
 def test_rules_come_from_the_environment() -> None:
     assert hosting.rules({}) == hosting.LOCAL
     assert hosting.rules({"VEIL_HOSTED": "0"}) == hosting.LOCAL
@@ -274,6 +302,45 @@ def test_a_sweep_passes_over_folders_that_others_delete(tmp_path: Path) -> None:
     finally:
         done.set()
         other.join()
+
+
+class Crowded(set[Path]):
+    """The uploads of a visitor, while somebody looks at which another one comes, on another thread."""
+
+    def __init__(self, come: Callable[[], object]) -> None:
+        super().__init__()
+        self.come = come
+
+    def __iter__(self) -> Iterator[Path]:
+        other = threading.Thread(target=self.come)
+        other.start()
+        other.join(0.2)  # who has to wait comes afterwards
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("look", ["sweep", "leave"])
+def test_visitors_may_come_while_files_are_swept(tmp_path: Path, look: str) -> None:
+    visitors, names = Visitors(tmp_path, 60, 1), iter(map(str, range(10)))
+    for name in ("ann", "bob", "cid"):
+        visitors.of(name).uploads = Crowded(lambda: visitors.of(next(names)))
+    visitors.sweep() if look == "sweep" else visitors.leave("ann")
+    until(lambda: len(visitors) >= 4)
+
+
+def test_the_sweeper_outlives_what_goes_wrong(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    visitors, lost, failures = Visitors(tmp_path, 0.2, 1), tmp_path / "ann.jpg", iter([RuntimeError("ann")])
+    lost.write_bytes(b"x")
+
+    def waiting() -> tuple[str, ...]:
+        for failure in failures:
+            raise failure
+        return ()
+
+    closed = visitors.watch(0.1, waiting)
+    until(lambda: not lost.exists())
+    closed.set()
+    assert "RuntimeError at" in caplog.text
+    assert "ann" not in caplog.text
 
 
 def test_a_photo_that_two_visitors_uploaded_stays_for_the_other(tmp_path: Path) -> None:

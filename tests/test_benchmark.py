@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -22,7 +23,7 @@ from skimage.data import astronaut
 from veil.attacks import packaged
 from veil.attacks.faces import find_faces
 from veil.attacks.networks import blazeface
-from veil.core.errors import BadSettings, UnknownName, WeightsMissing
+from veil.core.errors import BadSettings, DeviceFull, NoFace, UnknownName, WeightsMissing
 from veil.core.images import open_photo, to_tensor
 from veil.core.progress import finish
 from veil.core.types import Face, Photo, Pixels, Step, Work
@@ -230,13 +231,63 @@ def test_a_run_grows_by_people_and_left_out_recognisers(faces: Path, tmp_path: P
     assert (whole["method"] == "pgd").sum() == 2
     assert set(whole["identity"]) == {"person-0"}
     assert first == {path: path.stat().st_mtime_ns for path in first}
-    for part, name, value in ("weights", "portrait", "0" * 64), ("settings", "pgd", {"steps": 3}):
+    for part, name, value in (
+        ("weights", "portrait", "0" * 64),
+        ("settings", "pgd", {"steps": 3}),
+        ("thresholds", "mobileface", {"far1": 0.9}),
+    ):
         about = json.loads((tmp_path / "spec.json").read_text())
         (tmp_path / "spec.json").write_text(json.dumps({**about, part: {**about[part], name: value}}))
         with pytest.raises(BadSettings, match=f"results of other {part}"):
             finish(run(small, TOOLS, faces, tmp_path, 0))
         (tmp_path / "spec.json").write_text(json.dumps(about))
     assert not {"dlib", "faceplugin"} & {*about["weights"]}  # what it does not ask may change
+
+
+def little(faces: Path, **changes: Any) -> Spec:
+    """The benchmark of the fixture, for one person and one quick method."""
+    quick = {"settings": {"steps": 1, "views": 0}, "knob": None}
+    spec = read(faces / "six.toml")
+    method = spec.methods[0].model_copy(update=quick)
+    few = {"methods": (method,), "match": None, "photos": 1, "leave_out": "turns", "disturbances": ("none",)}
+    return spec.model_copy(update=few | changes)
+
+
+def test_what_failed_for_want_of_memory_is_done_again(faces: Path, tmp_path: Path) -> None:
+    few, failures = little(faces), iter([DeviceFull("No room.", ""), NoFace("No face.", "")])
+
+    def protect(*arguments: Any) -> Photo:
+        for failure in failures:  # the first of the method that changes nothing, the other of pgd
+            raise failure
+        return TOOLS.protect(*arguments)
+
+    for left in (["No face.", "No room."], ["No face."], ["No face."]):
+        table = pd.read_parquet(finish(run(few, replace(TOOLS, protect=protect), faces, tmp_path, 0)))
+        assert sorted({*table["error"]} - {""}) == left
+
+
+@pytest.mark.parametrize("only_recognised", [False, True])
+def test_other_photos_of_the_same_people_are_not_mixed_in(
+    faces: Path, tmp_path: Path, only_recognised: bool
+) -> None:
+    shutil.copytree(faces / "people", tmp_path / "people")
+    few = little(faces, only_recognised=only_recognised, rate="far10")
+    finish(run(few, TOOLS, tmp_path, tmp_path / "run", 0))
+    rest = ("person-1", "person-2", "person-3")
+    for person in rest:  # who were not asked for
+        shutil.rmtree(tmp_path / "people" / person)
+    finish(run(few, TOOLS, tmp_path, tmp_path / "run", 0))
+    shutil.copy(faces / "people" / "person-1" / "a.png", tmp_path / "people" / "person-0" / "b.png")
+    with pytest.raises(BadSettings, match="other photos of 'person-0'"):
+        finish(run(few, TOOLS, tmp_path, tmp_path / "run", 0))
+
+
+def test_a_person_is_the_whole_path_of_a_folder(tmp_path: Path) -> None:
+    for place in ("a/1/x.png", "a/1/y.png", "b/1/x.png", "z.png"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4)).save(tmp_path / place)
+    found = {one.identity: one.probe is not None for one in samples(tmp_path)}
+    assert found == {"a/1": True, "b/1": False, "z": False}
 
 
 def kept(folder: Path, text: str) -> Path:

@@ -388,6 +388,9 @@ def test_assess_reads_what_was_used_from_the_report(folder: Path) -> None:
     result = veil(*arguments, "--seen", "dlib,mobilefacenet,faceres,mobileface,faceplugin,sface")
     assert "No honest judge is left" in result.stdout
     assert result.stderr == ""
+    nobody = Report.model_validate_json(veil(*arguments, "--seen", "", "--json").stdout)
+    assert {match.seen for match in nobody.faces[0].matches} == {"no"}
+    assert veil(*arguments, "--seen", "nobody").exit_code == 2
 
 
 def test_a_headline_needs_a_judge_that_knew_the_face() -> None:

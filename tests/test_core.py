@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from veil.core import errors
+from veil.core.extras import needs
 from veil.core.progress import Run, finish
 from veil.core.registry import Registry
 from veil.core.types import Face, Photo, Step, Work
@@ -89,3 +90,19 @@ def test_other_pixels_keep_what_must_survive() -> None:
     other = photo.with_pixels(np.ones((4, 6, 3), np.uint8))
     assert (other.name, other.format, other.icc) == ("a", "JPEG", b"profile")
     assert other.pixels.all()
+
+
+def test_what_is_broken_is_not_called_missing() -> None:
+    with pytest.raises(errors.BadSettings, match="no_such_module is not installed") as missing:
+        with needs("ocr"):
+            import no_such_module.part  # type: ignore[import-not-found]  # noqa: F401
+    assert missing.value.hint == "Run `pip install 'veil[ocr]'`."
+    for broken in (
+        ImportError("libGL.so.1: cannot open shared object file"),
+        OSError("libGL.so.1: cannot open"),
+    ):
+        with pytest.raises(errors.BadSettings, match=r"does not load: libGL\.so\.1: cannot open") as error:
+            with needs("ocr"):
+                raise broken
+        assert "not installed" not in error.value.message
+        assert "--force-reinstall" in error.value.hint

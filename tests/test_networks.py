@@ -12,8 +12,10 @@ from insightface.data import get_image
 from skimage.data import astronaut, checkerboard
 from torch import Tensor
 
+from veil.attacks import recognizer
 from veil.attacks.faces import find_faces, largest_face
 from veil.attacks.networks import blazeface, emotion, facemesh
+from veil.attacks.recognizers.base import on
 from veil.core.images import to_tensor
 from veil.core.types import Face
 from veil.eval.disturbances.codec import coded
@@ -103,3 +105,19 @@ def test_the_other_detector_tells_faces_from_none() -> None:
     group = blazeface.find_faces(np.ascontiguousarray(get_image("t1")[..., ::-1]))
     assert len(group) >= 4
     assert [one.side for one in group] == sorted((one.side for one in group), reverse=True)
+
+
+def test_a_network_in_use_is_never_moved(face: Face) -> None:
+    """One process may protect on a GPU and check on the CPU; "meta" stands for another device."""
+    image, far = to_tensor(astronaut()), torch.device("meta")
+    known = recognizer("mobileface")
+
+    def looks(image: Tensor) -> tuple[Tensor, ...]:
+        crop = known.align(image, face)
+        return facemesh.points(image, face), emotion.expression(image, face), known.embed(crop)
+
+    before = looks(image)
+    assert {look.device for look in looks(image.to(far))} == {far}
+    for one, again in zip(before, looks(image), strict=True):
+        torch.testing.assert_close(one, again, rtol=0, atol=0)
+    assert on(far, facemesh.network()) is on(far, facemesh.network())

@@ -297,6 +297,16 @@ def test_no_change_exceeds_its_ceiling(portrait: Prior, photo: Photo, crop: Crop
     assert size(100.0) > 0.8
 
 
+@pytest.mark.parametrize(("changes", "limited"), [({"ceiling": 0.2}, True), ({"ceiling": 50.0}, False)])
+def test_why_a_face_is_still_known_is_told(photo: Photo, changes: dict[str, float], limited: bool) -> None:
+    """A few steps reach a low ceiling, and are too few for a high one."""
+    faces = find_faces(photo.pixels)[:1]
+    result = finish(protect(photo, faces, settings(**QUICK, steps=6, **changes)))
+    assert result.leads[0] < 0
+    assert (result.limited, result.unfinished) == (((0,), ()) if limited else ((), (0,)))
+    assert result.sizes[0] <= 1.001
+
+
 def test_a_closed_generator_leaves_the_networks_as_they_were(photo: Photo, portrait: Prior) -> None:
     processors = portrait.unet.attn_processors
     weights = [tensor.clone() for tensor in portrait.unet.parameters()]
@@ -349,6 +359,18 @@ def test_faces_taken_together_come_out_as_one_after_the_other(
     assert results[1].leads == pytest.approx(results[0].leads, abs=0.05)
 
 
+def test_overlapping_faces_are_judged_on_the_final_pixels(photo: Photo, portrait: Prior) -> None:
+    first = find_faces(photo.pixels)[0]
+    faces = [first, first.moved(1, 25, 10)]
+    result = finish(protect(photo, faces, settings(**QUICK, steps=4, ceiling=4.0)))
+    for face, alike in zip(faces, result.similarity, strict=True):
+        crop = cut(photo.pixels, face, portrait.template, portrait.size)
+        clean = canvas_of(crop, photo.pixels)
+        objective = Ensemble([recognizer("mobileface")], clean.image, clean.face)
+        left, _ = objective.verdict(canvas_of(crop, result.photo.pixels).image)
+        assert alike == pytest.approx(left, abs=1e-4)
+
+
 @pytest.mark.parametrize("depth", [0, 1])
 def test_other_depths_work(photo: Photo, depth: int) -> None:
     chosen = settings(**QUICK, depth=depth, steps=2, views=0)
@@ -386,6 +408,15 @@ def test_settings_refuse_what_does_not_fit() -> None:
         settings(steps=0)
     with pytest.raises(BadSettings, match="surrogates"):
         settings(surrogates=())
+    for schedule, depth in ((7, 7), (20, 20), (501, 1)):
+        with pytest.raises(BadSettings, match="depth|schedule"):
+            settings(schedule=schedule, depth=depth)
+
+
+@pytest.mark.parametrize("schedule", [2, 7, 20, 333, 500])
+def test_every_depth_that_is_allowed_has_its_timestep(portrait: Prior, schedule: int) -> None:
+    deepest = settings(schedule=schedule, depth=schedule - 1)
+    assert portrait.kept(levels(portrait, schedule, deepest.depth)[-1]) > 0
 
 
 def test_an_effort_is_how_many_steps_are_taken() -> None:

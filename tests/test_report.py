@@ -163,11 +163,13 @@ def test_faces_are_paired_by_position_and_chosen_by_number() -> None:
 
 
 def test_a_face_at_its_limit_is_told() -> None:
-    report = assess(group(), group(), recognizers=QUICK[1:], limited=(2, 3))
+    report = assess(group(), group(), recognizers=QUICK[1:], limited=(2, 3), unfinished=(1,))
     assert [face.number for face in report.faces if face.limited] == [2, 3]
+    assert [face.number for face in report.faces if face.unfinished] == [1]
     for remarks in (present.remarks(report), present.plain_remarks(report)):
         assert sum("limit on change" in text for text in remarks) == 1
         assert any(text.startswith("Faces 2, 3: ") for text in remarks)
+        assert any(text.startswith("Face 1: the search ended") for text in remarks)
 
 
 def test_a_change_is_told_of_the_most_changed_face_and_left_to_eyes() -> None:

@@ -21,6 +21,7 @@ from veil.core.errors import NoFace
 from veil.core.progress import Run
 from veil.core.types import Photo, Step, Work
 from veil.privacy import Protected
+from veil.privacy.settings import EFFORTS, SECONDS, settings
 from veil.ui import jobs
 from veil.ui.visitors import Visitors
 
@@ -28,12 +29,16 @@ ROOT = Path(__file__).parents[1]
 PHOTO = Photo(np.zeros((2, 2, 3), np.uint8), "blank.png")
 
 
-def gpu(duration: int) -> Callable[..., Any]:
+LENT: list[int] = []  # for how many seconds
+
+
+def gpu(duration: Callable[..., int]) -> Callable[..., Any]:
     """As `spaces.GPU` on ZeroGPU: whatever goes in and out is pickled; a generator's result is lost."""
 
     def decorate(task: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(task)
         def handler(*arguments: Any) -> Iterator[Any]:
+            LENT.append(duration(*arguments))
             for item in task(*pickle.loads(pickle.dumps(arguments))):
                 yield pickle.loads(pickle.dumps(item))
 
@@ -57,12 +62,12 @@ def space(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
 
 def test_a_lent_gpu_passes_on_steps_and_the_result(space: Callable[..., Any]) -> None:
-    def engine(photo: Photo) -> Work[Protected]:
+    def engine(photo: Photo, *rest: Any) -> Work[Protected]:
         yield Step("protecting", 1, 2)
         yield Step("protecting", 2, 2)
         return Protected(photo, (), (), jobs.Settings())
 
-    run = Run(space(engine)(PHOTO))
+    run = Run(space(engine)(PHOTO, [], jobs.Settings(), None))
     assert [step.done for step in run] == [1, 2]
     assert run.result.photo.name == "blank.png"
 
@@ -70,20 +75,31 @@ def test_a_lent_gpu_passes_on_steps_and_the_result(space: Callable[..., Any]) ->
 def test_a_lent_gpu_tells_of_errors_and_can_be_stopped(space: Callable[..., Any]) -> None:
     closed: list[bool] = []
 
-    def engine(photo: Photo) -> Work[Protected]:
+    def engine(photo: Photo, *rest: Any) -> Work[Protected]:
         try:
             yield Step("protecting", 1, 2)
             raise NoFace("No face.", "Another photo.")
         finally:
             closed.append(True)
 
-    work = space(engine)(PHOTO)
+    work = space(engine)(PHOTO, [], jobs.Settings(), None)
     assert next(work).done == 1
     work.close()
     assert closed == [True]
     with pytest.raises(NoFace) as error:
-        list(space(engine)(PHOTO))
+        list(space(engine)(PHOTO, [], jobs.Settings(), None))
     assert error.value.hint == "Another photo."
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_a_gpu_is_lent_for_as_long_as_an_effort_takes(space: Callable[..., Any], effort: str) -> None:
+    def engine(photo: Photo, *rest: Any) -> Work[Protected]:
+        yield Step("protecting", 1, 1)
+        return Protected(photo, (), (), jobs.Settings())
+
+    for faces in (1, 4):
+        list(space(engine)(PHOTO, [None] * faces, settings(effort=effort), None))
+        assert LENT[-1] >= 10 + SECONDS[effort] * faces
 
 
 def test_the_work_knows_who_asked(tmp_path: Path) -> None:
@@ -106,11 +122,13 @@ def test_a_space_installs_what_the_package_needs() -> None:
     lines = (ROOT / "ui" / "space" / "requirements.txt").read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if not line.startswith("#")] == project["dependencies"]
     front = (ROOT / "ui" / "space" / "README.md").read_text(encoding="utf-8").split("---")[1]
-    settings = dict(line.split(": ", 1) for line in front.strip().splitlines())
-    assert settings["sdk"] == "gradio"
-    assert (ROOT / "ui" / "space" / settings["app_file"]).exists()
-    assert int(settings["sdk_version"].split(".")[0]) == 6
-    assert len(settings["short_description"]) <= 60  # more is refused
+    facts = dict(line.split(": ", 1) for line in front.strip().splitlines())
+    assert facts["sdk"] == "gradio"
+    assert (ROOT / "ui" / "space" / facts["app_file"]).exists()
+    assert int(facts["sdk_version"].split(".")[0]) == 6
+    assert len(facts["short_description"]) <= 60  # more is refused
+    assert facts["tags"].startswith("[")
+    assert (ROOT / facts["thumbnail"].partition("/main/")[2]).is_file()
 
 
 def test_the_dockerfile_names_what_there_is() -> None:

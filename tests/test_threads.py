@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
+from pathlib import Path
 
-import psutil
 import pytest
 
 from veil.core import threads
+
+SCRIPTS = sorted((Path(__file__).parents[1] / "scripts").glob("*.py"))
+RUN = [script for script in SCRIPTS if "__main__" in script.read_text(encoding="utf-8")]
 
 PROGRAM = """
 from veil.core.threads import settle
@@ -27,24 +31,35 @@ print(done.leads, hashlib.sha256(done.photo.pixels).hexdigest())
 """
 
 
-@pytest.mark.parametrize(("busy", "policy"), [(3.0, None), (60.0, "PASSIVE")])
-def test_threads_sleep_while_they_wait_where_others_need_the_cores(
-    monkeypatch: pytest.MonkeyPatch, busy: float, policy: str | None
-) -> None:
+def test_threads_sleep_when_they_have_waited_a_little(monkeypatch: pytest.MonkeyPatch) -> None:
     environment: dict[str, str] = {}
     monkeypatch.setattr(os, "environ", environment)
-    monkeypatch.setattr(psutil, "cpu_percent", lambda seconds: busy)
     threads.settle()
-    assert environment.get("OMP_WAIT_POLICY") == policy
-    assert environment["MKL_CBWR"] == "AUTO"
+    assert environment == {"MKL_CBWR": "AUTO", "GOMP_SPINCOUNT": threads.SPINS}
 
 
-def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    environment = {"OMP_WAIT_POLICY": "ACTIVE", "MKL_CBWR": "COMPATIBLE"}
+@pytest.mark.parametrize("waiting", [{"OMP_WAIT_POLICY": "ACTIVE"}, {"GOMP_SPINCOUNT": "7"}])
+def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch, waiting: dict[str, str]) -> None:
+    environment = {"MKL_CBWR": "COMPATIBLE", **waiting}
     monkeypatch.setattr(os, "environ", environment)
-    monkeypatch.setattr(psutil, "cpu_percent", lambda seconds: 100.0)
     threads.settle()
-    assert environment == {"OMP_WAIT_POLICY": "ACTIVE", "MKL_CBWR": "COMPATIBLE"}
+    assert environment == {"MKL_CBWR": "COMPATIBLE", **waiting}
+
+
+@pytest.mark.parametrize("script", RUN, ids=lambda script: script.stem)
+def test_scripts_settle_their_threads_before_all_else(script: Path) -> None:
+    """What else they import loads torch, which asks only then."""
+    lines = [line for line in ast.parse(script.read_text(encoding="utf-8")).body if not ignored(line)]
+    assert [ast.unparse(line) for line in lines[:2]] == [
+        "from veil.core.threads import settle",
+        "settle()",
+    ]
+
+
+def ignored(line: ast.stmt) -> bool:
+    """Whether a statement is a docstring or tells of the future."""
+    told = isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
+    return told or (isinstance(line, ast.ImportFrom) and line.module == "__future__")
 
 
 def test_the_same_seed_gives_the_same_result_to_the_bit() -> None:

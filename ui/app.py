@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import BadSettings
+from ..core.extras import needs
 from . import hosting
 from .hosting import LOCAL, Headers, Rules
 
@@ -26,6 +27,7 @@ TABS = {
     "Models": "page_models",
     "Research": "page_research",
 }
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SWEEP = 60.0  # seconds between two looks for files whose time has come
 
 
@@ -47,7 +49,7 @@ def build(rules: Rules = LOCAL) -> gr.Blocks:
                 tab(page)
         endpoints.fill(page)
         blocks.unload(endpoints.leaving(page))
-    blocks.queue(max_size=rules.line, api_open=False)
+    blocks.queue(max_size=rules.line, api_open=False, default_concurrency_limit=rules.light)
     # It looks for work 20 times a second, not a thousand: an idle page costs nothing.
     page.queue.sleep_when_free, page.queue.progress_update_sleep_when_free = 0.05, 0.25
     hosting.one_job_each(page.queue)
@@ -61,44 +63,72 @@ def opened(
     host: str = "127.0.0.1",
     port: int | None = None,
     auth: list[tuple[str, str]] | None = None,
+    mcp: bool = False,
 ) -> Generator[tuple[gr.Blocks, str]]:
-    """Open the page and yield it with its address; closes it, and deletes all that it kept, in the end."""
+    """Open the page and yield it with its address; closes it, and deletes all that it kept, in the end.
+
+    Raises:
+        BadSettings: `mcp`, and the extra of this name is not installed, or others may enter.
+    """
+    if mcp:
+        _check_mcp(host, auth)
     folder = Path(tempfile.mkdtemp(prefix="veil-page-"))  # readable by this user alone
     os.environ |= {"GRADIO_TEMP_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False"}
     logging.getLogger("httpx").setLevel(logging.WARNING)
     from . import look
 
+    if mcp:
+        _keep_uploads_in(folder)
     blocks = build(rules)
     page: Any = blocks.veil  # pyright: ignore[reportAttributeAccessIssue]
     closed = page.visitors.watch(SWEEP, page.waiting)
     try:
-        _, address, _ = blocks.launch(
-            server_name=host,
-            server_port=port,
-            auth=auth,
-            prevent_thread_lock=True,
-            quiet=True,
-            share=False,
-            ssr_mode=False,
-            pwa=False,
-            mcp_server=False,
-            enable_monitoring=False,
-            run_history=False,
-            show_error=False,
-            footer_links=["api"],
-            allowed_paths=[],
-            max_file_size=rules.heaviest,
-            state_session_capacity=1000,
-            app_kwargs={"middleware": [(Headers, (), {})]},
-            theme=look.theme(),
-            css_paths=[look.CSS],
-            head=look.HEAD,
-        )
-        yield blocks, address
+        with hosting.nothing_from_elsewhere():
+            _, address, _ = blocks.launch(
+                server_name=host,
+                server_port=port,
+                auth=auth,
+                prevent_thread_lock=True,
+                quiet=True,
+                share=False,
+                ssr_mode=False,
+                pwa=False,
+                mcp_server=mcp,
+                enable_monitoring=False,
+                run_history=False,
+                show_error=False,
+                footer_links=["api"],
+                allowed_paths=[],
+                max_file_size=rules.heaviest,
+                state_session_capacity=1000,
+                app_kwargs={"middleware": [(Headers, (), {})]},
+                theme=look.theme(),
+                css_paths=[look.CSS],
+                head=look.HEAD,
+            )
+            yield blocks, address
     finally:
         closed.set()
         blocks.close(verbose=False)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_mcp(host: str, auth: object) -> None:
+    """Check that programs of this machine, and nobody else, can speak MCP with the page."""
+    with needs("mcp"):
+        import_module("mcp.server")
+    if auth or host not in LOOPBACK:
+        raise BadSettings(
+            "MCP is for programs on this machine, and they have no password.",
+            f"Leave --auth out, and let --host be one of {', '.join(LOOPBACK)}.",
+        )
+
+
+def _keep_uploads_in(folder: Path) -> None:
+    """Let gradio's MCP server put photos where those of the page lie, whenever it was imported."""
+    import gradio.mcp
+
+    gradio.mcp.DEFAULT_TEMP_DIR = str(folder)
 
 
 def serve(
@@ -106,18 +136,19 @@ def serve(
     host: str = "127.0.0.1",
     port: int | None = None,
     auth: list[tuple[str, str]] | None = None,
+    mcp: bool = False,
 ) -> None:
-    """Open the page until it is interrupted.
+    """Open the page until it is interrupted; with `mcp` for programs that speak MCP, too.
 
     Raises:
-        BadSettings: the port is taken.
+        BadSettings: the port is taken; or as `opened` does.
     """
     import signal
     import threading
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a service, too, leaves nothing behind
     try:
-        with opened(rules, host, port, auth) as (_, address):
+        with opened(rules, host, port, auth, mcp) as (_, address):
             print(f"veil is open at {address}  (Ctrl-C closes it)", flush=True)  # noqa: T201
             threading.Event().wait()
     except OSError as error:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..attacks.faces import SMALLEST, find_faces
-from ..core.errors import NoFace
+from ..core.errors import NoFace, VeilError
 from ..core.images import open_photo
 from ..core.types import Face
 from . import pieces
@@ -40,6 +40,20 @@ class Arrival:
     def large(self) -> list[int]:
         """The numbers of the faces that are large enough to be protected."""
         return [number for number, face in self.faces.items() if face.side >= SMALLEST]
+
+    @property
+    def left_out(self) -> list[VeilError]:
+        """What to say of the faces that were found but cannot be protected."""
+        small = [str(number) for number in self.faces if number not in self.large]
+        if not small:
+            return []
+        are, stay = ("is", "it stays as it is") if len(small) == 1 else ("are", "they stay as they are")
+        return [
+            VeilError(
+                f"Face{'s' * (len(small) > 1)} {', '.join(small)} of {self.name} {are} too small: {stay}.",
+                f"Faces need {SMALLEST:.0f} pixels or more: take the photo in a larger size.",
+            )
+        ]
 
     def picture(self, group: str) -> str:
         """The photo with its faces as buttons, in HTML; they press the inputs of the element `group`."""

@@ -208,7 +208,8 @@ def assess(
     seen: Annotated[
         str | None,
         typer.Option(
-            help="The recognisers that were used to protect it.", show_default="from the report beside"
+            help='The recognisers that were used to protect it; "" for none.',
+            show_default="from the report beside",
         ),
     ] = None,
     judges: Annotated[
@@ -355,6 +356,9 @@ def ui(
         int | None, typer.Option(min=64, help="Refuse photos with a longer side, in pixels.")
     ] = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Photos that are protected at a time.")] = 1,
+    mcp: Annotated[
+        bool, typer.Option("--mcp", help="Let agents on this machine use it, by the Model Context Protocol.")
+    ] = False,
 ) -> None:
     """Open the page in the browser; with VEIL_HOSTED=1 under the rules for strangers."""
     import os
@@ -363,7 +367,7 @@ def ui(
     from .app import passwords, serve
 
     entrants = passwords(auth) if auth else None
-    serve(hosting.rules(os.environ, concurrency, max_side), host, port, entrants)
+    serve(hosting.rules(os.environ, concurrency, max_side), host, port, entrants, mcp)
 
 
 @app.command()

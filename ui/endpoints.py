@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -67,7 +67,9 @@ def fill(page: Page) -> None:
         arrival = arrive(page, visitor, photo)
         work = protect(arrival.path, _numbers(faces) or arrival.picked, asked, visitor, endure=False)
         outcome = _drained(page.watch(visitor, work, str))
-        return _handed(outcome, visitor.uploads, picture.GRADIO_CACHE)
+        served = processing_utils.save_file_to_cache(outcome.after, picture.GRADIO_CACHE)
+        page.visitors.of(request.session_hash, [served])  # the copy is the visitor's, too
+        return served, json.loads(outcome.record.read_text(encoding="utf-8"))
 
     def listed(photo: str, request: gr.Request) -> list[dict[str, Any]]:
         arrival = arrive(page, page.visitors.of(request.session_hash, [photo]), photo)
@@ -90,7 +92,7 @@ def fill(page: Page) -> None:
         ),
     ):
         trigger.click(
-            plain(event),
+            plain(event, name),
             [photo, *whom, strength, faces, seed, format, effort],
             [picture, report],
             api_name=name,
@@ -99,7 +101,7 @@ def fill(page: Page) -> None:
             api_description=f"{text} {OPTIONS}",
         )
     ask.click(
-        plain(listed),
+        plain(listed, "faces"),
         photo,
         found,
         api_name="faces",
@@ -129,12 +131,3 @@ def _drained(watching: Any) -> Outcome:
         return (yield from watching)
 
     return finish(whole())
-
-
-def _handed(outcome: Outcome, owned: set[Path], cache: str) -> tuple[str, Any]:
-    """The outcome as gradio serves it: from its own cache, where the file still belongs to the visitor."""
-    import json
-
-    served = processing_utils.save_file_to_cache(outcome.after, cache)
-    owned.add(Path(served))
-    return served, json.loads(outcome.record.read_text(encoding="utf-8"))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import traceback
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Generator, Mapping, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.parse import unquote, urlsplit
 
 from ..core.errors import BadPhoto
 from ..core.images import size_of
@@ -19,6 +21,7 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Application: TypeAlias = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 LOG = logging.getLogger("veil.page")
+FILES = "/gradio_api/file="  # what comes before the path of a file in its address
 ENGINE = "engine"  # the concurrency group of everything that protects
 
 # The browser itself is told to talk to nobody but this server. Gradio builds its templates from strings,
@@ -36,7 +39,7 @@ HEADERS = {
 class Rules:
     """What a page allows.
 
-    concurrency: how many photos are protected at a time.
+    concurrency: how many photos are protected at a time; light: how many of all else is done at a time.
     longest: the longest side of a photo in pixels; heaviest: the largest file in bytes.
     line: how many jobs may wait; album: how many photos one job may hold; None for any number.
     keep: for how many seconds after their last use files are kept; None until the page is closed.
@@ -49,14 +52,20 @@ class Rules:
     line: int | None = None
     album: int | None = None
     keep: float | None = None
+    light: int = 2
 
     def admit(self, path: str | os.PathLike[str]) -> None:
-        """Check a photo's size by its header, before anything is decoded.
+        """Check that a photo is still here, and its size by its header, before anything is decoded.
 
         Raises:
-            BadPhoto: it is too large for this page. What is no picture is left to `open_photo`.
+            BadPhoto: it is too large for this page, or was deleted. What is no picture is left to
+                `open_photo`.
         """
         name = os.path.basename(path)
+        if not os.path.exists(path):
+            raise BadPhoto(
+                f"{name} is not here any more.", "What is not used for a while is deleted: drop it again."
+            )
         if self.heaviest and os.path.getsize(path) > self.heaviest:
             raise BadPhoto(
                 f"{name} is larger than {self.heaviest / 1e6:.0f} MB.",
@@ -75,7 +84,7 @@ class Rules:
 
 
 LOCAL = Rules()
-HOSTED = Rules(True, 1, 4096, 25_000_000, 24, 20, 480.0)
+HOSTED = Rules(True, 1, 4096, 25_000_000, 24, 20, 480.0, 4)
 
 
 def rules(
@@ -121,6 +130,26 @@ def one_job_each(queue: Any) -> None:
         return await push(body=body, request=request, username=username)
 
     queue.push = checked
+
+
+@contextmanager
+def nothing_from_elsewhere() -> Generator[None]:
+    """Let gradio take no photo from an address, which it would fetch, but one of what was uploaded here."""
+    from gradio import processing_utils
+
+    fetch = processing_utils.async_ssrf_protected_download
+
+    async def own(url: str, cache_dir: str) -> str:
+        path = Path(unquote(urlsplit(url).path.partition(FILES)[2])).resolve()
+        if not path.is_relative_to(Path(cache_dir).resolve()) or not path.is_file():
+            raise BadPhoto("This page fetches nothing from elsewhere.", "Upload the photo.")
+        return str(path)
+
+    processing_utils.async_ssrf_protected_download = own
+    try:
+        yield
+    finally:
+        processing_utils.async_ssrf_protected_download = fetch
 
 
 async def leave_line(queue: Any, session: str | None) -> bool:

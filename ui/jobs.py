@@ -226,6 +226,7 @@ def run(
             probe=probe,
             faces=job.faces,
             limited=[numbers[index] for index in protected.limited],
+            unfinished=[numbers[index] for index in protected.unfinished],
             unprotected=job.unprotected,
         )
         written = Record(

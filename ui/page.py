@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..core.errors import VeilError
 from ..core.types import Step, Work
 from . import hosting, pieces
-from .hosting import Rules, log_error
+from .hosting import ENGINE, Rules, log_error
 from .pictures import embedded
 from .visitors import Follower, Visitor, Visitors
 
@@ -53,6 +53,11 @@ class Page:
     def waiting(self) -> set[str]:
         """The sessions that wait in line."""
         return {event.session_hash for event in hosting.waiting(self.queue)}
+
+    def busy(self, session: str | None) -> bool:
+        """Whether a session has a job of the engine that runs or waits."""
+        line = (event.session_hash for event in hosting.waiting(self.queue) if event.concurrency_id == ENGINE)
+        return session in line or self.visitors.busy(session)
 
     async def stop(self, session: str | None) -> str:
         """Take a visitor's job out of the line, or stop it within one step; returns what to say."""
@@ -138,8 +143,8 @@ def without_folders(text: str) -> str:
     return re.sub(r"(?<![\w.])/(?:[^/\s]+/)+(?=[^/\s])", "", text)
 
 
-def plain(event: Callable[..., Any]) -> Callable[..., Any]:
-    """An event function whose errors reach a visitor in plain words."""
+def plain(event: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """An event function whose errors reach a visitor in plain words; an MCP tool of this name."""
     import gradio as gr
 
     @wraps(event)
@@ -152,4 +157,5 @@ def plain(event: Callable[..., Any]) -> Callable[..., Any]:
             problem = known(error)
             raise gr.Error(f"{problem.message} {problem.hint}".strip(), print_exception=False) from None
 
+    told.__name__ = name
     return told

@@ -80,7 +80,7 @@ def tab(page: Page) -> None:
         visitor = page.visitors.of(request.session_hash, paths or ())
         try:
             asked = wish(strength, effort)
-            held = _continued(page, held, visitor, paths or [], asked.settings)
+            held = continued(page, held, visitor, paths or [], asked.settings)
         except Exception as error:
             yield {panel: pieces.problem(known(error))}
             return
@@ -132,7 +132,7 @@ def tab(page: Page) -> None:
     ready(running, start, stop)
 
 
-def _continued(page: Page, held: Album, visitor: Visitor, paths: list[str], asked: Settings) -> Album:
+def continued(page: Page, held: Album, visitor: Visitor, paths: list[str], asked: Settings) -> Album:
     """The album with these photos: what was done with the same settings stays done.
 
     Raises:
@@ -142,7 +142,8 @@ def _continued(page: Page, held: Album, visitor: Visitor, paths: list[str], aske
         raise BadPhoto("There are no photos yet.", "Drop some above.")
     if page.rules.album and len(paths) > page.rules.album:
         raise BadPhoto(f"This page takes {page.rules.album} photos at a time.", "Take some away.")
-    same = asked == held.asked and set(held.rows) <= set(paths)
+    here = held.zip is None or held.zip.exists()  # what is not used for a while is deleted
+    same = here and asked == held.asked and set(held.rows) <= set(paths)
     old = held if same else Album(asked)
     rows = {path: ("waiting", Path(path).name, "not done yet") for path in paths}
     kept = {path: row for path, row in old.rows.items() if row[0] == "done" and path in rows}
@@ -154,4 +155,5 @@ def _each(page: Page, path: str, asked: Wish, visitor: Visitor, held: Album) -> 
     arrival = arrive(page, visitor, path)
     outcome = yield from protect(arrival.path, arrival.picked, asked, visitor, endure=False)
     held.add(outcome.after, outcome.record)
-    held.rows[path] = ("done", arrival.name, headline(outcome.report))
+    left_out = "".join(f"{problem.message} " for problem in arrival.left_out)
+    held.rows[path] = ("done", arrival.name, left_out + headline(outcome.report))

@@ -104,7 +104,7 @@ def _endpoint(page: Page) -> None:
         ]
 
     trigger.click(
-        plain(check),
+        plain(check, "check"),
         [first, second],
         result,
         api_name="check",

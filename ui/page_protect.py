@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -22,16 +24,21 @@ from .visitors import Stopped
 Update = dict[Any, Any]
 QUIET: dict[str, Any] = {"concurrency_id": "light", "api_visibility": "private", "show_progress": "minimal"}
 AT_ONCE: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+EXAMPLE = Path(__file__).parent / "examples" / "astronaut.jpg"  # as scikit-image carries it
 VIEWS = ["Before and after", "Close up", "The change, amplified"]
 SCROLL = "() => document.querySelector('#veil-panel').scrollIntoView({block: 'nearest', behavior: 'smooth'})"
 
 
 @dataclass
 class Desk:
-    """What lies before a visitor: the photos that arrived, and the outcomes."""
+    """What lies before a visitor: the photos that arrived."""
 
     arrivals: list[Arrival] = field(default_factory=list[Arrival])
-    outcomes: list[Outcome] = field(default_factory=list[Outcome])
+
+    @property
+    def todo(self) -> list[Arrival]:
+        """The photos of which a face is picked."""
+        return [arrival for arrival in self.arrivals if arrival.picked]
 
 
 def advanced() -> dict[str, Any]:
@@ -76,14 +83,14 @@ def _asks_for_target(goal: str) -> gr.File:
     return gr.File(visible=goal == "impersonate")
 
 
-def ready(running: Any, start: gr.Button, stop: gr.Button) -> None:
-    """Let the next job be started when one has ended, failed, or left the line."""
+def ready(running: Any, start: gr.Button, stop: gr.Button, desk: gr.State | None = None) -> None:
+    """Let the next job be started when one has ended, failed, or left the line, if there is one."""
 
-    def again() -> tuple[gr.Button, gr.Button]:
-        return gr.Button(interactive=True), gr.Button(interactive=False)
+    def again(held: Desk | None = None) -> tuple[gr.Button, gr.Button]:
+        return gr.Button(interactive=held is None or bool(held.todo)), gr.Button(interactive=False)
 
     for end in (running.then, running.failure):
-        end(again, None, [start, stop], **AT_ONCE)
+        end(again, desk, [start, stop], **AT_ONCE)
 
 
 def strengths() -> gr.Radio:
@@ -106,11 +113,16 @@ def efforts() -> gr.Radio:
 
 def tab(page: Page) -> None:
     """Fill the tab."""
-    desk = gr.State(Desk())
+    desk, results = gr.State(Desk()), gr.State(list[Outcome]())
     with gr.Row(equal_height=False):
         with gr.Column(min_width=260):
             gr.HTML("<div class='veil-step'><h2>1. Your photo</h2></div>")
             photos = gr.File(label="Photos", file_count="multiple", height=140, elem_id="veil-photos")
+            example = gr.Button(
+                "Or try it with Eileen Collins, photographed by NASA (public domain)",
+                size="sm",
+                elem_id="veil-example",
+            )
             trouble = gr.HTML(elem_classes="veil-hollow")
             which = gr.Radio(label="Photo", visible=False, elem_id="veil-which")
             picture = gr.HTML(elem_id="veil-picture", elem_classes="veil-hollow")
@@ -124,7 +136,7 @@ def tab(page: Page) -> None:
             strength, effort = strengths(), efforts()
             more = advanced()
             with gr.Row():
-                start = gr.Button("Protect", variant="primary", elem_id="veil-start")
+                start = gr.Button("Protect", variant="primary", interactive=False, elem_id="veil-start")
                 stop = gr.Button("Stop", interactive=False, elem_id="veil-stop")
         with gr.Column(min_width=260, elem_id="veil-result"):
             gr.HTML("<div class='veil-step'><h2>3. The protected photo</h2></div>")
@@ -155,12 +167,21 @@ def tab(page: Page) -> None:
             except Exception as error:
                 problems.append(known(error))
         names = [(arrival.name, number) for number, arrival in enumerate(held.arrivals)]
+        problems += [problem for arrival in held.arrivals for problem in arrival.left_out]
         return {
             desk: held,
             trouble: pieces.problem(*problems),
             which: gr.Radio(names, value=0 if names else None, visible=len(names) > 1),
+            start: may_start(held, request),
             **show(held, 0),
         }
+
+    def may_start(held: Desk, request: gr.Request) -> gr.Button:
+        return gr.Button(interactive=bool(held.todo) and not page.busy(request.session_hash))
+
+    def take_example(request: gr.Request) -> list[str]:
+        place = page.visitors.of(request.session_hash).place(EXAMPLE.name)
+        return [str(shutil.copyfile(EXAMPLE, place))]
 
     def show(held: Desk, number: int | None) -> Update:
         if number is None or number >= len(held.arrivals):
@@ -171,15 +192,15 @@ def tab(page: Page) -> None:
             chosen: gr.CheckboxGroup(arrival.choices, value=arrival.picked, visible=True),
         }
 
-    def pick(held: Desk, number: int, faces: list[int]) -> Update:
+    def pick(held: Desk, number: int, faces: list[int], request: gr.Request) -> Update:
         arrival = held.arrivals[number or 0]
         arrival.picked = sorted(faces)
-        return {desk: held, picture: arrival.picture("veil-faces")}
+        return {desk: held, picture: arrival.picture("veil-faces"), start: may_start(held, request)}
 
-    def look(held: Desk, number: int | None, view: str) -> Update:
-        if not held.outcomes:
+    def look(outcomes: list[Outcome], number: int | None, view: str) -> Update:
+        if not outcomes:
             return {compare: "", verdict: ""}
-        outcome = held.outcomes[number or 0]
+        outcome = outcomes[number or 0]
         if view == VIEWS[2]:
             seen = pieces.change(outcome.change)
         else:
@@ -200,43 +221,42 @@ def tab(page: Page) -> None:
 
     def run(request: gr.Request, held: Desk, strength: str, effort: str, *values: Any) -> Iterator[Update]:
         visitor, failed = page.visitors.of(request.session_hash), list[VeilError]()
-        held.outcomes = []
+        outcomes = list[Outcome]()
         try:
             wanted = dict(zip(more, values, strict=True))
             if wanted["target"]:
                 page.rules.admit(wanted["target"])
             asked = wish(strength, effort, **wanted)
-            todo = [arrival for arrival in held.arrivals if arrival.picked]
+            todo = held.todo
             if not todo:
                 raise NoFace("No face is chosen.", "Drop a photo above, and click the faces to protect.")
         except Exception as error:
-            yield ended(pieces.problem(known(error)), held)
+            yield ended(pieces.problem(known(error)), [])
             return
         words = "Done. All metadata (place, camera, time) is gone from the result."
         for number, arrival in enumerate(todo, 1):
             prefix = f"Photo {number} of {len(todo)}. " if len(todo) > 1 else ""
             try:
+                page.rules.admit(arrival.path)
                 work = protect(arrival.path, arrival.picked, asked, visitor)
-                held.outcomes.append(
-                    (yield from page.watch(visitor, work, lambda html: {panel: html}, prefix))
-                )
+                outcomes.append((yield from page.watch(visitor, work, lambda html: {panel: html}, prefix)))
             except Stopped:
                 words = "Stopped. What was not finished was thrown away."
                 break
             except Exception as error:
                 failed.append(known(error))
         yield ended(
-            pieces.problem(*failed) + ("" if failed and not held.outcomes else pieces.note(words)), held
+            pieces.problem(*failed) + ("" if failed and not outcomes else pieces.note(words)), outcomes
         )
 
-    def ended(said: str, held: Desk) -> Update:
-        names = [(outcome.name, number) for number, outcome in enumerate(held.outcomes)]
+    def ended(said: str, outcomes: list[Outcome]) -> Update:
+        names = [(outcome.name, number) for number, outcome in enumerate(outcomes)]
         return {
-            desk: held,
+            results: outcomes,
             panel: said,
             done: gr.Radio(names, value=0 if names else None, visible=len(names) > 1),
             view: gr.Radio(value=VIEWS[0], visible=bool(names)),
-            **look(held, 0, ""),
+            **look(outcomes, 0, ""),
         }
 
     async def stopped(request: gr.Request) -> str:
@@ -246,22 +266,24 @@ def tab(page: Page) -> None:
         page.visitors.of(request.session_hash, [path] if path else ())
 
     shown = [panel, done, view, compare, verdict]
-    photos.change(came, photos, [desk, trouble, which, picture, chosen], **QUIET)
+    example.click(take_example, None, photos, **QUIET)
+    arriving = photos.change(lambda: gr.Button(interactive=False), None, start, **AT_ONCE)
+    arriving.then(came, photos, [desk, trouble, which, picture, chosen, start], **QUIET)
     which.input(show, [desk, which], [picture, chosen], **QUIET)
-    chosen.input(pick, [desk, which, chosen], [desk, picture], **QUIET)
+    chosen.input(pick, [desk, which, chosen], [desk, picture, start], **QUIET)
     for choice in (done, view):
-        choice.input(look, [desk, done, view], [compare, verdict], **QUIET)
+        choice.input(look, [results, done, view], [compare, verdict], **QUIET)
     more["target"].change(owned, more["target"], **QUIET)
     start.click(None, js=SCROLL, api_visibility="private")
     started = start.click(begin, None, [*shown, start, stop], **AT_ONCE)
     running = started.then(
         run,
         [desk, strength, effort, *more.values()],
-        [desk, *shown],
+        [results, *shown],
         concurrency_id=ENGINE,
         concurrency_limit=page.rules.concurrency,
         show_progress_on=panel,
         api_visibility="private",
     )
     stop.click(stopped, None, panel, **AT_ONCE)
-    ready(running, start, stop)
+    ready(running, start, stop, desk)

@@ -124,14 +124,24 @@ def most_changed(report: Report) -> FaceReport:
 
 
 def limits_met(report: Report) -> list[str]:
-    """Which faces could not be changed as much as their protection would have asked for."""
-    numbers = [str(face.number) for face in report.faces if face.limited]
-    if not numbers:
-        return []
+    """Which faces were not changed as much as their protection would have asked for, and why."""
+    reasons = (
+        (
+            [face.number for face in report.faces if face.limited],
+            "the limit on change was reached",
+            "A stronger setting, where there is one, allows more, and looks less like the person.",
+        ),
+        (
+            [face.number for face in report.faces if face.unfinished],
+            "the search ended",
+            "A longer one (effort thorough) may find more.",
+        ),
+    )
     return [
-        f"Face{'s' * (len(numbers) > 1)} {', '.join(numbers)}: the limit on change was reached "
-        "while a recogniser that was used may still know the person in some copies of the photo. A stronger "
-        "setting, where there is one, allows more, and looks less like the person."
+        f"Face{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}: {reason} while a recogniser that "
+        f"was used may still know the person in some copies of the photo. {way_out}"
+        for numbers, reason, way_out in reasons
+        if numbers
     ]
 
 

@@ -19,6 +19,7 @@ from typing import Generic, TypeVar
 
 from ..core.progress import Run
 from ..core.types import Step, Work
+from .hosting import log_error
 
 T = TypeVar("T")
 
@@ -126,34 +127,51 @@ class Visitors:
     def follow(self, visitor: Visitor, work: Work[T]) -> Generator[Follower[T]]:
         """Run work for a visitor; when this context is left, by whatever way, the work is asked to stop."""
         follower: Follower[T] = Follower(work, self._slots)
-        visitor.jobs.add(follower)  # pyright: ignore[reportArgumentType]
+        with self._lock:
+            visitor.jobs.add(follower)  # pyright: ignore[reportArgumentType]
         run = copy_context().run  # who asked is known to the work, too: ZeroGPU counts by visitor
         threading.Thread(target=run, args=(follower.run,), daemon=True).start()
         try:
             yield follower
         finally:
             follower.stop()
-            visitor.jobs.discard(follower)  # pyright: ignore[reportArgumentType]
-            visitor.used = time.monotonic()
+            with self._lock:
+                visitor.jobs.discard(follower)  # pyright: ignore[reportArgumentType]
+                visitor.used = time.monotonic()
+
+    def busy(self, session: str | None) -> bool:
+        """Whether a job runs for a session."""
+        with self._lock:
+            visitor = self._known.get(session or "")
+            return bool(visitor and visitor.jobs)
 
     def stop(self, session: str | None) -> None:
         """Stop the jobs of a session; takes effect within one step."""
-        if visitor := self._known.get(session or ""):
-            for job in tuple(visitor.jobs):
-                job.stop()
+        with self._lock:
+            visitor = self._known.get(session or "")
+            jobs = tuple(visitor.jobs) if visitor else ()
+        for job in jobs:
+            job.stop()
 
     def leave(self, session: str | None) -> None:
         """The visitor has gone: stop the jobs, delete the files."""
-        self.stop(session)
         with self._lock:
             visitor = self._known.pop(session or "", None)
-            shared = {path for other in self._known.values() for path in other.uploads}
         if visitor:
-            for path in visitor.uploads - shared:
-                if path.is_relative_to(self.root):
-                    path.unlink(missing_ok=True)
-            shutil.rmtree(visitor.folder, ignore_errors=True)
-            give_back()
+            self._clear(visitor)
+
+    def _clear(self, visitor: Visitor) -> None:
+        """Stop the jobs and delete the files of a visitor who is not known any more."""
+        with self._lock:
+            jobs, uploads = tuple(visitor.jobs), frozenset(visitor.uploads)
+            shared = {path for other in self._known.values() for path in other.uploads}
+        for job in jobs:
+            job.stop()
+        for path in uploads - shared:
+            if path.is_relative_to(self.root):
+                path.unlink(missing_ok=True)
+        shutil.rmtree(visitor.folder, ignore_errors=True)
+        give_back()
 
     def sweep(self, waiting: Collection[str] = ()) -> None:
         """Forget visitors, and delete any file below `root`, that were not used for `keep` seconds.
@@ -162,12 +180,17 @@ class Visitors:
         """
         if self.keep is None:
             return
-        for session, visitor in tuple(self._known.items()):
-            if visitor.jobs or session in waiting:
-                visitor.used = time.monotonic()
-            elif time.monotonic() - visitor.used > self.keep:
-                self.leave(session)
-        held = {path for visitor in self._known.values() for path in (visitor.folder, *visitor.uploads)}
+        with self._lock:  # other threads add visitors, uploads and jobs
+            now = time.monotonic()
+            for session, visitor in self._known.items():
+                if visitor.jobs or session in waiting:
+                    visitor.used = now
+            old = [session for session, visitor in self._known.items() if now - visitor.used > self.keep]
+            gone = [self._known.pop(session) for session in old]
+        for visitor in gone:
+            self._clear(visitor)
+        with self._lock:
+            held = {path for visitor in self._known.values() for path in (visitor.folder, *visitor.uploads)}
         # passes over what others delete meanwhile
         for folder, folders, files in os.walk(self.root, topdown=False):
             for path in (Path(folder, name) for name in (*files, *folders)):
@@ -175,12 +198,15 @@ class Visitors:
                     _forget(path, time.time() - self.keep)
 
     def watch(self, every: float, waiting: Callable[[], Collection[str]]) -> threading.Event:
-        """Sweep again and again until the event that is returned is set."""
+        """Sweep again and again until the event that is returned is set, whatever goes wrong in one sweep."""
         closed = threading.Event()
 
         def sweeping() -> None:
             while not closed.wait(every):
-                self.sweep(waiting())
+                try:
+                    self.sweep(waiting())
+                except Exception as error:  # what is promised is deletion: the next sweep tries again
+                    log_error(error)
 
         threading.Thread(target=sweeping, daemon=True).start()
         return closed

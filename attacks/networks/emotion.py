@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ...core.types import Face
 from ..faces import square, warp
-from ..recognizers.base import SameConv, loaded
+from ..recognizers.base import SameConv, loaded, on
 
 SIZE = 64
 MARGIN = 0.1  # of the face's box, on each side
@@ -67,4 +67,4 @@ def network() -> MiniXception:
 def expression(image: Tensor, face: Face) -> Tensor:
     """The probabilities (B, 7) of `EXPRESSIONS` on a face of images (B, 3, H, W), differentiably."""
     grey = rgb_to_grayscale(warp(image, square(face, MARGIN, SIZE), SIZE))
-    return network().to(image.device)(2 * grey - 1)
+    return on(image.device, network())(2 * grey - 1)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ...core.types import Array, Face
 from ..faces import ARCFACE, fit, warp
-from ..recognizers.base import SameConv, loaded
+from ..recognizers.base import SameConv, loaded, on
 from .blaze import Block
 
 SIZE = 192
@@ -66,7 +66,7 @@ def look(image: Tensor, to_photo: Array) -> tuple[Tensor, list[Tensor]]:
 
     In pixels of the image; `to_photo` (2, 3) maps pixels of the crop to the image's. Differentiable.
     """
-    found, early = network().to(image.device).levels(warp(image, to_photo, SIZE))
+    found, early = on(image.device, network()).levels(warp(image, to_photo, SIZE))
     matrix = torch.from_numpy(to_photo).to(found)
     return (found.reshape(-1, 468, 3)[..., :2] - 0.5) @ matrix[:, :2].T + matrix[:, 2], early
 

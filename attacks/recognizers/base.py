@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -16,12 +18,27 @@ from ..faces import warp
 
 Module = TypeVar("Module", bound=nn.Module)
 
+copies: WeakKeyDictionary[nn.Module, dict[torch.device, nn.Module]] = WeakKeyDictionary()
+
 
 def loaded(name: str, network: Module) -> Module:
     """Read the weights of a model into its network: frozen, in evaluation mode, channels last (a CPU's
     convolutions are quicker that way)."""
     network.load_state_dict(store.load(name))
     return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+def on(device: torch.device, network: Module) -> Module:
+    """A network on a device: itself where it lies there, otherwise a copy of it, made once.
+
+    No network is ever moved: others of this process may be using it where it lies.
+    """
+    if next(network.parameters()).device == device:
+        return network
+    made = copies.setdefault(network, {})
+    if device not in made:
+        made[device] = deepcopy(network).to(device)
+    return made[device]  # pyright: ignore[reportReturnType]
 
 
 def layer(inside: int, outside: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
@@ -78,7 +95,7 @@ class Network:
         """The unit vectors (B, D) of aligned crops (B, 3, S, S) in [0, 1], on the device of the crops."""
         pixels = 255 * (crops.flip(1) if self.reverse else crops)
         mean, scale = (crops.new_tensor(values).reshape(-1, 1, 1) for values in (self.mean, self.scale))
-        return functional.normalize(self.network.to(crops.device)((pixels - mean) / scale))
+        return functional.normalize(on(crops.device, self.network)((pixels - mean) / scale))
 
 
 class Packaged(Network):

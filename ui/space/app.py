@@ -20,8 +20,19 @@ except ImportError:  # a Space installs its requirements before the repository i
 
 from veil.core.errors import VeilError
 from veil.privacy import Protected
+from veil.privacy.settings import EFFORTS, SECONDS
 from veil.ui import hosting, jobs
 from veil.ui.app import serve
+
+START = 30  # seconds, for what comes before the steps and after
+STEP = (
+    SECONDS["thorough"] / EFFORTS["thorough"]["steps"]
+)  # seconds for a face, as on two cores: no GPU is slower
+
+
+def duration(photo, faces, settings, target):
+    """For how many seconds a protection may need the GPU; its arguments are those of `jobs.protect`."""
+    return round(START + STEP * settings.steps * len(faces))
 
 
 def lent(protect, gpu):
@@ -47,7 +58,7 @@ def lent(protect, gpu):
 
 
 if spaces:
-    jobs.protect = lent(jobs.protect, spaces.GPU(duration=120))
+    jobs.protect = lent(jobs.protect, spaces.GPU(duration=duration))
 
 if __name__ == "__main__":
     serve(hosting.rules(os.environ), host="0.0.0.0", port=int(os.environ.get("PORT", "7860")))
