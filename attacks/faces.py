@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -29,8 +29,7 @@ REFINED = 200  # pixels: the side to which a face is scaled to find its points a
 REACH = 1.2  # what is looked at then, to each side of a face's middle, in sides of its box
 MARGIN = 0.05  # of the longer side: grey that is laid around what is searched
 SAME = 0.3  # intersection over union from which two boxes are around one face
-SURE = 0.95  # the score from which MTCNN needs no second opinion
-BELIEVED = 0.75  # the score of BlazeFace that makes a face of what MTCNN is less sure of
+SURE = 0.95  # the score of MTCNN from which it is sure of a face
 GREY = 127  # which MTCNN takes for nothing
 
 # The five points of the ArcFace crop (insightface), as fractions of its 112 pixel side.
@@ -40,6 +39,11 @@ ARCFACE: Array = (
     )
     + 0.5
 ) / 112
+
+
+Reason = Literal[
+    "too small", "taken for no face", "not chosen"
+]  # why something that was found is not protected
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,22 @@ class Found:
 
     faces: list[Face]
     doubtful: list[Face]
+
+    @property
+    def numbered(self) -> dict[int, Face]:
+        """All of them by number, from 1, those that are doubtful last."""
+        return dict(enumerate((*self.faces, *self.doubtful), 1))
+
+    @property
+    def protectable(self) -> list[int]:
+        """The numbers of those that are protected where nobody chooses: faces that are large enough."""
+        return [number for number, face in enumerate(self.faces, 1) if face.side >= SMALLEST]
+
+    def reason(self, number: int) -> Reason:
+        """Why a face that is not protected is not."""
+        if number in self.protectable:
+            return "not chosen"
+        return "too small" if self.numbered[number].side < SMALLEST else "taken for no face"
 
 
 @lru_cache
@@ -207,8 +227,8 @@ def _cut_off(face: Face, pixels: Pixels) -> bool:
     return bool((face.box[:2] < near).any() or (face.box[2:] > np.array(pixels.shape[1::-1]) - near).any())
 
 
-def _opinion(pixels: Pixels, face: Face) -> tuple[float, float]:
-    """How sure BlazeFace is of a face, and how well it agrees with its points, both in [0, 1]."""
+def _support(pixels: Pixels, face: Face) -> float:
+    """How sure BlazeFace is of a face, times how well it agrees with its points: in [0, 1]."""
     from .networks import blazeface  # which itself cuts its crops by what stands below
 
     part, scale, corner = around(pixels, face, 1.0, blazeface.SIZE)
@@ -216,7 +236,13 @@ def _opinion(pixels: Pixels, face: Face) -> tuple[float, float]:
     there = _turned_back(replace(face, points=four), face.turn, blazeface.SIZE, blazeface.SIZE)
     points = there.moved(1 / scale, *corner).points
     stray = np.linalg.norm(points - np.vstack([face.points[:3], face.points[3:].mean(0)]), axis=1).mean()
-    return score, float(np.clip(1 - stray / max(face.eyes, 1.0), 0, 1))
+    return score * float(np.clip(1 - stray / max(face.eyes, 1.0), 0, 1))
+
+
+def _believed(face: Face, support: float) -> bool:
+    """Whether it is a face. The bounds were set on photos of 500 people, and on patterns: ARCHITECTURE.md."""
+    least = 0.2 if face.score > SURE else 0.6
+    return support > least + (0.2 if face.turn else 0)
 
 
 def search(pixels: Pixels, smallest: float = 20.0) -> Found:
@@ -227,10 +253,10 @@ def search(pixels: Pixels, smallest: float = 20.0) -> Found:
     place, which is how a face looks that is turned, the one stays on which both agree the most.
     """
     exact = [again for face in _candidates(pixels, smallest) for again in _exact(pixels, face)]
-    judged = [(face, *_opinion(pixels, face)) for face in exact]
-    judged.sort(key=lambda one: -one[0].score * one[1] * one[2])
-    believed = _apart(face for face, belief, _ in judged if face.score > SURE or belief > BELIEVED)
-    every = _apart([*believed, *(face for face, _, _ in judged)])
+    judged = [(face, _support(pixels, face)) for face in exact]
+    judged.sort(key=lambda one: -one[0].score * one[1])
+    believed = _apart(face for face, support in judged if _believed(face, support))
+    every = _apart([*believed, *(face for face, _ in judged)])
 
     def largest_first(faces: Iterable[Face]) -> list[Face]:
         return sorted(faces, key=lambda face: -face.side)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, computed_field
 from torch import Tensor
 
 from ..attacks import packaged
-from ..attacks.faces import find_faces, largest_face
+from ..attacks.faces import Reason, find_faces, largest_face
 from ..core.errors import BadPhoto, NoFace
 from ..core.images import to_tensor
 from ..core.types import Face, Photo
@@ -50,8 +50,23 @@ class FaceReport(BaseModel):
     matches: tuple[Match, ...]
 
 
+class Unprotected(BaseModel):
+    """A face, by number and box as in `FaceReport`, that stayed as it was, and why.
+
+    "taken for no face": only one of two detectors took it for one.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    box: tuple[int, int, int, int]
+    reason: Reason
+
+
 class Report(BaseModel):
     """The verdict on a protected photo.
+
+    unprotected: what was found and left as it was.
 
     other_photo: whether the faces were compared with another photo of the person.
     changed: the share of the pixels that changed.
@@ -61,6 +76,7 @@ class Report(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     size: tuple[int, int]
+    unprotected: tuple[Unprotected, ...] = ()
     other_photo: bool
     changed: float
     quality: dict[str, float]
@@ -86,6 +102,7 @@ def assess(
     probe: Photo | None = None,
     faces: Mapping[int, Face] | None = None,
     limited: Collection[int] = (),
+    unprotected: Sequence[Unprotected] = (),
 ) -> Report:
     """Judge a protected photo; its faces are found afresh, and paired by position with those before.
 
@@ -97,6 +114,7 @@ def assess(
         recognizers: who judges; by default all that are packaged.
         faces: those of `before` that are judged, by number, 1 being the largest; by default all are found.
         limited: which of them the protection says it could not change as much as it wanted.
+        unprotected: what was found beside them and left as it was.
 
     Raises:
         NoFace: no face in `before` or `probe`.
@@ -129,6 +147,7 @@ def assess(
 
     return Report(
         size=before.size,
+        unprotected=tuple(unprotected),
         other_photo=probe is not None,
         changed=float(np.any(before.pixels != after.pixels, axis=-1).mean()),
         quality=_quality(*images),

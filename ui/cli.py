@@ -191,11 +191,11 @@ def assess(
 @app.command()
 def faces(photo: Annotated[Path, typer.Argument(help="The photo.", show_default=False)]) -> None:
     """List the faces of a photo with their numbers, the largest first."""
-    from ..attacks.faces import find_faces
+    from ..attacks.faces import search
     from ..core.images import open_photo
     from .present import FACE_COLUMNS, face_rows
 
-    _table(FACE_COLUMNS, face_rows(find_faces(open_photo(photo).pixels)))
+    _table(FACE_COLUMNS, face_rows(search(open_photo(photo).pixels)))
 
 
 @app.command()
@@ -376,6 +376,8 @@ def _follow(work: Work[Result], title: str) -> Result:
 def _show(report: Report) -> None:
     from . import present
 
+    for sentence in present.unprotected(report):
+        _say(sentence)
     _table(present.MATCH_COLUMNS, present.match_rows(report))
     for sentence in (*present.remarks(report), present.headline(report)):
         _say(sentence)

@@ -13,13 +13,13 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from ..attacks import RECOGNIZERS, attacked, packaged
-from ..attacks.faces import SMALLEST, find_faces, largest_face
+from ..attacks.faces import SMALLEST, Found, find_faces, largest_face, search
 from ..core.errors import BadPhoto, BadSettings, NoFace
 from ..core.images import beside, check_writable, names_picture, open_photo, save_photo, to_tensor
 from ..core.types import Face, Photo, Pixels, Step, Work
 from ..eval.calibration import Calibration
 from ..eval.disturbances import DISTURBANCES
-from ..eval.report import Report, assess, same_place
+from ..eval.report import Report, Unprotected, assess, same_place
 from ..eval.verification import embedding
 from ..privacy import protect
 from ..privacy.priors import PRIORS, placed
@@ -50,12 +50,14 @@ class Record(BaseModel):
 
 @dataclass(frozen=True)
 class Job:
-    """A photo that is ready to be protected: the chosen faces by number, and the files to write."""
+    """A photo that is ready to be protected: the chosen faces by number, the files to write, and what was
+    found beside the chosen faces."""
 
     source: Path
     faces: dict[int, Face]
     picture: Path
     record: Path
+    unprotected: tuple[Unprotected, ...] = ()
 
 
 def device() -> str:
@@ -116,13 +118,19 @@ def prepare(
         NoFace, BadSettings: as `choose` does.
     """
     photo = open_photo(source)
-    faces = choose(photo, numbers)
+    found = search(photo.pixels)
+    faces = choose(photo.name, found, numbers)
     if output and names_picture(output):
         picture = output
     else:
         suffix = SUFFIXES.get(photo.format if format == "keep" else format.upper(), ".png")
         picture = (output or source.parent) / f"{source.stem}.veiled{suffix}"
-    job = Job(source, faces, picture, picture.with_suffix(".json"))
+    rest = tuple(
+        Unprotected(number=number, box=face.within(photo.size), reason=found.reason(number))
+        for number, face in found.numbered.items()
+        if number not in faces
+    )
+    job = Job(source, faces, picture, picture.with_suffix(".json"), rest)
     check_writable(picture.parent)
     for path in (job.picture, job.record):
         if path.resolve() in taken:
@@ -135,29 +143,31 @@ def prepare(
     return job
 
 
-def choose(photo: Photo, numbers: Collection[int]) -> dict[int, Face]:
+def choose(name: str, found: Found, numbers: Collection[int]) -> dict[int, Face]:
     """The faces of a photo by number, the largest being 1: those asked for, or all that are large enough.
 
     Raises:
         NoFace: there is none, or it is too small.
         BadSettings: no face has this number.
     """
-    faces = dict(enumerate(find_faces(photo.pixels), 1))
-    if not faces:
-        raise NoFace(
-            f"No face was found in {photo.name}.", "Try a photo with a larger, upright or better lit face."
-        )
+    faces = found.numbered
     if unknown := set(numbers) - set(faces):
         raise BadSettings(
-            f"{photo.name} has no face number {min(unknown)}.",
-            f"Its faces, the largest first, are: {', '.join(map(str, faces))}.",
+            f"{name} has no face number {min(unknown)}.",
+            f"Its faces, the largest first, are: {', '.join(map(str, faces)) or 'none'}.",
         )
-    large = [number for number, face in faces.items() if face.side >= SMALLEST]
-    chosen = sorted(numbers) or large or [1]
+    if not found.faces and not numbers:
+        hint = "Try a photo with a larger or better lit face."
+        if faces:
+            hint = (
+                f"What may be one has number {', '.join(map(str, faces))}; --faces protects it all the same."
+            )
+        raise NoFace(f"No face was found in {name}.", hint)
+    chosen = sorted(numbers) or found.protectable or [1]
     for number in chosen:
-        if number not in large:
+        if faces[number].side < SMALLEST:
             raise NoFace(
-                f"Face {number} of {photo.name} measures only {faces[number].side:.0f} pixels.",
+                f"Face {number} of {name} measures only {faces[number].side:.0f} pixels.",
                 f"Only faces of {SMALLEST:.0f} pixels and more can be protected.",
             )
     return {number: faces[number] for number in chosen}
@@ -201,6 +211,7 @@ def run(
             probe=probe,
             faces=job.faces,
             limited=[numbers[index] for index in protected.limited],
+            unprotected=job.unprotected,
         )
         written = Record(veil=version("veil"), photo=job.source.name, settings=settings, report=report)
         record.write_text(written.model_dump_json(indent=2) + "\n", encoding="utf-8")
