@@ -30,6 +30,7 @@ REACH = 1.2  # what is looked at then, to each side of a face's middle, in sides
 MARGIN = 0.05  # of the longer side: grey that is laid around what is searched
 SAME = 0.3  # intersection over union from which two boxes are around one face
 SURE = 0.95  # the score of MTCNN from which it is sure of a face
+CERTAIN, WELL_SUPPORTED = 0.999, 0.65  # from which a face stands upright: other turns need not be tried
 GREY = 127  # which MTCNN takes for nothing
 
 # The five points of the ArcFace crop (insightface), as fractions of its 112 pixel side.
@@ -252,8 +253,14 @@ def search(pixels: Pixels, smallest: float = 20.0) -> Found:
     finds each of these again in full detail. BlazeFace gives a second opinion. Where several lie in one
     place, which is how a face looks that is turned, the one stays on which both agree the most.
     """
-    exact = [again for face in _candidates(pixels, smallest) for again in _exact(pixels, face)]
-    judged = [(face, _support(pixels, face)) for face in exact]
+    judged, settled = list[tuple[Face, float]](), list[Face]()
+    for candidate in _candidates(pixels, smallest):  # those that stand upright come first
+        if any(_same_place(candidate, face) for face in settled):
+            continue
+        for face in _exact(pixels, candidate):
+            judged.append((face, support := _support(pixels, face)))
+            if not face.turn and face.score > CERTAIN and support > WELL_SUPPORTED:
+                settled.append(face)
     judged.sort(key=lambda one: -one[0].score * one[1])
     believed = _apart(face for face, support in judged if _believed(face, support))
     every = _apart([*believed, *(face for face, _ in judged)])
