@@ -30,7 +30,7 @@ REACH = 1.2  # what is looked at then, to each side of a face's middle, in sides
 MARGIN = 0.05  # of the longer side: grey that is laid around what is searched
 SAME = 0.3  # intersection over union from which two boxes are around one face
 SURE = 0.95  # the score of MTCNN from which it is sure of a face
-CERTAIN, WELL_SUPPORTED = 0.999, 0.65  # from which a face stands upright: other turns need not be tried
+CERTAIN, WELL_SUPPORTED = 0.995, 0.6  # from which a face stands upright: other turns need not be tried
 GREY = 127  # which MTCNN takes for nothing
 
 # The five points of the ArcFace crop (insightface), as fractions of its 112 pixel side.
@@ -214,11 +214,12 @@ def _refine(pixels: Pixels, coarse: Face, turn: int) -> Face | None:
 
 
 def _exact(pixels: Pixels, face: Face) -> list[Face]:
-    """What a face is at a closer look; where in doubt how it is turned, for every quarter."""
-    doubt = bool(face.turn) or face.score < SURE
-    if not doubt and max(pixels.shape) <= COARSE and not _cut_off(face, pixels):
+    """What a face is at a closer look; where it may be one that is not upright, for every quarter."""
+    upright = not face.turn and face.score > SURE
+    if upright and max(pixels.shape) <= COARSE and not _cut_off(face, pixels):
         return [face]
-    again = [_refine(pixels, face, turn) for turn in (range(4) if doubt else (0,))]
+    turns = (face.turn,) if upright or face.turn else range(4)
+    again = [_refine(pixels, face, turn) for turn in turns]
     return [one for one in again if one] or [face]
 
 
