@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from math import ceil
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -17,9 +20,19 @@ from ..core.types import Array, Face, Pixels
 if TYPE_CHECKING:
     from facenet_pytorch import MTCNN
 
-SMALLEST = 48.0  # pixels: the shorter side of a face that is worth protecting
+SMALLEST = 32.0  # pixels: the shorter side of a face that is worth protecting
+FINEST = 12  # pixels: the smallest face that MTCNN can see
 COARSE = 1600  # pixels: the longer side of the copy on which faces are looked for first
-REFINED = 200.0  # pixels: the side to which a face of a larger photo is scaled to find its points again
+LONGEST = int(COARSE * SMALLEST / FINEST)  # pixels: longer photos are looked at in tiles, too
+SHARED = 500  # pixels that neighbouring tiles share: larger faces are seen on the copy of the whole photo
+REFINED = 200  # pixels: the side to which a face is scaled to find its points again
+REACH = 1.2  # what is looked at then, to each side of a face's middle, in sides of its box
+STRICT = 0.75  # the bound of MTCNN's first network for faces that are not upright, which saves time
+MARGIN = 0.04  # of the longer side: grey that is laid around what is searched
+SAME = 0.3  # intersection over union from which two boxes are around one face
+SURE = 0.95  # the score of MTCNN from which it is sure of a face
+CERTAIN, WELL_SUPPORTED = 0.995, 0.6  # from which a face stands upright: other turns need not be tried
+GREY = 127  # which MTCNN takes for nothing
 
 # The five points of the ArcFace crop (insightface), as fractions of its 112 pixel side.
 ARCFACE: Array = (
@@ -30,69 +43,239 @@ ARCFACE: Array = (
 ) / 112
 
 
+Reason = Literal[
+    "too small", "taken for no face", "not chosen"
+]  # why something that was found is not protected
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search of a photo gave, each the largest first.
+
+    faces: what two detectors take for a face.
+    doubtful: what only one of them does: a pattern, most often.
+    """
+
+    faces: list[Face]
+    doubtful: list[Face]
+
+    @property
+    def numbered(self) -> dict[int, Face]:
+        """All of them by number, from 1, those that are doubtful last."""
+        return dict(enumerate((*self.faces, *self.doubtful), 1))
+
+    @property
+    def protectable(self) -> list[int]:
+        """The numbers of those that are protected where nobody chooses: faces that are large enough."""
+        return [number for number, face in enumerate(self.faces, 1) if face.side >= SMALLEST]
+
+    def reason(self, number: int) -> Reason:
+        """Why a face that is not protected is not."""
+        if number in self.protectable:
+            return "not chosen"
+        return "too small" if self.numbered[number].side < SMALLEST else "taken for no face"
+
+
 @lru_cache
-def _mtcnn(smallest: int) -> MTCNN:
+def _mtcnn(smallest: int, first: float) -> MTCNN:
     from facenet_pytorch import MTCNN
 
-    return MTCNN(keep_all=True, min_face_size=smallest, device="cpu")
+    detector = MTCNN(keep_all=True, min_face_size=smallest, thresholds=[first, 0.7, 0.7], device="cpu")
+    return detector.to(memory_format=torch.channels_last)  # a quarter less time
 
 
-def _detect(pixels: Pixels, smallest: float) -> list[Face]:
-    """All faces of at least `smallest` pixels in pixels (H, W, 3), the most certain first."""
-    found: Any = _mtcnn(max(12, round(smallest))).detect(Image.fromarray(pixels), landmarks=True)
+def _detect(pixels: Pixels, smallest: float, margin: int = 0, first: float = 0.6) -> list[Face]:
+    """All faces of at least `smallest` pixels in pixels (H, W, 3).
+
+    A grey margin is laid around them: MTCNN squeezes into a square what is left of a face that the border
+    cuts, and so finds its points elsewhere. `first` is the bound of its first network, 0.6 as published.
+    """
+    framed = np.pad(pixels, ((margin, margin), (margin, margin), (0, 0)), constant_values=GREY)
+    found: Any = _mtcnn(max(FINEST, round(smallest)), first).detect(framed, landmarks=True)
     boxes, scores, points = found
     if boxes is None:
         return []
-    faces = [
-        Face(np.asarray(box, float), np.asarray(five, float), float(score))
+    return [
+        Face(np.asarray(box, float), np.asarray(five, float), float(score)).moved(1, -margin, -margin)
         for box, five, score in zip(boxes, points, scores, strict=True)
     ]
-    return sorted(faces, key=lambda face: -face.score)
 
 
-def _overlap(a: Array, b: Array) -> float:
+def overlap(a: Array, b: Array) -> float:
     """Intersection over union of two boxes."""
     wide, high = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
     shared = max(wide, 0.0) * max(high, 0.0)
     return float(shared / (np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - shared))
 
 
-def _refine(pixels: Pixels, coarse: Face) -> Face:
-    """Find a face again in the full photo, scaled to a comfortable size; the coarse one where that fails."""
-    high, wide = pixels.shape[:2]
-    middle, reach = coarse.box.reshape(2, 2).mean(0), coarse.side * 1.2
-    left, top = np.clip(middle - reach, 0, None).astype(int)
-    right, bottom = np.minimum(np.ceil(middle + reach), (wide, high)).astype(int)
-    scale = REFINED / coarse.side
-    part = Image.fromarray(pixels[top:bottom, left:right])
+def _shrunk(pixels: Pixels, scale: float) -> Pixels:
+    """Pixels (H, W, 3) at a scale of at most 1; of far larger ones only every second or third is read."""
+    high, wide = (max(1, round(side * scale)) for side in pixels.shape[:2])
+    step = max(1, int(0.5 / scale))
+    few = Image.fromarray(np.ascontiguousarray(pixels[step // 2 :: step, step // 2 :: step]))
+    return np.asarray(few.resize((wide, high), Image.Resampling.BOX))
+
+
+def around(pixels: Pixels, face: Face, reach: float, size: int) -> tuple[Pixels, float, tuple[int, int]]:
+    """What lies within `reach` times a face's side of its middle: a picture (S, S, 3) as the face is turned
+    in the photo, grey outside of the photo; how many of its pixels are one of the photo, and the place of its
+    corner in the photo."""
+    half = max(1, ceil(face.side * reach))
+    left, top = (face.box.reshape(2, 2).mean(0) - half).round().astype(int)
+    low = np.clip((left, top), 0, np.array(pixels.shape[1::-1]) - 1)
+    high = np.clip((left + 2 * half, top + 2 * half), low + 1, pixels.shape[1::-1])
+    scale = size / (2 * half)
+    part = pixels[low[1] : high[1], low[0] : high[0]]
     if scale < 1:
-        part = part.resize(
-            (max(1, round(part.width * scale)), max(1, round(part.height * scale))), Image.Resampling.BOX
-        )
-    scale = part.width / (right - left)
+        part = _shrunk(part, scale)
+    else:
+        wide, tall = np.maximum(1, (scale * (high - low)).round().astype(int))
+        part = np.asarray(Image.fromarray(part).resize((wide, tall), Image.Resampling.BILINEAR))
+    whole = np.full((size, size, 3), GREY, np.uint8)
+    x, y = np.minimum((scale * (low - (left, top))).round().astype(int), size - 1)
+    part = part[: size - y, : size - x]
+    whole[y : y + part.shape[0], x : x + part.shape[1]] = part
+    return whole, scale, (int(left), int(top))
+
+
+def _turned_back(face: Face, turn: int, wide: int, high: int) -> Face:
+    """A face that was found after turning a picture by `turn` quarters against the clock, before that."""
+
+    def back(spots: Array) -> Array:
+        x, y = spots.T
+        places = ((x, y), (wide - 1 - y, x), (wide - 1 - x, high - 1 - y), (y, high - 1 - x))
+        return np.stack(places[turn], 1)
+
+    corners = back(face.box.reshape(2, 2))
+    box = np.concatenate([corners.min(0), corners.max(0)])
+    return replace(face, box=box, points=back(face.points), turn=turn)
+
+
+def _look(pixels: Pixels, smallest: float) -> Iterator[Face]:
+    """The faces of a part of a photo (H, W, 3), as a copy of 1600 pixels shows them; those that lie or stand
+    on their heads on half that copy, where they have to be twice as large."""
+    scale = min(1.0, COARSE / max(pixels.shape))
+    for turn in range(4):
+        copy = _shrunk(pixels, scale / 2 if turn else scale)
+        high, wide = copy.shape[:2]
+        margin, first = (0, STRICT) if turn else (round(MARGIN * max(high, wide)), 0.6)
+        for face in _detect(np.rot90(copy, turn), smallest * scale, margin, first):
+            yield _turned_back(face, turn, wide, high).moved(pixels.shape[1] / wide, 0.0, 0.0)
+
+
+def _tiles(high: int, wide: int) -> Iterator[tuple[int, int]]:
+    """The corners (left, top) of the tiles of `LONGEST` pixels in which a photo that is longer is seen."""
+    if max(high, wide) > LONGEST:
+        yield from ((left, top) for top in _starts(high) for left in _starts(wide))
+
+
+def _starts(length: int) -> list[int]:
+    count = max(1, ceil((length - SHARED) / (LONGEST - SHARED)))
+    return np.linspace(0, max(0, length - LONGEST), count).astype(int).tolist()
+
+
+def _candidates(pixels: Pixels, smallest: float) -> list[Face]:
+    """All that MTCNN takes for a face at a first look, once for each way in which it may be turned."""
+    seen = list(_look(pixels, smallest))
+    for left, top in _tiles(*pixels.shape[:2]):
+        tile = pixels[top : top + LONGEST, left : left + LONGEST]
+        seen += [face.moved(1, left, top) for face in _look(tile, smallest)]
+    seen.sort(key=lambda face: -face.score)
+    return [face for turn in range(4) for face in _apart(face for face in seen if face.turn == turn)]
+
+
+def _apart(faces: Iterable[Face]) -> list[Face]:
+    """The faces, the better ones first, without those in the place of a better one."""
+    kept: list[Face] = []
+    for face in faces:
+        if not any(_same_place(face, other) for other in kept):
+            kept.append(face)
+    return kept
+
+
+def _same_place(a: Face, b: Face) -> bool:
+    """Whether two boxes share a good part, or the middle of the smaller lies well within the larger."""
+    small, large = sorted((a, b), key=lambda face: face.side)
+    middle = small.box.reshape(2, 2).mean(0)
+    inset = large.side / 6
+    within = bool((middle > large.box[:2] + inset).all() and (middle < large.box[2:] - inset).all())
+    return within or overlap(a.box, b.box) > SAME
+
+
+def _refine(pixels: Pixels, coarse: Face, turn: int) -> Face | None:
+    """Find a face again in the full photo, comfortably large, if it is turned by `turn` quarters."""
+    size = round(2 * REACH * REFINED)
+    part, scale, corner = around(pixels, coarse, REACH, size)
     found = [
-        face.moved(1 / scale, float(left), float(top))
-        for face in _detect(np.asarray(part), coarse.side * scale / 2)
+        _turned_back(face, turn, size, size).moved(1 / scale, *corner)
+        for face in _detect(np.rot90(part, turn), REFINED / 2)
     ]
-    best = max(found, key=lambda face: _overlap(face.box, coarse.box), default=coarse)
-    return best if _overlap(best.box, coarse.box) > 0.5 else coarse
+    best = max(found, key=lambda face: overlap(face.box, coarse.box), default=None)
+    return best if best and overlap(best.box, coarse.box) > SAME else None
+
+
+def _exact(pixels: Pixels, face: Face) -> list[Face]:
+    """What a face is at a closer look; where it may be one that is not upright, for every quarter."""
+    upright = not face.turn and face.score > SURE
+    if upright and max(pixels.shape) <= COARSE and not _cut_off(face, pixels):
+        return [face]
+    turns = (face.turn,) if upright or face.turn else range(4)
+    again = [_refine(pixels, face, turn) for turn in turns]
+    return [one for one in again if one] or [face]
+
+
+def _cut_off(face: Face, pixels: Pixels) -> bool:
+    """Whether a face reaches beyond the border of its photo, or nearly so."""
+    near = face.side / 4
+    return bool((face.box[:2] < near).any() or (face.box[2:] > np.array(pixels.shape[1::-1]) - near).any())
+
+
+def _support(pixels: Pixels, face: Face) -> float:
+    """How sure BlazeFace is of a face, times how well it agrees with its points: in [0, 1]."""
+    from .networks import blazeface  # which itself cuts its crops by what stands below
+
+    part, scale, corner = around(pixels, face, 1.0, blazeface.SIZE)
+    score, four = blazeface.most_likely(np.rot90(part, face.turn).copy())
+    there = _turned_back(replace(face, points=four), face.turn, blazeface.SIZE, blazeface.SIZE)
+    points = there.moved(1 / scale, *corner).points
+    stray = np.linalg.norm(points - np.vstack([face.points[:3], face.points[3:].mean(0)]), axis=1).mean()
+    return score * float(np.clip(1 - stray / max(face.eyes, 1.0), 0, 1))
+
+
+def _believed(face: Face, support: float) -> bool:
+    """Whether it is a face. The bounds were set on photos of 500 people, and on patterns: ARCHITECTURE.md."""
+    least = 0.2 if face.score > SURE else 0.6
+    return support > least + (0.2 if face.turn else 0)
+
+
+def search(pixels: Pixels, smallest: float = 20.0) -> Found:
+    """Find every face of at least `smallest` pixels in a photo (H, W, 3), also turned by quarters.
+
+    MTCNN finds them: on a copy of 1600 pixels where the photo is larger, and in tiles where it is huge; it
+    finds each of these again in full detail. BlazeFace gives a second opinion. Where several lie in one
+    place, which is how a face looks that is turned, the one stays on which both agree the most.
+    """
+    judged, settled = list[tuple[Face, float]](), list[Face]()
+    for candidate in _candidates(pixels, smallest):  # those that stand upright come first
+        if any(_same_place(candidate, face) for face in settled):
+            continue
+        for face in _exact(pixels, candidate):
+            judged.append((face, support := _support(pixels, face)))
+            if not face.turn and face.score > CERTAIN and support > WELL_SUPPORTED:
+                settled.append(face)
+    judged.sort(key=lambda one: -one[0].score * one[1])
+    believed = _apart(face for face, support in judged if _believed(face, support))
+    every = _apart([*believed, *(face for face, _ in judged)])
+
+    def largest_first(faces: Iterable[Face]) -> list[Face]:
+        return sorted(faces, key=lambda face: -face.side)
+
+    return Found(largest_first(believed), largest_first(every[len(believed) :]))
 
 
 def find_faces(pixels: Pixels, smallest: float = 20.0) -> list[Face]:
-    """Find every face of at least `smallest` pixels in an upright photo (H, W, 3), the largest first.
-
-    Large photos are searched on a copy of 1600 pixels; each face found there is found again in full detail.
-    """
-    high, wide = pixels.shape[:2]
-    scale = min(1.0, COARSE / max(high, wide))
-    if scale == 1.0:
-        faces = _detect(pixels, smallest)
-    else:
-        size = max(1, round(wide * scale)), max(1, round(high * scale))
-        copy = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
-        back = wide / size[0]
-        faces = [_refine(pixels, face.moved(1 / scale, 0.0, 0.0)) for face in _detect(copy, smallest / back)]
-    return sorted(faces, key=lambda face: -face.side)
+    """The faces that `search` believes, the largest first."""
+    return search(pixels, smallest).faces
 
 
 def largest_face(pixels: Pixels) -> Face:
@@ -138,10 +321,10 @@ def square(face: Face, margin: float, size: int) -> Array:
     """The transform (2, 3) from a crop of `size` pixels, upright around the face's box with `margin` times
     its longer side added on each side, to the photo."""
     side = float(max(face.box[2] - face.box[0], face.box[3] - face.box[1])) * (1 + 2 * margin)
-    corner = face.box.reshape(2, 2).mean(0) - side / 2
-    scale = side / size
-    shift = corner + (scale - 1) / 2
-    return np.array([[scale, 0.0, shift[0]], [0.0, scale, shift[1]]])
+    cos, sin = ((1, 0), (0, 1), (-1, 0), (0, -1))[face.turn]
+    linear = side / size * np.array([[cos, -sin], [sin, cos]])
+    middle = face.box.reshape(2, 2).mean(0) - 0.5
+    return np.hstack([linear, (middle - linear @ np.full(2, (size - 1) / 2))[:, None]])
 
 
 def warp(image: Tensor, to_image: Array, size: int, padding: str = "zeros") -> Tensor:

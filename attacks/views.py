@@ -7,6 +7,7 @@ transformation, Athalye et al., arXiv 1707.07397; input diversity, Xie et al., a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Generator, Tensor
@@ -62,7 +63,7 @@ VIEWS: tuple[View, ...] = (resized, noisy, compressed, blurred)
 def jittered(face: Face, generator: Generator) -> Face:
     """The face as another detector might place it: points and box strayed by a little."""
     stray = JITTER * face.eyes * torch.randn(7, 2, generator=generator, dtype=torch.float64).numpy()
-    return Face(face.box + 2 * stray[5:].reshape(4), face.points + stray[:5], face.score)
+    return replace(face, box=face.box + 2 * stray[5:].reshape(4), points=face.points + stray[:5])
 
 
 def draw(

@@ -54,12 +54,13 @@ class Face:
     """A face in a photo: box (4,) as x0, y0, x1, y1; points (5, 2); score in [0, 1].
 
     The points are the eyes, the tip of the nose and the corners of the mouth, each pair from the
-    left of the picture to the right.
+    left to the right as the upright face is seen; `turn` is how many quarters clockwise it lies from that.
     """
 
     box: Array
     points: Array
     score: float = 1.0
+    turn: int = 0
 
     @property
     def side(self) -> float:
@@ -79,9 +80,8 @@ class Face:
     def moved(self, scale: float, dx: float, dy: float) -> Face:
         """The same face where each point p of the image has gone to scale * p + (dx, dy)."""
         shift = np.array([dx, dy])
-        return Face(
-            (self.box.reshape(2, 2) * scale + shift).reshape(4), self.points * scale + shift, self.score
-        )
+        box = (self.box.reshape(2, 2) * scale + shift).reshape(4)
+        return replace(self, box=box, points=self.points * scale + shift)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, computed_field
 from torch import Tensor
 
 from ..attacks import packaged
-from ..attacks.faces import find_faces, largest_face
+from ..attacks.faces import Reason, find_faces, largest_face
 from ..core.errors import BadPhoto, NoFace
 from ..core.images import to_tensor
 from ..core.types import Face, Photo
@@ -59,13 +59,16 @@ class FaceReport(BaseModel):
 
 
 class Unprotected(BaseModel):
-    """A face, by number and box as in `FaceReport`, that stayed as it was, and why."""
+    """A face, by number and box as in `FaceReport`, that stayed as it was, and why.
+
+    "taken for no face": only one of two detectors took it for one.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     number: int
     box: tuple[int, int, int, int]
-    reason: Literal["too small", "not chosen"]
+    reason: Reason
 
 
 class Report(BaseModel):

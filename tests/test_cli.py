@@ -140,7 +140,7 @@ def _write(name: str, content: bytes) -> Callable[[Path], object]:
 
 
 def _small(name: str) -> Callable[[Path], object]:
-    return lambda folder: Image.fromarray(PORTRAIT).resize((96, 96)).save(folder / name)
+    return lambda folder: Image.fromarray(PORTRAIT).resize((72, 72)).save(folder / name)
 
 
 def _blank(name: str) -> Callable[[Path], object]:

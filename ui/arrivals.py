@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..attacks.faces import SMALLEST, find_faces
+from ..attacks.faces import SMALLEST, search
 from ..core.errors import NoFace, VeilError
 from ..core.images import open_photo
 from ..core.types import Face
@@ -15,7 +15,7 @@ from .pictures import show_copy
 from .visitors import Visitor
 
 NO_FACE_HINT = (
-    "Try a photo in which the face is larger, upright, better lit, or not covered; very small faces and "
+    "Try a photo in which the face is larger, better lit, or not covered; very small faces and "
     "those that look away are missed."
 )
 
@@ -62,22 +62,22 @@ class Arrival:
 
 
 def arrive(page: Page, visitor: Visitor, path: str) -> Arrival:
-    """Open a photo and find its faces; all that are large enough are picked.
+    """Open a photo and find its faces; all that are large enough are picked, but what is in doubt.
 
     Raises:
         BadPhoto, NoFace: it cannot be used, or shows no face that can be protected.
     """
     page.rules.admit(path)
     photo = open_photo(Path(path))
-    faces = dict(enumerate(find_faces(photo.pixels), 1))
-    if not faces:
+    found = search(photo.pixels)
+    if not found.faces:
         raise NoFace(f"No face was found in {photo.name}.", NO_FACE_HINT)
-    arrival = Arrival(Path(path), photo.name, photo.size, faces, visitor.place("faces.jpg"))
-    if not arrival.large:
+    if not found.protectable:
         raise NoFace(
-            f"The face in {photo.name} measures only {faces[1].side:.0f} pixels.",
+            f"The face in {photo.name} measures only {found.faces[0].side:.0f} pixels.",
             f"Faces need {SMALLEST:.0f} pixels or more: take the photo in a larger size.",
         )
-    arrival.picked = arrival.large
+    arrival = Arrival(Path(path), photo.name, photo.size, found.numbered, visitor.place("faces.jpg"))
+    arrival.picked = found.protectable
     show_copy(photo, arrival.shown)
     return arrival

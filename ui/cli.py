@@ -254,7 +254,7 @@ def faces(
     json: Json = False,
 ) -> None:
     """List the faces of a photo, the largest first, numbered as `veil protect --faces` takes them."""
-    from ..attacks.faces import SMALLEST, find_faces
+    from ..attacks.faces import search
     from ..core.images import open_photo
     from . import pipes
     from .present import FACE_COLUMNS, face_rows
@@ -262,12 +262,16 @@ def faces(
     terminal = Terminal(json)
     with ExitStack() as stack:
         (path,) = pipes.expanded(photo, False, stack) if photo == pipes.PIPE else [photo]
-        found = find_faces(open_photo(path).pixels)
+        found = search(open_photo(path).pixels)
     terminal.object(
         photo=pipes.name(photo),
         faces=[
-            {"number": number, "box": face.box.round().tolist(), "protectable": face.side >= SMALLEST}
-            for number, face in enumerate(found, 1)
+            {
+                "number": number,
+                "box": face.box.round().tolist(),
+                "protectable": number in found.protectable,
+            }
+            for number, face in found.numbered.items()
         ],
     )
     terminal.table(FACE_COLUMNS, face_rows(found))

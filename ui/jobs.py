@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from ..attacks import RECOGNIZERS, attacked, packaged
-from ..attacks.faces import SMALLEST, find_faces, largest_face
+from ..attacks.faces import SMALLEST, Found, find_faces, largest_face, search
 from ..core.errors import BadPhoto, BadSettings, NoFace
 from ..core.files import beside, printable
 from ..core.images import open_photo, to_tensor
@@ -79,7 +79,8 @@ class _Used(BaseModel):
 
 @dataclass(frozen=True)
 class Job:
-    """A photo that is ready to be protected: the chosen faces by number, and the files to write."""
+    """A photo that is ready to be protected: the chosen faces by number, the files to write, and what was
+    found beside the chosen faces."""
 
     source: Path
     faces: dict[int, Face]
@@ -143,18 +144,14 @@ def prepare(source: Path, output: Output, numbers: Collection[int], taken: set[s
         NoFace, BadSettings: as `choose` does.
     """
     photo = open_photo(source)
-    found = dict(enumerate(find_faces(photo.pixels), 1))
+    found = search(photo.pixels)
     faces = choose(photo.name, found, numbers)
     picture = picture_of(source, photo, output, taken)
     record = picture.with_suffix(".json")
     taken |= claimed((picture, record), taken, output.force)
     left = tuple(
-        Unprotected(
-            number=number,
-            box=face.within(photo.size),
-            reason="not chosen" if face.side >= SMALLEST else "too small",
-        )
-        for number, face in found.items()
+        Unprotected(number=number, box=face.within(photo.size), reason=found.reason(number))
+        for number, face in found.numbered.items()
         if number not in faces
     )
     return Job(
@@ -162,26 +159,29 @@ def prepare(source: Path, output: Output, numbers: Collection[int], taken: set[s
     )
 
 
-def choose(name: str, faces: Mapping[int, Face], numbers: Collection[int]) -> dict[int, Face]:
-    """Of the faces of a photo, the largest being 1, those asked for, or all that are large enough.
+def choose(name: str, found: Found, numbers: Collection[int]) -> dict[int, Face]:
+    """The faces of a photo by number, the largest being 1: those asked for, or all that are large enough.
 
     Raises:
         NoFace: there is none, or it is too small.
         BadSettings: no face has this number.
     """
-    if not faces:
-        raise NoFace(
-            f"No face was found in {name}.", "Try a photo with a larger, upright or better lit face."
-        )
+    faces = found.numbered
     if unknown := set(numbers) - set(faces):
         raise BadSettings(
             f"{name} has no face number {min(unknown)}.",
-            f"Its faces, the largest first, are: {', '.join(map(str, faces))}.",
+            f"Its faces, the largest first, are: {', '.join(map(str, faces)) or 'none'}.",
         )
-    large = [number for number, face in faces.items() if face.side >= SMALLEST]
-    chosen = sorted(numbers) or large or [1]
+    if not found.faces and not numbers:
+        hint = "Try a photo with a larger or better lit face."
+        if faces:
+            hint = (
+                f"What may be one has number {', '.join(map(str, faces))}; --faces protects it all the same."
+            )
+        raise NoFace(f"No face was found in {name}.", hint)
+    chosen = sorted(numbers) or found.protectable or [1]
     for number in chosen:
-        if number not in large:
+        if faces[number].side < SMALLEST:
             raise NoFace(
                 f"Face {number} of {name} measures only {faces[number].side:.0f} pixels.",
                 f"Only faces of {SMALLEST:.0f} pixels and more can be protected.",

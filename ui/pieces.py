@@ -137,10 +137,16 @@ def verdict(report: Report, survives: Survival) -> str:
         (f"<h3>Face {face.number}</h3>" if several else "") + _table(face, survives) for face in report.faces
     )
     remarks = "".join(f"<li>{escape(text)}</li>" for text in present.plain_remarks(report))
+    left = "".join(f"<p>{escape(text)}</p>" for text in present.unprotected(report))
     return (
-        f'<section class="veil-verdict"><p class="veil-headline">{escape(present.headline(report))}</p>'
+        f'<section class="veil-verdict">{_warning(left)}'
+        f'<p class="veil-headline">{escape(present.headline(report))}</p>'
         f"{tables}<ul>{remarks}</ul></section>"
     )
+
+
+def _warning(lines: str) -> str:
+    return f'<div class="veil-problem">{lines}</div>' if lines else ""
 
 
 def _table(face: FaceReport, survives: Survival) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from ..weights import store
 from ..weights.registry import Card, card, cards
 
 if TYPE_CHECKING:
-    from ..core.types import Face
+    from ..attacks.faces import Found
     from ..eval.report import FaceReport, Report
     from ..eval.verification import Match
 
@@ -154,18 +154,16 @@ def unprotected(report: Report) -> list[str]:
     ]
 
 
-def face_rows(faces: Sequence[Face]) -> list[Row]:
+def face_rows(found: Found) -> list[Row]:
     """One row for each face of a photo, as `FACE_COLUMNS` names them."""
-    from ..attacks.faces import SMALLEST
-
     return [
         (
             str(number),
             f"{face.box[0]:.0f}, {face.box[1]:.0f}",
             f"{face.side:.0f}",
-            "yes" if face.side >= SMALLEST else "no, too small",
+            "yes" if number in found.protectable else f"no, {found.reason(number)}",
         )
-        for number, face in enumerate(faces, 1)
+        for number, face in found.numbered.items()
     ]
 
 
