@@ -149,7 +149,8 @@ def test_choosing_a_face_on_the_photo(page: Page, group: Path, tmp_path: Path) -
     drop(page, "#veil-photos", group)
     faces = page.locator(".veil-face")
     expect(faces.nth(5)).to_be_visible()
-    for number in range(1, faces.count() + 1):
+    assert page.locator(".veil-face[aria-pressed='false']").count() == 1  # what is taken for no face
+    for number in range(1, faces.count()):
         if number != 2:
             page.locator(f"[data-face='{number}']").click()
             expect(page.locator(f"[data-face='{number}']")).to_have_attribute("aria-pressed", "false")
@@ -208,7 +209,7 @@ def test_the_button_waits_for_faces(page: Page, group: Path) -> None:
     drop(page, "#veil-photos", group)
     expect(faces.nth(5)).to_be_visible()
     expect(start).to_be_enabled()
-    for number in range(1, faces.count() + 1):
+    for number in range(1, faces.count()):  # the last one is taken for no face
         page.locator(f"[data-face='{number}']").click()
         expect(page.locator(f"[data-face='{number}']")).to_have_attribute("aria-pressed", "false")
     expect(start).to_be_disabled()
@@ -386,7 +387,7 @@ def tab_to(page: Page, name: str) -> None:
         page.keyboard.press("Tab")
         text = page.evaluate(
             "[document.activeElement.getAttribute('aria-label'), document.activeElement.innerText, "
-            "document.activeElement.parentElement?.innerText].join('|')"
+            "document.activeElement.closest('label')?.innerText].join('|')"
         )
         if name in text:
             return

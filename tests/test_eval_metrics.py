@@ -181,7 +181,7 @@ def test_text_that_can_no_longer_be_read_is_told() -> None:
 
 def test_text_says_which_extra_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> None:
-        raise ImportError(name)
+        raise ModuleNotFoundError(name=name)
 
     text._module.cache_clear()
     text._reader.cache_clear()

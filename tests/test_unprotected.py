@@ -7,7 +7,7 @@ from veil.attacks.faces import Found
 from veil.core.errors import BadSettings, NoFace
 from veil.core.types import Face
 from veil.eval.report import FaceReport, Report, Unprotected
-from veil.ui import cli, jobs, pieces, present
+from veil.ui import jobs, pieces, present
 
 
 def face(side: float) -> Face:
@@ -55,11 +55,9 @@ def test_what_cannot_be_protected_cannot_be_named(number: int, error: type[Excep
         jobs.choose("a.png", FOUND, {number})
 
 
-def test_terminal_page_and_report_name_it_first(capsys: pytest.CaptureFixture[str]) -> None:
+def test_page_and_report_name_it_first() -> None:
     (sentence,) = present.unprotected(REPORT)
     assert all(part in sentence for part in ("face 3", "too small", "10, 20"))
-    cli._show(REPORT)  # pyright: ignore[reportPrivateUsage]
-    assert capsys.readouterr().out.startswith("Not protected: face 3, too small")
     page = pieces.verdict(REPORT, {})
     assert page.index("Not protected: face 3") < page.index("veil-headline")
     read = Report.model_validate_json(REPORT.model_dump_json())

@@ -270,7 +270,7 @@ def tab(page: Page) -> None:
     arriving = photos.change(lambda: gr.Button(interactive=False), None, start, **AT_ONCE)
     arriving.then(came, photos, [desk, trouble, which, picture, chosen, start], **QUIET)
     which.input(show, [desk, which], [picture, chosen], **QUIET)
-    chosen.input(pick, [desk, which, chosen], [desk, picture, start], **QUIET)
+    chosen.input(pick, [desk, which, chosen], [desk, picture, start], trigger_mode="always_last", **QUIET)
     for choice in (done, view):
         choice.input(look, [results, done, view], [compare, verdict], **QUIET)
     more["target"].change(owned, more["target"], **QUIET)
