@@ -228,20 +228,21 @@ def test_photos_are_bounded_before_they_are_decoded(
 
 
 def test_what_was_deleted_is_asked_for_again(tmp_path: Path) -> None:
-    """After ten minutes the photos and the zip of an album are gone; "Continue" must not count on them."""
+    """After ten minutes photos and results of an album are gone; "Continue" must not count on them."""
     with pytest.raises(BadPhoto, match=r"me\.png is not here any more") as gone:
         hosting.HOSTED.admit(tmp_path / "me.png")
     assert "drop it again" in gone.value.hint
     visitors, asked = Visitors(tmp_path, None, 1), settings()
     ann, paths = visitors.of("ann"), ["a.png", "b.png"]
     rows = {"a.png": ("done", "a.png", "fine"), "b.png": ("waiting", "b.png", "not done yet")}
-    begun = Album(asked, rows, ann.place("veiled.zip"))
+    results = {"a.png": (ann.place("a.veiled.png"), ann.place("a.veiled.json"))}
+    begun = Album(asked, rows, results, ann.place("veiled.zip"))
     opened = page.Page(hosting.HOSTED, visitors, blocks=None)
-    assert begun.zip
-    begun.zip.write_bytes(b"x")
+    for path in results["a.png"]:
+        path.write_bytes(b"x")
     goes_on = continued(opened, begun, ann, paths, asked)
-    assert (goes_on.count, goes_on.zip) == (1, begun.zip)
-    begun.zip.unlink()
+    assert (goes_on.count, goes_on.rows, goes_on.zip) == (1, rows, begun.zip)
+    results["a.png"][0].unlink()
     anew = continued(opened, begun, ann, paths, asked)
     assert anew.count == 0
     assert anew.zip != begun.zip
