@@ -38,6 +38,8 @@ class Commands(TyperGroup):
         except VeilError as error:
             complain(error)
             raise typer.Exit(2) from error
+        except BrokenPipeError:  # nobody reads on, which typer bears in silence
+            raise
         except OSError as error:  # where results are written, or a file is read that is no photo
             place = printable(error.filename or "A file")
             complain(
