@@ -265,7 +265,7 @@ def search(pixels: Pixels, smallest: float = 20.0) -> Found:
                 settled.append(face)
     judged.sort(key=lambda one: -one[0].score * one[1])
     believed = _apart(face for face, support in judged if _believed(face, support))
-    every = _apart([*believed, *(face for face, _ in judged)])
+    every = _apart([*believed, *(face for face, _ in judged if not face.turn or face.score > SURE)])
 
     def largest_first(faces: Iterable[Face]) -> list[Face]:
         return sorted(faces, key=lambda face: -face.side)

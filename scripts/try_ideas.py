@@ -1,19 +1,23 @@
-"""What do other settings, and ideas from the literature, gain on a recogniser that was not attacked?
+"""What do ideas gain against a recogniser that was not attacked, at the same likeness?
 
-    python scripts/try_ideas.py FACES RUN [--people 18] [--workers 2] [--only "made up"]
+    python scripts/try_ideas.py FACES RUN [--people 10] [--workers 2] [--only "settles"] [--robust FOLDER]
 
-FACES holds celebahq_pairs; its people from the 200th on, of whom no table in benchmarks/ tells, whose clean
-pairs all strong recognisers accept. Each person's photo is protected by the default engine and by each idea,
-one at a time, leaving out the strong recognisers in turn; what counts is the left-out one's cosine to the
-person's other photo above its threshold at FAR 1 %, in standard deviations of strangers' cosines: the lower,
-the better. An idea that changes more protects more, so the default also runs cheaper and dearer: "gained"
-compares an idea with the line through these, at the idea's own PSNR, person by person; in brackets 95 %
-intervals from drawing people. Finished rows lie in RUN, so that a run that was cut goes on. Seed 0. `--only`
-runs the default and the ideas whose names hold a text.
+FACES holds celebahq_pairs; its people from the 200th on, of whom no table in benchmarks/ tells. The five
+strong recognisers are left out in turn, with their kin; all other packaged ones attack. Who is not taken for
+one person by the left-out one before is passed over. What counts is the left-out one's cosine to the person's
+other photo, above its threshold at FAR 1 %, in standard deviations of strangers' cosines: the lower, the
+better.
 
-What does not pay is not in the engine: it lives here only, so that its figures can be made again. Where the
-PSNR lies far outside of the line's, "gained" is an extrapolation. Equal PSNR is not equal likeness, which
-nobody rated here.
+What changes more protects more and looks less like the person, so the default is drawn as a line, through
+three ceilings of the change. "Gained" is how far an idea lies below that line at its own `likeness`, paired
+by person; outside of the line it is an extrapolation. In brackets 95 % intervals from drawing people.
+`likeness` is measured: to ask viewers, make sheets of RUN/IDEA/PHOTO.png (benchmarks/ratings/README.md). A
+run that was cut goes on. Seed 0. `--only` tries the ideas whose names hold a text, beside the default;
+`--robust` names a folder of weights/recipes/train_robust.py's, without which the ideas that need it are left
+out.
+
+What does not pay is not in the engine: it lives here only, so that its figures can be made again. Earlier
+ideas, tried at equal PSNR (benchmarks/ideas.md), are in this file's history.
 """
 
 from __future__ import annotations
@@ -22,393 +26,192 @@ from veil.core.threads import settle
 
 settle()  # before torch is loaded
 
+import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from unittest.mock import patch
 
 import numpy as np
 import torch
 import typer
+from PIL import Image
 from rich.progress import Progress
-from torch import Generator, Tensor, nn
-from torch.nn import functional
+from safetensors.torch import load_file
+from torch import Generator, Tensor
+from torch.optim.lr_scheduler import LambdaLR
 
-from veil.attacks import Recognizer, independent, recognizer
+from veil.attacks import Recognizer, attacked, recognizer
 from veil.attacks.ensemble import Ensemble
-from veil.attacks.networks import blazeface
-from veil.attacks.views import VIEWS, blurred, draw, jittered, noisy
-from veil.core.images import open_photo, to_pixels, to_tensor
+from veil.core.images import open_photo, to_tensor
 from veil.core.progress import finish
 from veil.core.types import Face, Photo
 from veil.eval import shards
 from veil.eval.datasets import Sample, main_face, samples
+from veil.eval.metrics.likeness import likeness
+from veil.eval.metrics.naturalness import naturalness
 from veil.eval.metrics.psnr import psnr
-from veil.eval.metrics.ssim import ssim
-from veil.eval.statistics import mean
+from veil.eval.statistics import Interval, mean, rate
 from veil.eval.verification import embedding
 from veil.privacy import Protected, protect
-from veil.privacy.inversion import denoise, levels
-from veil.privacy.looks import Looks
-from veil.privacy.priors import Prior, prior
-from veil.privacy.purification import PURIFIERS
+from veil.privacy.latent import Optimisation
+from veil.privacy.limits import Price, change_energy
 from veil.privacy.settings import Settings, settings
-from veil.privacy.structure import denoise_with_maps
 from veil.weights.registry import card
 
-STRONG = ("dlib", "mobilefacenet", "faceres")
-SURROGATES = (*STRONG, "mobileface")
+STRONG = ("dlib", "mobilefacenet", "faceres", "faceplugin", "sface")
 SKIPPED = 200
-# The defaults of the engine that benchmarks/ideas.md was measured with.
-TRIED: dict[str, Any] = {"effort": "quick", "price": 1.0, "margin": 2.0, "ceiling": 4.8}
-ROW = ".json"  # a finished measurement
+TRIED: dict[str, Any] = {"steps": 60, "price": 2.1, "margin": 6.0, "seed": 0}
+PICTURE, ROW = ".png", ".json"  # of a finished measurement; the row says that it is
 
-Way = Callable[[Photo, Face, Settings], Protected]
-
-
-def plainly(photo: Photo, face: Face, chosen: Settings) -> Protected:
-    """Protect as the engine does."""
-    return finish(protect(photo, [face], chosen))
+Copies = Mapping[str, Recognizer]  # by the names of what they are copies of
+Row = dict[str, Any]
 
 
-def with_settings(**changes: Any) -> Way:
-    """Protect with other settings."""
-    return lambda photo, face, chosen: plainly(photo, face, chosen.model_copy(update=changes))
+class Proportional(Price):
+    """A price that moves by how far the change is from its ceiling, so that it comes to rest there."""
+
+    GAIN, FASTEST = 0.3, 0.18  # of log(size / ceiling); by how much the logarithm of the price moves at most
+    AHEAD = 0.05  # and at least, while the protection has its margin
+
+    def update(self, lead: float, size: float) -> None:
+        """Learn by how much the protection led in a step, and the root mean square of the change."""
+        before = self.value
+        super().update(lead, size)
+        if self.steps > self.PATIENCE:
+            away = self.GAIN * math.log(max(size, 1e-9) / self.ceiling)
+            least = self.AHEAD if self.lead > self.margin else -self.FASTEST
+            move = min(max(away, least), self.FASTEST)
+            self.value = min(max(before * math.exp(move), self.least), self.MOST * self.least)
 
 
-def dearer(factor: float) -> Way:
-    """Protect with less to be seen, or more where the factor is below 1."""
+class Settling(Optimisation):
+    """The rate falls along a cosine to a tenth. Beside the latent single pixels of the crop are changed, at a
+    rate of their own in [0, 1], by default not at all."""
 
-    def way(photo: Photo, face: Face, chosen: Settings) -> Protected:
-        less = {"price": factor * chosen.price, "ceiling": chosen.ceiling / factor**0.5}
-        return with_settings(**less)(photo, face, chosen)
+    LOWEST = 0.1
 
-    return way
+    def __init__(self, *parts: Any, pixels: float = 0.0) -> None:
+        super().__init__(*parts)
+        steps, noise = self.settings.steps, Generator().manual_seed(self.settings.seed)
+        self.pixels = (2 / 3 * pixels * torch.randn(self.before.shape, generator=noise)).requires_grad_()
+        self.optimizer.add_param_group({"params": [self.pixels], "lr": pixels})
+        self.last_pixels = deque([self.pixels.detach()], self.last.maxlen)
+        self.falling = LambdaLR(self.optimizer, lambda done: self.rate_at(done / steps))
 
+    def rate_at(self, progress: float) -> float:
+        """The rate as a share of the first, after a share of the steps."""
+        return self.LOWEST + (1 - self.LOWEST) * (1 + math.cos(math.pi * progress)) / 2
 
-def with_parts(
-    *,
-    objective: Callable[..., Ensemble] = Ensemble,
-    looks: type[Looks] = Looks,
-    inside: Callable[[], AbstractContextManager[object]] = nullcontext,
-    **changes: Any,
-) -> Way:
-    """Protect with other parts of the engine and other settings, inside of what changes how it works."""
+    def change(self, moved: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The change of the crops (B, 3, S, S) by the latents and by single pixels, and the maps."""
+        change, maps = super().change(moved)
+        return change + self.pixels, maps
 
-    def way(photo: Photo, face: Face, chosen: Settings) -> Protected:
-        with (
-            patch("veil.privacy.engine.Ensemble", objective),
-            patch("veil.privacy.latent.Looks", looks),
-            inside(),
-        ):
-            return with_settings(**changes)(photo, face, chosen)
+    def advance(self) -> tuple[float, list[Tensor]]:
+        """One step, at a rate that is lower than the last one's."""
+        found = super().advance()
+        self.falling.step()
+        self.last_pixels.append(self.pixels.detach().clone())
+        return found
 
-    return way
-
-
-class Normalised(Ensemble):
-    """Each surrogate's gradient at the image gets the same length."""
-
-    def __call__(self, image: Tensor) -> Tensor:
-        every, step, seen = self.parts, self.step, self.generator.get_state()
-        pulls: list[Tensor] = []
-        leads: list[Tensor] = []
-        try:
-            for part in every:
-                self.parts, self.step = [part], step
-                self.generator.set_state(seen)
-                pulls += torch.autograd.grad(super().__call__(image), image, retain_graph=True)
-                leads += self.leads
-        finally:
-            self.parts = every
-        self.leads = leads
-        lengths = torch.stack([pull.norm() for pull in pulls])
-        pull = sum(
-            (lengths.mean() / length * pull for pull, length in zip(pulls, lengths, strict=True)),
-            torch.zeros_like(image),
-        )
-        return (pull * image).sum()[None]
+    @torch.no_grad()
+    def result(self) -> Tensor:
+        """The change that the last latents and the last pixels give on average."""
+        self.pixels = torch.stack(tuple(self.last_pixels)).mean(0)
+        return super().result()
 
 
-class DroppedOut(Ensemble):
-    """One surrogate, at random, is left out of each step."""
-
-    def __call__(self, image: Tensor) -> Tensor:
-        every = self.parts
-        out = int(torch.randint(len(every), (), generator=self.generator))
-        self.parts = every[:out] + every[out + 1 :]
-        try:
-            return super().__call__(image)
-        finally:
-            self.parts = every
+def filling(ceiling: float, change: Tensor) -> Tensor:
+    """The factors (B, 1, 1, 1) that bring the root mean square of changes (B, 3, H, W) to a ceiling."""
+    return (ceiling / change_energy(change).sqrt().clamp(min=1e-9))[:, None, None, None]
 
 
-@contextmanager
-def dropped_features(share: float = 0.05) -> Iterator[None]:
-    """Drop features of every convolution of the surrogates at random (DFANet, Zhong and Deng 2020)."""
-    generator = Generator().manual_seed(0)
-
-    def drop(_: nn.Module, __: object, features: Tensor) -> Tensor:
-        if not features.requires_grad:
-            return features
-        return features * (torch.rand(features.shape, generator=generator) >= share) / (1 - share)
-
-    hooks = [
-        module.register_forward_hook(drop)
-        for name in SURROGATES
-        for module in recognizer(name).network.modules()
-        if isinstance(module, nn.Conv2d)
-    ]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
+def joined(
+    recognizers: Sequence[Recognizer], *about: Any, copies: Copies, instead: bool = False, **rest: Any
+) -> Ensemble:
+    """An objective whose surrogates' robust copies attack too, or instead of them."""
+    robust = [copies[one.name] for one in recognizers if one.name in copies]
+    kept = [one for one in recognizers if not (instead and one.name in copies)]
+    return Ensemble([*kept, *robust], *about, **rest)
 
 
-MIDDLE: list[Tensor] = []
+class Held(Ensemble):
+    """Robust copies of surrogates have to see the same person: what fools them is what people see."""
 
+    WEIGHT = 40.0  # of one less the cosine
 
-@contextmanager
-def middle_block() -> Iterator[None]:
-    """Keep what the middle block of the prior's UNet last gave."""
-
-    def keep(_: nn.Module, __: object, features: Tensor) -> None:
-        MIDDLE[:] = [features]
-
-    hook = prior("portrait").unet.mid_block.register_forward_hook(keep)
-    try:
-        yield
-    finally:
-        hook.remove()
-
-
-class Diverging(Ensemble):
-    """The features in the middle of the UNet also move away from those of the clean latent."""
-
-    WEIGHT = 1.0
-    clean: Tensor | None = None
+    def __init__(
+        self, recognizers: Sequence[Recognizer], image: Tensor, face: Face, *, copies: Copies, **rest: Any
+    ) -> None:
+        super().__init__(recognizers, image, face, **rest)
+        robust = [copies[one.name] for one in recognizers if one.name in copies]
+        with torch.no_grad():
+            self.held = [(one, one.embed(one.align(image, face))[0]) for one in robust]
 
     def __call__(self, image: Tensor) -> Tensor:
         loss = super().__call__(image)
-        middle = MIDDLE[0]
-        if self.clean is None:
-            self.clean = middle.detach()
-        apart = (middle - self.clean).square().mean() / self.clean.square().mean()
-        return loss - self.WEIGHT * (apart + 1e-8).sqrt()
+        for one, own in self.held:
+            loss = loss + self.WEIGHT * (1 - one.embed(one.align(image, self.face)) @ own)
+        return loss
 
 
 @cache
-def nobody(people: int = 32) -> list[tuple[Tensor, Face]]:
-    """People who do not exist, as our own prior makes them up; some of them have no face that is found."""
-    used, depth = prior("portrait"), 19
-    with torch.no_grad():
-        shape = used.encode(torch.zeros(1, 3, used.size, used.size)).shape[1:]
-        noise = torch.randn((people, *shape), generator=Generator().manual_seed(0))
-        clean = denoise(used, noise, levels(used, depth + 1, depth), depth * [used.unconditional])
-        images = used.decode(clean).clamp(0, 1).split(1)
-    seen = ((image, main_face(to_pixels(image))) for image in images)
-    return [(image, face) for image, face in seen if face]
+def copies_in(folder: Path) -> Copies:
+    """Robust copies of recognisers, from files that are called NAME.safetensors."""
+    found: dict[str, Recognizer] = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        one: Any = recognizer(file.stem)
+        found[file.stem] = robust = replace(one, network=deepcopy(one.network))
+        robust.network.load_state_dict(load_file(file))
+    return found
 
 
-@cache
-def embeddings(name: str) -> Tensor:
-    """How a recogniser sees those people: (N, D)."""
-    return torch.stack([embedding(name, image, face) for image, face in nobody()])
+@dataclass(frozen=True)
+class Idea:
+    """What differs from the default: settings, parts of `veil.privacy` by their names there, and what builds
+    an objective from robust copies."""
+
+    changes: Mapping[str, Any]
+    parts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    objective: Callable[..., Ensemble] | None = None
+
+    def protect(self, photo: Photo, face: Face, chosen: Settings, copies: Copies) -> Protected:
+        """Protect a face of a photo as the engine does, but for what differs."""
+        parts = dict(self.parts)
+        if self.objective:
+            parts["engine.Ensemble"] = partial(self.objective, copies=copies)
+        with ExitStack() as stack:
+            for name, part in parts.items():
+                stack.enter_context(patch(f"veil.privacy.{name}", part))
+            return finish(protect(photo, [face], chosen.model_copy(update=self.changes)))
 
 
-class Pulled(Ensemble):
-    """A share of the objective is likeness to the person who does not exist and is farthest from the own one,
-    or to the mean of the farthest so many. At 1 what remains of one's own identity costs nothing."""
-
-    def __init__(
-        self,
-        recognizers: Sequence[Recognizer],
-        image: Tensor,
-        face: Face,
-        *,
-        share: float,
-        mean_of: int = 1,
-        **rest: Any,
-    ) -> None:
-        super().__init__(recognizers, image, face, **rest)
-        self.share = share
-        every = [(embeddings(one.name), own, spread) for one, (_, spread), own, _ in self.parts]
-        alike = torch.stack([people @ own / spread for people, own, spread in every]).sum(0)
-        farthest = alike.argsort()[:mean_of]
-        self.aims = [functional.normalize(people[farthest].mean(0), dim=0) for people, _, _ in every]
-
-    def __call__(self, image: Tensor) -> Tensor:
-        shown = list(draw(image, self.face, self.views, self.step, self.generator))
-        pull = image.new_zeros(1)
-        for (one, (_, spread), _, _), aim in zip(self.parts, self.aims, strict=True):
-            faces = one.embed(torch.cat([one.align(view, face) for view, face in shown]))
-            pull = pull - (faces @ aim).mean() / spread
-        return (1 - self.share) * super().__call__(image) + self.share * pull
-
-
-class Rarely(Looks):
-    """Expression and landmarks are looked at in every second step only, and count twice there."""
-
-    calls = 0
-
-    def __call__(self, image: Tensor) -> Tensor:
-        self.calls += 1
-        return 2 * super().__call__(image) if self.calls % 2 else image.new_zeros(1)
-
-
-class Settling(torch.optim.Adam):
-    """Adam whose rate falls to nothing over so many steps."""
-
-    def __init__(
-        self, steps: int, parameters: Iterable[Tensor], rate: float, memory: tuple[float, float]
-    ) -> None:
-        super().__init__(parameters, rate, memory)
-        self.steps, self.rate, self.taken = steps, rate, 0
-
-    def step(self, closure: Any = None) -> Any:
-        """One step, at a rate that is lower than the last one's."""
-        for group in self.param_groups:
-            group["lr"] = self.rate * max(0.0, 1 - self.taken / self.steps)
-        self.taken += 1
-        return super().step(closure)
-
-
-def settling(steps: int) -> AbstractContextManager[object]:
-    """The rate of the latent's optimiser falls to nothing over so many steps."""
-    return patch("torch.optim.Adam", partial(Settling, steps))
-
-
-@contextmanager
-def coasting() -> Iterator[None]:
-    """The UNet is asked in every second step only: between, its noise stays what it was, and weighs nothing
-    in the gradient."""
-    steps = count()
-    last: list[tuple[Tensor, Tensor, list[Tensor]]] = []
-
-    def denoise(
-        used: Prior, latent: Tensor, timesteps: Sequence[int], embeddings: Sequence[Tensor]
-    ) -> tuple[Tensor, list[Tensor]]:
-        if not torch.is_grad_enabled() or next(steps) % 2 == 0:  # the start and the result are no steps
-            clean, maps = denoise_with_maps(used, latent, timesteps, embeddings)
-            last[:] = [(latent.detach(), clean.detach(), [one.detach() for one in maps])]
-            return clean, maps
-        ((before, clean, maps),) = last
-        up, down = (used.kept(one) ** 0.5 for one in (timesteps[-1], timesteps[0]))
-        return clean + down / up * (latent - before), maps
-
-    with patch("veil.privacy.latent.denoise_with_maps", denoise):
-        yield
-
-
-def with_views(**changes: Any) -> Way:
-    """Protect with other views than `attacks.views` has."""
-
-    def way(photo: Photo, face: Face, chosen: Settings) -> Protected:
-        with patch.multiple("veil.attacks.views", **changes):
-            return plainly(photo, face, chosen)
-
-    return way
-
-
-def washed(image: Tensor, _: Generator) -> Tensor:
-    """As our own prior purifies it at t = 150; its gradient is that of the image (Athalye et al. 2018)."""
-    clean = PURIFIERS["purify-150"](to_pixels(image.detach()))
-    return image + (to_tensor(clean).to(image) - image).detach()
-
-
-def aligned_by_another(photo: Photo, face: Face, chosen: Settings) -> Protected:
-    """All views but the image as it is are aligned by the points of a second detector."""
-    other = main_face(photo.pixels, blazeface.find_faces) or face
-
-    def placed(seen: Face, generator: Generator) -> Face:
-        scale = seen.eyes / face.eyes
-        return jittered(other.moved(scale, *(seen.points[0] - scale * face.points[0])), generator)
-
-    return with_views(jittered=placed)(photo, face, chosen)
-
-
-def with_more(name: str) -> Way:
-    """Attack one recogniser more, where none of its trunk is left out."""
-
-    def way(photo: Photo, face: Face, chosen: Settings) -> Protected:
-        left_out = [one for one in STRONG if one not in chosen.surrogates]
-        more = (name,) if all(independent(name, one) for one in left_out) else ()
-        return with_settings(surrogates=chosen.surrogates + more)(photo, face, chosen)
-
-    return way
-
-
-def without_small(photo: Photo, face: Face, chosen: Settings) -> Protected:
-    """Attack strong recognisers only."""
-    strong = tuple(name for name in chosen.surrogates if name in STRONG)
-    return with_settings(surrogates=strong)(photo, face, chosen)
-
-
-def unbalanced(photo: Photo, face: Face, chosen: Settings) -> Protected:
-    """Count cosines as they are: smaller numbers, about a twelfth, and so is what a change costs."""
-    return with_settings(balance=False, price=chosen.price / 12)(photo, face, chosen)
-
-
-def best_of_two(photo: Photo, face: Face, chosen: Settings) -> Protected:
-    """Start twice, and keep what the surrogates recognise the least."""
-    tries = [plainly(photo, face, chosen.model_copy(update={"seed": seed})) for seed in (0, 1)]
-    return max(tries, key=lambda one: one.leads[0])
-
-
-IDEAS: dict[str, Way] = {
-    "default": plainly,
-    "default, less to be seen": dearer(1.5),
-    "default, more to be seen": dearer(0.7),
-    "28 steps, the rate falling, surrogates alike": with_parts(
-        inside=partial(settling, 28), steps=28, rate=0.3, memory=(0.8, 0.95), average=0.0, focus=0.0
+SETTLES = {"latent.Price": Proportional, "latent.within": filling, "engine.Optimisation": Settling}
+SETTLED = {"rate": 0.1, "average": 0.3, "ceiling": 2.0}
+IDEAS: dict[str, Idea] = {
+    "default, ceiling 1.7": Idea({"ceiling": 1.7}),
+    "default, ceiling 2.3": Idea({"ceiling": 2.3}),
+    "default, ceiling 5.2 and price .6": Idea({"ceiling": 5.2, "price": 0.6}),
+    "the price settles, ceiling 1.6": Idea({**SETTLED, "ceiling": 1.6}, SETTLES),
+    "the price settles, ceiling 2": Idea(SETTLED, SETTLES),
+    "the price settles, and a change of single pixels beside the latent": Idea(
+        SETTLED, {**SETTLES, "engine.Optimisation": partial(Settling, pixels=0.3 / 255)}
     ),
-    "the rate falling instead of a mean": with_parts(
-        inside=partial(settling, settings(effort="quick").steps), average=0.0
+    "the price settles, and robust copies of two surrogates attack too": Idea(SETTLED, SETTLES, joined),
+    "the price settles, and robust copies attack instead of them": Idea(
+        SETTLED, SETTLES, partial(joined, instead=True)
     ),
-    "the last latent instead of a mean": with_settings(average=0.0),
-    "rate .1": with_settings(rate=0.1),
-    "rate .4": with_settings(rate=0.4),
-    "Adam's usual memory": with_settings(memory=(0.9, 0.999)),
-    "14 steps": with_settings(steps=14),
-    "28 steps": with_settings(steps=28),
-    "two views a step": with_settings(views=2),
-    "9 steps of two views": with_settings(views=2, steps=9),
-    "no step on the embedding": with_settings(embedding_steps=0),
-    "ten steps on the embedding": with_settings(embedding_steps=10),
-    "channels not evened": with_settings(even=False),
-    "no price on spots and wrinkles": with_settings(smoothness=0.0),
-    "no price on what early features see": with_settings(perceptual=0.0),
-    "neither price": with_settings(smoothness=0.0, perceptual=0.0),
-    "surrogates alike": with_settings(focus=0.0),
-    "more weight to the surrogate fooled the most": with_settings(focus=0.4),
-    "weight to the surrogate fooled the least": with_settings(focus=-0.5),
-    "gradients of one length": with_parts(objective=Normalised),
-    "cosines not balanced": unbalanced,
-    "drop-out of surrogates": with_parts(objective=DroppedOut),
-    "drop-out of features": with_parts(inside=dropped_features),
-    "with faceplugin": with_more("faceplugin"),
-    "with faceres-deep": with_more("faceres-deep"),
-    "without mobileface": without_small,
-    "best of two starts": best_of_two,
-    "pulled by a third towards somebody made up": with_parts(objective=partial(Pulled, share=1 / 3)),
-    "pulled by half towards somebody made up": with_parts(objective=partial(Pulled, share=1 / 2)),
-    "pulled by a third towards the mean of eight made up": with_parts(
-        objective=partial(Pulled, share=1 / 3, mean_of=8)
-    ),
-    "only pulled towards somebody made up": with_parts(objective=partial(Pulled, share=1.0)),
-    "divergence in the middle block": with_parts(objective=Diverging, inside=middle_block),
-    "views aligned by BlazeFace": aligned_by_another,
-    "purification as a view": with_views(VIEWS=(*VIEWS, washed)),
-    "views without resizing and JPEG": with_views(VIEWS=(noisy, blurred)),
-    "views without jitter": with_views(JITTER=0.0),
-    "views with twice the jitter": with_views(JITTER=0.04),
-    "looks at every second step": with_parts(looks=Rarely),
-    "UNet at every second step": with_parts(inside=coasting),
+    "the price settles, and robust copies hold the person": Idea(SETTLED, SETTLES, Held),
+    "the price settles, and views are none": Idea({**SETTLED, "views": 0}, SETTLES),
 }
 LINE = tuple(IDEAS)[:3]
 
@@ -420,87 +223,127 @@ def seen(path: Path) -> tuple[Photo, Face] | None:
     return (photo, face) if face else None
 
 
-def above(name: str, one: tuple[Photo, Face], other: tuple[Photo, Face]) -> float:
-    """How far two faces' cosine lies above the threshold at FAR 1 %, in deviations of strangers'."""
+def above(name: str, one: tuple[Photo, Face], other: tuple[Photo, Face]) -> dict[str, float]:
+    """How far two faces' cosine lies above a recogniser's thresholds, in deviations of strangers'."""
     a, b = (embedding(name, to_tensor(photo.pixels), face) for photo, face in (one, other))
-    return (float(a @ b) - card(name).thresholds["far1"]) / card(name).strangers[1]
+    thresholds, (_, spread) = card(name).thresholds, card(name).strangers
+    return {far: (float(a @ b) - thresholds[far]) / spread for far in ("far1", "far01")}
 
 
-def usable(faces: Path, wanted: int) -> list[tuple[Sample, str]]:
+def usable(faces: Path) -> Iterator[tuple[Sample, str]]:
     """The people, and whom each of them leaves out."""
+    everyone = [one for one in samples(faces / "celebahq_pairs") if int(one.identity) >= SKIPPED]
+    for index, one in enumerate(everyone):
+        left_out = STRONG[index % len(STRONG)]
+        pair = seen(one.photo), seen(one.probe or one.photo)
+        if pair[0] and pair[1] and above(left_out, pair[0], pair[1])["far1"] > 0:
+            yield one, left_out
 
-    def accepted(one: Sample) -> bool:
-        a, b = seen(one.photo), seen(one.probe or one.photo)
-        return a is not None and b is not None and all(above(name, a, b) > 0 for name in STRONG)
 
-    people = (one for one in samples(faces / "celebahq_pairs")[SKIPPED:] if accepted(one))
-    return [(one, STRONG[index % len(STRONG)]) for index, one in enumerate(islice(people, wanted))]
-
-
-def measure(idea: str, one: Sample, left_out: str) -> dict[str, Any]:
-    """Protect one person's photo by an idea, and ask the recogniser that was left out."""
+def perform(job: tuple[str, Sample, str, Path | None]) -> dict[str, bytes]:
+    """Protect one person's photo by an idea and ask the recogniser that was left out: picture and row."""
+    idea, one, left_out, robust = job
     before, probe = seen(one.photo), seen(one.probe or one.photo)
     if before is None or probe is None:
         raise ValueError(f"no face of {one.identity}")
-    used = tuple(name for name in SURROGATES if independent(name, left_out))
-    chosen = settings(**TRIED, surrogates=used)
-    after = IDEAS[idea](*before, chosen).photo
-    now = after, main_face(after.pixels) or before[1]
+    chosen = settings(**TRIED, surrogates=attacked(left_out))
+    after = IDEAS[idea].protect(*before, chosen, copies_in(robust) if robust else {}).photo
     images = to_tensor(before[0].pixels), to_tensor(after.pixels)
-    return {
+    row = {
         "idea": idea,
         "identity": one.identity,
         "left_out": left_out,
-        "above": above(left_out, now, probe),
+        **above(left_out, (after, main_face(after.pixels) or before[1]), probe),
         "psnr": float(psnr(*images)),
-        "ssim": float(ssim(*images)),
+        "likeness": float(likeness(*images, before[1])),
+        "naturalness": float(naturalness(*images, before[1])),
     }
+    Image.fromarray(after.pixels).save(buffer := io.BytesIO(), "PNG")
+    return {PICTURE: buffer.getvalue(), ROW: json.dumps(row).encode()}
 
 
-def perform(job: tuple[str, Sample, str]) -> dict[str, bytes]:
-    """What is kept of a finished measurement."""
-    return {ROW: json.dumps(measure(*job)).encode()}
-
-
-def finished(run: Path) -> dict[tuple[str, str], dict[str, Any]]:
+def finished(run: Path) -> dict[tuple[str, str], Row]:
     """The rows that an earlier run has written, by idea and person."""
     rows = [json.loads(path.read_bytes()) for path in sorted(run.glob(f"*/*{ROW}"))]
     return {(row["idea"], row["identity"]): row for row in rows}
 
 
-def table(rows: dict[tuple[str, str], dict[str, Any]], people: list[str]) -> str:
+def gained(line: np.ndarray, idea: np.ndarray) -> np.ndarray:
+    """How far an idea lies below the default's line at its own likeness, person by person.
+
+    Args:
+        line: the default's likeness and deviations above the threshold (ceilings, 2, people).
+        idea: an idea's (2, people).
+
+    The line runs from ceiling to ceiling through the means over people, and on beyond its ends; a person's
+    place on it is that person's own, moved along the line to the likeness that the idea has there.
+    """
+    order = np.argsort(line[:, 0].mean(1))
+    means = line[order].mean(2)
+    first = int(np.clip(np.searchsorted(means[:, 0], idea[0].mean()) - 1, 0, len(order) - 2))
+    low, high = line[order[first]], line[order[first + 1]]
+    run, rise = means[first + 1] - means[first]
+    share = (idea[0].mean() - means[first, 0]) / run
+    alike, default = (1 - share) * low + share * high
+    return default + rise / run * (idea[0] - alike) - idea[1]
+
+
+def table(rows: Mapping[tuple[str, str], Row], people: Sequence[str]) -> str:
     """What each idea gained, as Markdown; those that not all people have tried yet are left out."""
 
     def column(idea: str, name: str) -> np.ndarray:
         return np.array([rows[idea, one][name] for one in people])
 
+    def placed(idea: str) -> np.ndarray:
+        return np.stack([column(idea, name) for name in ("likeness", "far1")])
+
+    def shown(found: Interval, form: str) -> str:
+        return f"{found.value:{form}} [{found.low:{form}}, {found.high:{form}}]"
+
     complete = [idea for idea in IDEAS if all((idea, one) in rows for one in people)]
-    qualities, scores = ([column(idea, name).mean() for idea in LINE] for name in ("psnr", "above"))
-    slope = float(np.polyfit(qualities, scores, 1)[0])
-    lines = ["| idea | rejected | above the threshold | dB | SSIM | gained |", "|---|---|---|---|---|---|"]
+    line = np.stack([placed(idea) for idea in LINE])
+    lines = [
+        "| idea | dB | likeness | naturalness | rejected at FAR 1 % | at FAR 0.1 % | above | gained |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for idea in complete:
-        score, quality = column(idea, "above"), column(idea, "psnr")
-        line = column(LINE[0], "above") + slope * (quality - column(LINE[0], "psnr"))
-        gained = mean(line - score, people)
+        measures = [
+            f"{column(idea, name).mean():{form}}"
+            for name, form in (("psnr", ".1f"), ("likeness", ".4f"), ("naturalness", ".3f"))
+        ]
+        rates = [shown(rate(column(idea, far) <= 0, people), ".0%") for far in ("far1", "far01")]
+        score, gain = column(idea, "far1").mean(), mean(gained(line, placed(idea)), people)
         lines.append(
-            f"| {idea} | {(score <= 0).sum()}/{len(people)} | {score.mean():.2f} | {quality.mean():.2f} "
-            f"| {column(idea, 'ssim').mean():.3f} "
-            f"| {gained.value:+.2f} [{gained.low:+.2f}, {gained.high:+.2f}] |"
+            "| " + " | ".join([idea, *measures, *rates, f"{score:+.2f}", shown(gain, "+.2f")]) + " |"
         )
     return "\n".join(lines)
 
 
-def main(faces: Path, run: Path, people: int = 18, workers: int = 2, only: str = "") -> None:
+def main(
+    faces: Path,
+    run: Path,
+    people: int = 10,
+    workers: int = 2,
+    only: str = "",
+    robust: Annotated[Path | None, typer.Option(exists=True, file_okay=False)] = None,
+) -> None:
     """Run what is missing, then print the table."""
-    chosen = usable(faces, people)
+    if robust and not copies_in(robust):
+        raise typer.BadParameter(f"There are no robust copies in {robust}: see train_robust.py.")
     ideas = [idea for idea in IDEAS if idea in LINE or only in idea]
-    jobs = [(f"{idea}/{one.identity}", (idea, one, left_out)) for idea in ideas for one, left_out in chosen]
+    wanting = [idea for idea in ideas if IDEAS[idea].objective and not robust]
+    ideas = [idea for idea in ideas if idea not in wanting]
+    chosen = list(islice(usable(faces), people))
+    every = [(idea, one, left_out, robust) for idea in ideas for one, left_out in chosen]
+    jobs = [(f"{job[0]}/{job[1].photo.stem}", job) for job in every]
     with Progress() as progress:
         task = progress.add_task("protecting", total=len(jobs))
         for step in shards.run(jobs, perform, shards.Store(run, ROW), workers):
             progress.update(task, completed=step.done)
     print(table(finished(run), [one.identity for one, _ in chosen]))
     print(f"\nn = {len(chosen)} people, seed 0")
+    for idea in wanting:
+        print(f"left out, since it needs --robust: {idea}")
 
 
 if __name__ == "__main__":

@@ -7,12 +7,11 @@ PICTURES hold VERSION/PHOTO.png, ORIGINALS PHOTO.png; for the ratings see benchm
 90 is made from the original.
 
 Every candidate of `likeness_candidates.py` is measured and correlated (Spearman) with both scales among the
-attacked pictures, with 95 % intervals from drawing people. So is what `likeness_learners.py` learns, on
-pictures of people and of versions (engines) that were seen neither in learning nor in choosing. Viewers
-differ in how strict they are, and those of one round never saw another's versions: what correlates is how
-far ratings, and values, lie from the mean of what the viewer saw. Beside it stand each round by itself, as
-it was rated, and all together ("as rated"). Several viewers of one picture are averaged; how far they agree
-is printed.
+attacked pictures, with 95 % intervals from drawing people. So is what `LEARNERS` learn, on pictures of people
+and of versions (engines) that were seen neither in learning nor in choosing. Viewers differ in how strict
+they are, and those of one round never saw another's versions: what correlates is how far ratings, and values,
+lie from the mean of what the viewer saw. Beside it stand each round by itself, as it was rated, and all
+together ("as rated"). Several viewers of one picture are averaged; how far they agree is printed.
 
 Measured values are kept in RUN by the digest of the picture, so that only what is new is measured; where
 the code of a candidate has changed, begin a new RUN. What to report is picked by rule: the highest lower
@@ -28,7 +27,7 @@ settle()  # before torch is loaded
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated
@@ -37,20 +36,25 @@ import numpy as np
 import pandas as pd
 import torch
 import typer
-from likeness_candidates import CANDIDATES, askable, priced
-from likeness_learners import LEARNERS, Learner, combined, ranked
-from likeness_looks import Look, Pair
+from likeness_candidates import CANDIDATES, COSINES, Look, Pair, askable, combined, priced, standard
 from PIL import Image
 from rich.progress import track
+from scipy.optimize import nnls
 from scipy.stats import rankdata
+from sklearn.linear_model import RidgeCV
 
 from veil.attacks.faces import largest_face
 from veil.core.images import to_tensor
+from veil.eval.metrics.likeness import PARTS
 from veil.eval.statistics import draws_of, grouped
 
 SCALES = ("likeness", "naturalness")
 UNTOUCHED = "jpeg-90"
 FOLDS = 7  # of people
+SHAPES = tuple(f"structure 1.5 {part}" for part in PARTS)
+
+Rule = Callable[[pd.DataFrame], np.ndarray]  # what foretells ratings from values
+Learner = Callable[[pd.DataFrame, np.ndarray], Rule]  # from values and ratings
 
 
 def answers(folder: Path) -> pd.DataFrame:
@@ -116,17 +120,54 @@ def correlations(
 ) -> np.ndarray:
     """Spearman's correlation of values (pictures, candidates), with its interval (candidates, 3)."""
     codes, count = grouped(people)
-    found: list[np.ndarray] = []
-    for drawn in (np.ones((1, count)), draws_of(count, max(draws, 1))):
-        rows: list[np.ndarray] = []
-        for weights in drawn:
-            some = np.repeat(np.arange(len(truth)), weights[codes].astype(int))
-            a, b = rankdata(values[some], axis=0), rankdata(truth[some])
-            a, b = a - a.mean(0), b - b.mean()
-            with np.errstate(invalid="ignore", divide="ignore"):
-                rows.append((a * b[:, None]).sum(0) / np.sqrt((a**2).sum(0) * (b**2).sum()))
-        found.append(np.array(rows))
-    return np.vstack([found[0], np.nanquantile(found[1], (0.025, 0.975), axis=0)]).T
+    rows: list[np.ndarray] = []
+    for weights in np.vstack([np.ones((1, count)), draws_of(count, draws)]):
+        some = np.repeat(np.arange(len(truth)), weights[codes].astype(int))
+        a, b = rankdata(values[some], axis=0), rankdata(truth[some])
+        a, b = a - a.mean(0), b - b.mean()
+        with np.errstate(invalid="ignore", divide="ignore"):
+            rows.append((a * b[:, None]).sum(0) / np.sqrt((a**2).sum(0) * (b**2).sum()))
+    drawn = np.array(rows[1:] or rows)
+    return np.vstack([rows[:1], np.nanquantile(drawn, (0.025, 0.975), axis=0)]).T
+
+
+def ranked(values: pd.DataFrame, truth: np.ndarray) -> pd.Series:
+    """Spearman's correlation of each candidate."""
+    some = values.fillna(values.median())
+    return pd.Series(correlations(some.to_numpy(), truth, range(len(some)), 0)[:, 0], values.columns)
+
+
+def never_less(*names: str, much: float = 5.0) -> Learner:
+    """Weights that are not negative, shrunk: what is less alike in one respect is not more alike for it."""
+
+    def learn(values: pd.DataFrame, truth: np.ndarray) -> Rule:
+        scores, middle = standard(values[list(names)]), truth.mean()
+        rows = np.vstack([scores(values), much**0.5 * np.eye(len(names))])
+        weights, _ = nnls(rows, np.concatenate([truth - middle, np.zeros(len(names))]))
+        return lambda new: middle + scores(new).to_numpy() @ weights
+
+    return learn
+
+
+def ridge(*names: str, most: int = 0) -> Learner:
+    """A ridge regression over some candidates, or over the `most` that correlate best."""
+
+    def learn(values: pd.DataFrame, truth: np.ndarray) -> Rule:
+        some = list(ranked(values, truth).nlargest(most).index) if most else list(names)
+        scores = standard(values[some])
+        model = RidgeCV(np.logspace(0, 4, 9)).fit(scores(values).to_numpy(), truth)
+        return lambda new: model.predict(scores(new).to_numpy())
+
+    return learn
+
+
+LEARNERS: dict[str, Learner] = {
+    "best candidate": ridge(most=1),
+    "20 best candidates, ridge": ridge(most=20),
+    "structure by part, not negative": never_less(*SHAPES),
+    "structure by part and recognisers, not negative": never_less(*SHAPES, *COSINES),
+    "structure by part and recognisers, ridge": ridge(*SHAPES, *COSINES),
+}
 
 
 def by_chance(values: np.ndarray, truth: np.ndarray, draws: int = 500) -> float:

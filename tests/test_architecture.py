@@ -62,6 +62,8 @@ MODULES = {
     "facenet-pytorch": "facenet_pytorch",
     "huggingface-hub": "huggingface_hub",
     "pillow": "PIL",
+    "pillow-heif": "pillow_heif",
+    "pillow-jxl-plugin": "pillow_jxl",
     "pyyaml": "yaml",
     "scikit-image": "skimage",
     "scikit-learn": "sklearn",

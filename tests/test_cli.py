@@ -581,7 +581,7 @@ def test_the_exit_code_tells_what_is_still_known(folder: Path, monkeypatch: pyte
 def test_a_face_that_is_too_small_is_named_first(folder: Path) -> None:
     pair = np.zeros((240, 400, 3), np.uint8)
     pair[:, :240] = PORTRAIT
-    pair[60:156, 270:366] = np.asarray(Image.fromarray(PORTRAIT).resize((96, 96)))
+    pair[60:136, 270:346] = np.asarray(Image.fromarray(PORTRAIT).resize((76, 76)))
     Image.fromarray(pair).save(folder / "pair.png")
     result = veil("protect", folder / "pair.png")
     assert result.exit_code == 3, result.output

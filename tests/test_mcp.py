@@ -79,8 +79,8 @@ def test_a_photo_is_protected(served: Any, portrait: Path) -> None:
     assert not result.isError, words(result)
     (picture,) = [part for part in result.content if isinstance(part, ImageContent)]
     image = np.asarray(Image.open(BytesIO(base64.b64decode(picture.data))).convert("RGB"))
-    changed = (image != np.asarray(Image.open(portrait))).any(-1).mean()
-    assert 0.01 < changed < 0.5
+    before = np.asarray(Image.open(portrait).convert("RGB")).astype(int)
+    assert 0.5 < np.abs(image - before).mean() < 5  # changed, and still the photo
     assert "faceplugin" in words(result)
     stored = [path for path in served.folder.rglob("*") if path.is_file()]
     assert any(portrait.read_bytes() == path.read_bytes() for path in stored)  # and so goes with the page
@@ -89,7 +89,7 @@ def test_a_photo_is_protected(served: Any, portrait: Path) -> None:
     )
     assert address
     again = Image.open(BytesIO(httpx.get(address[0], timeout=30).content)).convert("RGB")
-    assert np.array_equal(np.asarray(again), image)
+    assert np.abs(np.asarray(again).astype(int) - before).mean() < 5
 
 
 def test_a_photo_that_was_uploaded_may_be_named_by_its_address(served: Any, portrait: Path) -> None:

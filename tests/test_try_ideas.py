@@ -1,11 +1,10 @@
-"""What the script on ideas compares: objectives that do what their names say, and gains at equal quality."""
+"""What the script on ideas compares: parts that do what their names say, and gains at equal likeness."""
 
 from __future__ import annotations
 
+import io
 import json
 import runpy
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -13,26 +12,31 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
+from insightface.data import get_image
+from PIL import Image
+from safetensors.torch import save_file
 from skimage.data import astronaut
 from torch import Tensor
 
-from veil.attacks import recognizer, views
+from veil.attacks import Recognizer, recognizer
 from veil.attacks.ensemble import Ensemble
 from veil.attacks.faces import find_faces
-from veil.attacks.networks import blazeface
 from veil.core.images import to_tensor
 from veil.core.progress import finish
 from veil.core.types import Face, Photo
 from veil.eval import shards
-from veil.privacy import latent as latents
-from veil.privacy.canvas import cut
+from veil.eval.datasets import Sample
+from veil.privacy import engine
+from veil.privacy.canvas import canvas_of, cut
 from veil.privacy.engine import find_start
-from veil.privacy.looks import Looks
+from veil.privacy.latent import Optimisation, optimise
+from veil.privacy.limits import Price, change_energy
 from veil.privacy.priors import prior
-from veil.privacy.purification import PURIFIERS
 from veil.privacy.settings import settings
 
-NAMES = ("dlib", "mobileface")
+NAMES = ("mobileface", "faceres-deep")
+COPIED = "mobileface"
+SHORT = settings(steps=3, embedding_steps=0, surrogates=(COPIED,), rate=0.1, average=0.3, ceiling=2.0)
 
 
 @pytest.fixture(scope="module")
@@ -40,173 +44,223 @@ def script() -> dict[str, Any]:
     return runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "try_ideas.py"))
 
 
-def objective(kind: Callable[..., Ensemble]) -> tuple[Ensemble, Tensor]:
-    """An objective on the astronaut, and a picture of her that is a little darker."""
-    image = to_tensor(astronaut())
-    (face,) = find_faces(astronaut())[:1]
-    surrogates = [recognizer(name) for name in NAMES]
-    return kind(surrogates, image, face, views=3), (0.9 * image).requires_grad_()
+@pytest.fixture(scope="module")
+def portrait() -> tuple[Photo, Face]:
+    """The astronaut."""
+    photo = Photo(np.ascontiguousarray(astronaut()[:256, 96:352]), "astronaut.png")
+    return photo, find_faces(photo.pixels)[0]
 
 
-def test_the_rate_falls_to_nothing(script: dict[str, Any]) -> None:
-    latent = torch.zeros(1).requires_grad_()
-    moved: list[float] = []
-    with script["settling"](4):
-        optimizer = torch.optim.Adam([latent], 0.4, (0.7, 0.9))
-    for _ in range(5):
-        before = float(latent.detach())
-        latent.grad = torch.ones(1)
-        optimizer.step()
-        moved.append(before - float(latent.detach()))
-    assert moved == pytest.approx([0.4, 0.3, 0.2, 0.1, 0.0], abs=1e-4)
+@pytest.fixture(scope="module")
+def copies(script: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Recognizer]:
+    """A copy of one recogniser with other weights, as the script reads it."""
+    folder = tmp_path_factory.mktemp("robust")
+    network: Any = recognizer(COPIED).network  # pyright: ignore
+    state = {name: (1.1 * tensor).contiguous() for name, tensor in network.state_dict().items()}
+    save_file(state, folder / f"{COPIED}.safetensors")
+    return script["copies_in"](folder)
 
 
-def test_leads_tell_of_every_surrogate(script: dict[str, Any]) -> None:
-    apart, image = objective(script["Normalised"])
-    plain, _ = objective(Ensemble)
-    apart(image)
-    plain(image)
-    assert len(apart.leads) == len(NAMES)
-    assert apart.lead == pytest.approx(plain.lead, abs=1e-3)
+def test_a_copy_has_its_own_weights_and_leaves_the_recogniser_its(
+    copies: dict[str, Recognizer], portrait: tuple[Photo, Face]
+) -> None:
+    one, other = recognizer(COPIED), copies[COPIED]
+    crop = one.align(to_tensor(portrait[0].pixels), portrait[1])
+    assert float(one.embed(crop)[0] @ other.embed(crop)[0]) < 0.999
+    weights, own = (network.network[0].weight for network in (other, one))  # pyright: ignore
+    assert torch.allclose(weights, 1.1 * own)
+    assert not weights.requires_grad
 
 
-def test_gradients_get_one_length(script: dict[str, Any]) -> None:
-    see, image = objective(script["Normalised"])
-    (together,) = torch.autograd.grad(see(image), image)
-    pulls: list[Tensor] = []
-    for name in NAMES:
-        alone, _ = objective(Ensemble)
-        alone.parts = [part for part in alone.parts if part[0].name == name]
-        pulls += torch.autograd.grad(alone(image), image)
-    length = torch.stack([pull.norm() for pull in pulls]).mean()
-    expected = sum((length / pull.norm() * pull for pull in pulls), torch.zeros_like(image))
-    assert torch.allclose(together, expected, atol=1e-3 * float(expected.abs().max()))
+def test_a_price_in_proportion_comes_to_rest_at_the_ceiling(script: dict[str, Any]) -> None:
+    def sizes(price: Price) -> list[float]:
+        found: list[float] = []
+        for _ in range(60):
+            found.append(0.05 / price.value)  # a change that answers to its price
+            price.update(0.0, found[-1])
+        return found[-10:]
+
+    proportional, swinging = (sizes(kind(1.0, 6.0, 0.01)) for kind in (script["Proportional"], Price))
+    assert proportional == pytest.approx(10 * [0.01], rel=0.01)
+    assert max(swinging) / min(swinging) > 1.1
 
 
-def test_a_surrogate_is_left_out_of_a_step_and_comes_back(script: dict[str, Any]) -> None:
-    see, image = objective(script["DroppedOut"])
-    asked: set[str] = set()
-    for _ in range(12):
-        see(image)
-        assert len(see.leads) == len(see.alike) == len(NAMES) - 1
-        asked |= set(see.alike)
-        assert len(see.parts) == len(NAMES)
-    assert asked == set(NAMES)
+def test_a_price_in_proportion_keeps_the_bounds_and_the_margin(script: dict[str, Any]) -> None:
+    price, ahead = (script["Proportional"](1.0, 6.0, 0.01) for _ in range(2))
+    values: list[float] = []
+    for _ in range(40):
+        price.update(0.0, 1.0)
+        ahead.update(7.0, 0.01)
+        values.append(price.value)
+    assert values[: price.PATIENCE] == price.PATIENCE * [1.0]
+    assert values[price.PATIENCE] == pytest.approx(np.exp(price.FASTEST))
+    assert values[-1] == price.MOST
+    assert ahead.value == pytest.approx(np.exp((40 - ahead.PATIENCE) * ahead.AHEAD))
+    for _ in range(40):
+        price.update(0.0, 0.0)
+    assert price.value == 1.0
 
 
-def test_features_are_dropped_while_a_change_is_sought(script: dict[str, Any]) -> None:
-    one = recognizer("mobileface")
-    crops = to_tensor(astronaut())[..., 50:162, 150:262].requires_grad_()
-    before = one.embed(crops)
-    with script["dropped_features"]():
-        assert not torch.allclose(one.embed(crops), before, atol=1e-2)
-        with torch.no_grad():  # as the clean photo and the verdict are looked at
-            assert torch.allclose(one.embed(crops), before, atol=1e-5)
-    assert torch.allclose(one.embed(crops), before, atol=1e-5)
-
-
-def test_a_purified_view_is_the_prior_s_and_passes_the_gradient_on(script: dict[str, Any]) -> None:
-    pixels = astronaut()[:256, 96:352]
-    image = to_tensor(pixels).requires_grad_()
-    view = script["washed"](image, torch.Generator())
-    assert torch.allclose(view, to_tensor(PURIFIERS["purify-150"](pixels)), atol=1e-5)
-    assert not torch.allclose(view, image, atol=0.02)
-    (pull,) = torch.autograd.grad(view.sum(), image)
-    assert torch.equal(pull, torch.ones_like(image))
-
-
-def test_views_are_aligned_by_the_other_detector(script: dict[str, Any]) -> None:
-    photo = Photo(astronaut(), "astronaut.png")
-    (face,), (other,) = find_faces(photo.pixels)[:1], blazeface.find_faces(photo.pixels)[:1]
-    drawn: list[Face] = []
-
-    def look(*_: object) -> None:
-        seen = face.moved(0.5, 3.0, -2.0)  # as on a canvas of half the size
-        drawn.append(views.jittered(seen, torch.Generator().manual_seed(0)))
-
-    with patch.dict(script["with_views"].__globals__, plainly=look), patch.object(views, "JITTER", 0.0):
-        script["aligned_by_another"](photo, face, None)
-    assert np.allclose(drawn[0].points, 0.5 * other.points + (3, -2))
-    assert not np.allclose(drawn[0].points, 0.5 * face.points + (3, -2), atol=0.5)
-
-
-def test_the_pull_is_towards_somebody_who_does_not_exist(script: dict[str, Any]) -> None:
-    few = script["nobody"](4)
-    assert 2 <= len(few) <= 4
-    with patch.dict(script["Pulled"].__init__.__globals__, nobody=lambda: few):
-        made_up = {name: script["embeddings"](name) for name in NAMES}
-        (third, image), (only, _), (plain, _) = (
-            objective(kind)
-            for kind in (
-                partial(script["Pulled"], share=1 / 3),
-                partial(script["Pulled"], share=1.0),
-                Ensemble,
-            )
-        )
-    script["embeddings"].cache_clear()
-    (whom,) = {int((made_up[name] @ aim).argmax()) for name, aim in zip(NAMES, only.aims, strict=True)}
-    far = sum(made_up[one.name] @ own / spread for one, (_, spread), own, _ in only.parts)
-    assert whom == int(far.argmin())
-
-    image = image.detach()
-    third.views = only.views = plain.views = 0  # the image as it is
-    pull = 0.0
-    for (one, (_, spread), _, _), aim in zip(only.parts, only.aims, strict=True):
-        pull -= float(one.embed(one.align(image, only.face)) @ aim) / spread
-    assert float(only(image)) == pytest.approx(pull, rel=1e-4)
-    assert float(third(image)) == pytest.approx(2 / 3 * float(plain(image)) + pull / 3, rel=1e-4)
-    assert only.lead == pytest.approx(plain.lead, abs=1e-4)
-
-
-def test_looks_are_rarer_and_count_twice(script: dict[str, Any]) -> None:
-    image = to_tensor(astronaut())
-    (face,) = find_faces(astronaut())[:1]
-    rarely, always = (kind(image, face, 40.0, 600.0, 0.6) for kind in (script["Rarely"], Looks))
-    cost = float(always(0.8 * image))
-    assert cost > 0
-    assert [float(rarely(0.8 * image)) for _ in range(3)] == pytest.approx([2 * cost, 0, 2 * cost])
-
-
-def test_between_two_looks_at_the_unet_the_change_follows_the_latent(script: dict[str, Any]) -> None:
-    photo = Photo(astronaut(), "astronaut.png")
-    face = find_faces(photo.pixels)[0]
-    used, chosen = prior("portrait"), settings(steps=4, embedding_steps=1)
-    counts: list[int] = []
-    for way in (script["plainly"], script["with_parts"](inside=script["coasting"])):
-        with patch.object(used.unet, "forward", wraps=used.unet.forward) as asked:
-            way(photo, face, chosen)
-        counts.append(asked.call_count)
-    assert counts[0] - counts[1] == 2  # of four steps; the result is asked for in full
-
+def search(kind: Any, portrait: tuple[Photo, Face], **more: Any) -> Optimisation:
+    """A search for a change of the astronaut that has not begun."""
+    photo, face = portrait
+    used = prior("portrait")
     crop = cut(photo.pixels, face, used.template, used.size)
-    begin = finish(find_start(used, crop.pixels, chosen))
+    canvas = canvas_of(crop, photo.pixels)
+    begin = finish(find_start(used, crop.pixels, SHORT))
+    see = Ensemble([recognizer(COPIED)], canvas.image, canvas.face)
+    return kind(used, begin, SHORT, [canvas], [see], begin.reconstruction, **more)
 
-    def change(latent: Tensor) -> Tensor:
-        clean, _ = latents.denoise_with_maps(used, latent, begin.timesteps, begin.embeddings)
-        return used.decode(clean).detach() - begin.reconstruction
 
-    with script["coasting"]():
-        before, coasted, full = (change(begin.latent + far) for far in (0, 0.1, 0.1))
-    assert 0 < (coasted - full).norm() < (before - full).norm() / 2
+def test_a_search_settles_and_fills_its_ceiling(script: dict[str, Any], portrait: tuple[Photo, Face]) -> None:
+    found = search(script["Settling"], portrait)
+    rates = [found.optimizer.param_groups[0]["lr"]]
+    with patch("veil.privacy.latent.within", script["filling"]):
+        work = optimise(found)
+        for _ in range(SHORT.steps):
+            next(work)
+            rates.append(found.optimizer.param_groups[0]["lr"])
+        change = finish(work)
+    assert rates == pytest.approx([0.1, 0.0775, 0.0325, 0.01])
+    assert float(change_energy(found.mask * change).sqrt()) == pytest.approx(2.0 / 255, rel=1e-3)
+    assert not found.pixels.any()  # they are not asked for
+
+
+def test_single_pixels_are_changed_beside_the_latent(
+    script: dict[str, Any], portrait: tuple[Photo, Face]
+) -> None:
+    both, latent = search(script["Settling"], portrait, pixels=1 / 255), search(Optimisation, portrait)
+    first = both.pixels.detach().clone()
+    with torch.no_grad():
+        beside = both.change(both.moved)[0] - latent.change(latent.moved)[0]
+    assert torch.allclose(beside, first, atol=1e-6)
+    both.advance()
+    moved = (both.pixels.detach() - first).abs()
+    assert float(moved.median()) == pytest.approx(1 / 255, rel=0.01)  # Adam's first step is its rate's length
+    both.advance()
+    both.advance()
+    both.result()
+    assert torch.allclose(both.pixels, torch.stack(tuple(both.last_pixels)).mean(0))
+    assert len(both.last_pixels) == 1  # three tenths of three steps
+
+
+def test_copies_attack_where_their_recogniser_does(
+    script: dict[str, Any], copies: dict[str, Recognizer], portrait: tuple[Photo, Face]
+) -> None:
+    image, face = to_tensor(portrait[0].pixels), portrait[1]
+    used, others = [recognizer(name) for name in NAMES], [recognizer(NAMES[1])]
+    copy = copies[COPIED]
+
+    def attacking(*about: Any, **rest: Any) -> list[Recognizer]:
+        return [part[0] for part in script["joined"](*about, image, face=face, copies=copies, **rest).parts]
+
+    assert attacking(used) == [*used, copy]
+    assert attacking(used, instead=True) == [used[1], copy]
+    assert attacking(others) == others  # the recogniser is left out, and its copy with it
+
+
+def test_copies_hold_the_person(
+    script: dict[str, Any], copies: dict[str, Recognizer], portrait: tuple[Photo, Face]
+) -> None:
+    image, face = to_tensor(portrait[0].pixels), portrait[1]
+    used, copy = [recognizer(name) for name in NAMES], copies[COPIED]
+
+    def costs(image_seen: Tensor, some: list[Recognizer]) -> float:
+        held = script["Held"](some, image, face, copies=copies)(image_seen)
+        return float(held - Ensemble(some, image, face)(image_seen))
+
+    other = (image + 0.1 * torch.randn(image.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    cosine = float(copy.embed(copy.align(other, face))[0] @ copy.embed(copy.align(image, face))[0])
+    assert costs(image, used) == pytest.approx(0, abs=1e-3)
+    assert cosine < 0.95
+    assert costs(other, used) == pytest.approx(script["Held"].WEIGHT * (1 - cosine), rel=1e-3)
+    assert costs(other, used[1:]) == pytest.approx(0, abs=1e-4)
+
+
+def test_every_idea_gives_another_picture_and_leaves_the_engine_as_it_was(
+    script: dict[str, Any], copies: dict[str, Recognizer], portrait: tuple[Photo, Face]
+) -> None:
+    chosen = SHORT.model_copy(update={"steps": 2})
+    parts = engine.Ensemble, engine.Optimisation
+    pictures: dict[bytes, str] = {}
+    for name, idea in script["IDEAS"].items():
+        after = idea.protect(*portrait, chosen, copies)
+        assert all(getattr(after.settings, one) == value for one, value in idea.changes.items())
+        pictures[after.photo.pixels.tobytes()] = name
+    few = script["LINE"][:2]  # two steps do not reach their ceilings
+    assert len(pictures) >= len(script["IDEAS"]) - len(few) + 1
+    assert parts == (engine.Ensemble, engine.Optimisation)
+
+
+def test_a_measurement_is_kept_as_a_picture_and_a_row(
+    script: dict[str, Any], portrait: tuple[Photo, Face], tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        Image.fromarray(portrait[0].pixels).save(tmp_path / f"{name}.png")
+    one = Sample("200", tmp_path / "a.png", tmp_path / "b.png")
+    with patch.dict(script["TRIED"], steps=1):
+        files = script["perform"](("the price settles, ceiling 1.6", one, "faceres", None))
+    assert list(files) == [script["PICTURE"], script["ROW"]]
+    row = json.loads(files[script["ROW"]])
+    after = np.asarray(Image.open(io.BytesIO(files[script["PICTURE"]])))
+    error = (after.astype(float) - portrait[0].pixels).__pow__(2).mean()
+    assert row["psnr"] == pytest.approx(10 * np.log10(255**2 / error), abs=0.01)
+    assert 0.9 < row["likeness"] < 1
+    assert 0.5 < row["naturalness"] < 1
+    assert 0 < row["far01"] < row["far1"]  # the very photo is still recognised after a step
+    store = shards.Store(tmp_path / "run", script["ROW"])
+    store.write("the price settles, ceiling 1.6/a", files)
+    assert script["finished"](tmp_path / "run") == {(row["idea"], "200"): row}
+    assert (tmp_path / "run" / row["idea"] / "a.png").exists()
+
+
+def test_people_leave_out_the_strong_recognisers_in_turn(
+    script: dict[str, Any], portrait: tuple[Photo, Face], tmp_path: Path
+) -> None:
+    folder = tmp_path / "celebahq_pairs"
+    folder.mkdir()
+    Image.fromarray(portrait[0].pixels).save(folder / "own.png")
+    Image.fromarray(np.ascontiguousarray(get_image("t1")[..., ::-1])).save(folder / "others.png")
+    pairs = [(199, "own"), (200, "own"), (201, "others"), (202, "own")]
+    rows = [f"{identity},own.png,{probe}.png" for identity, probe in pairs]
+    (folder / "pairs.csv").write_text("\n".join(["identity,protect,probe", *rows]))
+    chosen = [(one.identity, left_out) for one, left_out in script["usable"](tmp_path)]
+    assert chosen == [("200", script["STRONG"][0]), ("202", script["STRONG"][2])]
 
 
 def test_an_idea_gains_nothing_where_it_only_changes_more(script: dict[str, Any]) -> None:
     people = ["a", "b", "c"]
-    default, cheaper, dearer = script["LINE"]
-    better, same = list(script["IDEAS"])[3:5]
-    shown = {default: (0, 36), cheaper: (-0.5, 34), dearer: (0.5, 38), same: (-1, 32), better: (-1, 36)}
-    rows = {
-        (idea, one): {"above": score + offset, "psnr": quality, "ssim": 0.9}
-        for idea, (score, quality) in shown.items()
-        for one, offset in zip(people, (-1, 0, 1), strict=True)
+    line, ideas = script["LINE"], list(script["IDEAS"])[3:]
+    bent = {line[0]: (0.98, 2.0), line[1]: (0.96, 1.0), line[2]: (0.90, 0.5)}  # likeness, above
+    shown = {
+        ideas[0]: (0.97, 1.5),  # on the line
+        ideas[1]: (0.97, 0.5),  # one lower
+        ideas[2]: (0.93, 0.75),  # on it, beyond its bend
+        ideas[3]: (0.99, 2.5),  # and beyond its end
+        ideas[4]: (0.96, 1.2),  # higher
     }
-    lines = script["table"](rows, people).splitlines()
-    gained = {line.split("|")[1].strip(): float(line.split("|")[-2].split()[0]) for line in lines[2:]}
-    assert gained == {default: 0, cheaper: 0, dearer: 0, better: 1, same: 0}
+    rows = {
+        (idea, one): {
+            "psnr": 40,
+            "naturalness": 0.9,
+            "likeness": alike,
+            "far1": score + own,
+            "far01": score + own - 1,
+        }
+        for idea, (alike, score) in {**bent, **shown}.items()
+        for one, own in zip(people, (-1, 0, 1), strict=True)
+    }
+    lines = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in script["table"](rows, people).splitlines()
+    ]
+    gained = {cells[0]: float(cells[-1].split()[0]) for cells in lines[2:]}
+    assert gained == pytest.approx(dict(zip([*line, *ideas], [0, 0, 0, 0, 1, 0, 0, -0.2], strict=False)))
+    assert lines[2 + 4][5].startswith("67%")  # of three people at -.5, .5 and 1.5 below FAR 0.1 %
+    assert "+1.00 [+1.00, +1.00]" in lines[2 + 4][-1]  # all of them by as much
 
 
-def test_rows_of_an_earlier_run_are_found_again(script: dict[str, Any], tmp_path: Path) -> None:
-    assert script["finished"](tmp_path) == {}
-    row = {"idea": "default", "identity": "211", "above": -1.5}
-    shards.Store(tmp_path, script["ROW"]).write("default/211", {script["ROW"]: json.dumps(row).encode()})
-    assert script["finished"](tmp_path)["default", "211"]["above"] == -1.5
+def test_a_person_whose_picture_kept_more_likeness_is_expected_higher(script: dict[str, Any]) -> None:
+    line = np.array([[[0.98, 0.98], [2.0, 2.0]], [[0.96, 0.96], [1.0, 1.0]]])
+    assert script["gained"](line, np.array([[0.98, 0.96], [2.0, 1.0]])) == pytest.approx([0, 0])
+    assert script["gained"](line, np.array([[0.97, 0.97], [2.0, 1.0]])) == pytest.approx([-0.5, 0.5])

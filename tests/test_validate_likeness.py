@@ -10,7 +10,15 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy.stats import spearmanr
+from skimage.data import astronaut
+from torch.nn import functional
+
+from veil.attacks.faces import largest_face
+from veil.core.images import to_tensor
+from veil.eval.metrics.likeness import likeness
+from veil.eval.metrics.naturalness import naturalness
 
 ROOT = Path(__file__).parents[1]
 RATINGS = ROOT / "benchmarks" / "ratings"
@@ -91,6 +99,22 @@ def test_agreement_counts_each_pair_of_viewers(script: ModuleType) -> None:
     )
     assert "equal 25%, within one 75% (4 pairs)" in script.agreement(ratings, "likeness")
     assert "one viewer" in script.agreement(ratings.iloc[5:], "likeness")
+
+
+def test_candidates_see_a_change_and_the_metrics_are_among_them(script: ModuleType) -> None:
+    pixels = np.ascontiguousarray(astronaut()[:256, 96:352])
+    face, image = largest_face(pixels), to_tensor(pixels)
+    noise = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    changed = (image + 0.08 * functional.interpolate(noise, scale_factor=8, mode="bicubic")).clamp(0, 1)
+    before, after = script.Look(image, face), script.Look(changed, face)
+    quick = {name: see for name, see in script.CANDIDATES.items() if "purified" not in name}
+    with torch.no_grad():
+        alike, apart = (
+            {name: see(script.Pair(before, one)) for name, see in quick.items()} for one in (before, after)
+        )
+    assert [name for name in quick if not apart[name] < alike[name] - 1e-6] == []
+    assert apart["structure 1.5 mean"] == pytest.approx(float(likeness(image, changed, face)), abs=1e-5)
+    assert apart["mdsi box"] == pytest.approx(float(naturalness(image, changed, face)) - 1, abs=1e-5)
 
 
 def test_the_committed_ratings_are_whole(script: ModuleType) -> None:
