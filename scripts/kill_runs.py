@@ -30,6 +30,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeAlias
 from zipfile import ZipFile
@@ -42,7 +43,6 @@ from skimage.data import astronaut
 from veil.attacks.faces import search
 from veil.core.errors import VeilError
 from veil.core.progress import finish
-from veil.eval import pages as _pages  # noqa: F401  (loaded before processes are forked)
 from veil.eval.benchmark import load
 from veil.eval.report import assess
 from veil.privacy.settings import EFFORTS
@@ -311,7 +311,8 @@ def load_networks() -> None:
     """What a first run loads, so that those that are forked from here have it; no step is taken back yet."""
     torch.set_num_threads(1)
     EFFORTS["quick"] = {"steps": 1, "embedding_steps": 1}
-    jobs.assess = partial(assess, recognizers=JUDGES)
+    vars(jobs).update(assess=partial(assess, recognizers=JUDGES))
+    import_module("veil.eval.pages")
     with tempfile.TemporaryDirectory() as name:
         make(Path(name) / "warm")
         photo = jobs.open_photo(Path(name) / "warm" / "photos" / "0.png")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from PIL import Image
 
 from veil.core.errors import BadPhoto
 from veil.privacy.settings import settings
-from veil.ui import hosting, page
+from veil.ui import app, hosting, page
 from veil.ui.page_album import Album, continued
 from veil.ui.visitors import Visitors
 
@@ -264,6 +265,21 @@ def test_rules_come_from_the_environment() -> None:
     assert chosen.keep + 60 < 600  # ten minutes, with the time between two sweeps
     assert chosen.line
     assert chosen.heaviest
+
+
+def test_what_a_killed_page_kept_goes_with_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("GRADIO_TEMP_DIR", "GRADIO_ANALYTICS_ENABLED"):
+        monkeypatch.setenv(variable, "")  # so that it is put back afterwards
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = tmp_path / "veil-page-a_killed"
+    for left in (folder / ".lock", folder / "files" / "visitor-0" / "me.jpg"):
+        left.parent.mkdir(parents=True, exist_ok=True)
+        left.touch()
+    with app.opened():
+        assert not folder.exists()
+        (lives,) = tmp_path.iterdir()
+        assert lives.stat().st_mode & 0o77 == 0
+    assert not list(tmp_path.iterdir())
 
 
 def test_old_files_are_swept_and_waiting_visitors_keep_theirs(tmp_path: Path) -> None:
