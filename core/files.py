@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
@@ -14,6 +14,9 @@ from filelock import FileLock, Timeout
 from .errors import BadPhoto
 
 PREFIX = ".veil-"  # of the folders in which files are made
+# Lies in such a folder once its files are whole, until all are at their places; by whether they may replace.
+MARKS = {False: ".moving", True: ".replacing"}
+LOCK = ".lock"
 NAME_MAX = 255  # bytes of a name, where the file system does not tell
 
 
@@ -37,12 +40,15 @@ def fitting(folder: Path, stem: str, ending: str) -> str:
 def beside(*paths: Path, replace: bool = False) -> Generator[list[Path]]:
     """Yield places to write to, which become `paths` (of one folder) together when nothing was raised.
 
+    Where the run is killed between two of them, the next run that writes to the folder moves the others.
+
     Raises:
         BadPhoto: a file has appeared at one of the paths meanwhile, and may not be replaced.
     """
-    with _workplace(paths[0].parent) as folder:
+    with workplace(paths[0].parent) as folder:
         parts = [folder / path.name for path in paths]
         yield parts
+        (folder / MARKS[replace]).touch()
         if replace:
             for part, path in zip(parts, paths, strict=True):
                 os.replace(part, path)
@@ -50,7 +56,7 @@ def beside(*paths: Path, replace: bool = False) -> Generator[list[Path]]:
             _move_new(parts, paths)
 
 
-def _move_new(parts: Iterable[Path], paths: Iterable[Path]) -> None:
+def _move_new(parts: Sequence[Path], paths: Sequence[Path]) -> None:
     """Move files to new paths, all or none, and never onto a file."""
     moved: list[Path] = []
     try:
@@ -58,6 +64,7 @@ def _move_new(parts: Iterable[Path], paths: Iterable[Path]) -> None:
             _move_one(part, path)
             moved.append(path)
     except BaseException:
+        parts[0].with_name(MARKS[False]).unlink()
         for path in moved:
             path.unlink(missing_ok=True)
         raise
@@ -81,40 +88,65 @@ def _move_one(part: Path, path: Path) -> None:
 
 
 @contextmanager
-def _workplace(folder: Path) -> Generator[Path]:
+def workplace(folder: Path, prefix: str = PREFIX) -> Generator[Path]:
     """A new folder inside of `folder`, deleted at the end; those of runs that were killed are deleted first.
 
-    It is locked as long as its run lives.
+    It is locked as long as its run lives, and nobody but this user can read it.
     """
-    _clear(folder)
-    lock = _locked(folder)
+    lock = _locked(folder, prefix)
     place = Path(lock.lock_file).parent
     try:
+        _clear(place, prefix)
         yield place
     finally:
         lock.release()
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _locked(folder: Path) -> FileLock:
+def _locked(folder: Path, prefix: str) -> FileLock:
     """The lock of a new folder; another run may clear it before it is locked, and then the next is tried."""
     while True:
-        lock = _lock(Path(mkdtemp(dir=folder, prefix=PREFIX)))
+        lock = _lock(Path(mkdtemp(dir=folder, prefix=prefix)))
         lock.acquire()
         if Path(lock.lock_file).exists():
+            Path(lock.lock_file).parent.chmod(0o700)
             return lock
         lock.release()
 
 
 def _lock(place: Path) -> FileLock:
-    return FileLock(place / ".lock")
+    return FileLock(place / LOCK)
 
 
-def _clear(folder: Path) -> None:
-    """Delete what runs that were killed have left in a folder."""
-    for place in folder.glob(f"{PREFIX}????????"):
-        with suppress(Timeout, OSError), _lock(place).acquire(timeout=0):
-            shutil.rmtree(place, ignore_errors=True)
+def _clear(own: Path, prefix: str) -> None:
+    """Bring what this user's runs that were killed have left beside `own` to its end, and delete it."""
+    for place in own.parent.glob(f"{prefix}????????"):
+        with suppress(Timeout, OSError):
+            if _is_left(place, own):
+                with _lock(place).acquire(timeout=0):
+                    _move_rest(place)
+                    shutil.rmtree(place, ignore_errors=True)
+
+
+def _is_left(place: Path, own: Path) -> bool:
+    """Whether a folder may be one of a killed run of this user: anybody can use such a name."""
+    if place == own or place.is_symlink() or place.stat().st_uid != own.stat().st_uid:
+        return False
+    return (place / LOCK).exists() or not any(place.iterdir())
+
+
+def _move_rest(place: Path) -> None:
+    """Move the files that a run which was killed while it moved them has not moved."""
+    marks = [replace for replace, mark in MARKS.items() if (place / mark).exists()]
+    for part in place.iterdir() if marks else ():
+        path = place.parent / part.name
+        if part.name in (LOCK, *MARKS.values()):
+            continue
+        if any(marks) or (path.is_file() and not path.stat().st_size):  # claimed, and nothing moved onto it
+            os.replace(part, path)
+        else:
+            with suppress(BadPhoto):  # it is there, or another file is
+                _move_one(part, path)
 
 
 def check_writable(folder: Path) -> None:
@@ -128,7 +160,7 @@ def check_writable(folder: Path) -> None:
             f"There is no folder {printable(folder)}.", "Create it first, or name another with -o."
         )
     try:
-        with _workplace(folder):
+        with workplace(folder):
             pass
     except OSError as error:
         raise BadPhoto(

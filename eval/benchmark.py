@@ -28,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ..attacks import RECOGNIZERS, independent, packaged
 from ..attacks.faces import ARCFACE, find_faces
 from ..core.errors import BadSettings, DeviceFull, NoFace, VeilError, WeightsCorrupt, WeightsMissing
+from ..core.files import beside
 from ..core.images import open_photo, to_tensor
 from ..core.registry import Registry, unknown
 from ..core.types import Array, Face, Photo, Pixels, Step, Work
@@ -681,15 +682,16 @@ def collect(everything: list[Task], store: shards.Store, folder: Path) -> Path:
     }
     schema = arrow.schema([(name, kinds[kind]) for name, kind in COLUMNS.items()])
     file = folder / "rows.parquet"
-    parts = file.with_suffix(".parquet.part"), folder / "rows.csv.part"
-    with parquet.ParquetWriter(parts[0], schema) as columns, csv.CSVWriter(parts[1], schema) as lines:
+    with (
+        beside(file, folder / "rows.csv", replace=True) as parts,
+        parquet.ParquetWriter(parts[0], schema) as columns,
+        csv.CSVWriter(parts[1], schema) as lines,
+    ):
         for one in everything:
             rows = [{**row, "curve": one.curve} for row in load(store.path(one.key, ROWS))[0]]
             table = arrow.Table.from_pylist(rows, schema)
             columns.write_table(table)
             lines.write_table(table)
-    parts[0].replace(file)
-    parts[1].replace(folder / "rows.csv")
     return file
 
 

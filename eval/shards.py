@@ -20,6 +20,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from ..core.errors import VeilError
 from ..core.extras import needs
+from ..core.files import beside
 from ..core.types import Step, Work
 
 Payload = TypeVar("Payload")
@@ -57,12 +58,10 @@ class Store:
 
 def replace(path: Path, data: bytes) -> None:
     """Write a file whole or not at all, and onto the disk."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    with part.open("wb") as file:
+    with beside(path, replace=True) as (part,), part.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(part, path)
 
 
 def run(

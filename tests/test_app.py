@@ -254,12 +254,28 @@ def test_the_change_is_amplified_around_grey() -> None:
 def test_photos_of_one_name_get_numbers_in_an_album(tmp_path: Path) -> None:
     """In whatever formats: their reports have one name, too."""
     held = Album(zip=tmp_path / "all.zip")
+    (tmp_path / "all.zip").write_text("an older one")
     for name in ("a.veiled.jpg", "a.veiled.png", "b.veiled.png"):
         (tmp_path / name).touch()
         (tmp_path / name).with_suffix(".json").touch()
-        held.add(tmp_path / name, (tmp_path / name).with_suffix(".json"))
+        held.results[name] = tmp_path / name, (tmp_path / name).with_suffix(".json")
+    held.pack()
     with zipfile.ZipFile(tmp_path / "all.zip") as archive:
         assert sorted(archive.namelist()) == [
             *("a-2.veiled.json", "a-2.veiled.png", "a.veiled.jpg", "a.veiled.json"),
             *("b.veiled.json", "b.veiled.png"),
         ]
+
+
+def test_a_zip_is_whole_or_as_it_was(tmp_path: Path) -> None:
+    """What cannot be added, as where the disk is full, leaves no half of it in the zip."""
+    held = Album(zip=tmp_path / "all.zip", results={"a": (tmp_path / "a.veiled.png", tmp_path / "a.json")})
+    for path in held.results["a"]:
+        path.write_text("whole")
+    held.pack()
+    before = (tmp_path / "all.zip").read_bytes()
+    held.results["b"] = tmp_path / "b.veiled.png", tmp_path
+    with pytest.raises(FileNotFoundError):
+        held.pack()
+    assert (tmp_path / "all.zip").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.veiled.png", "all.zip"]

@@ -15,11 +15,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from insightface.data import get_image
 from PIL import Image
+from pillow_heif import register_heif_opener
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from skimage.data import astronaut
 
 from veil.attacks import packaged
 from veil.attacks.faces import SMALLEST, find_faces
+from veil.core.images import open_photo
 from veil.ui.app import TABS
 from veil.ui.page_protect import EXAMPLE
 
@@ -274,6 +276,45 @@ def two_faces(portrait: Path, path: Path) -> Image.Image:
     photo.paste(whole.resize((round(512 * scale), round(512 * scale)), Image.Resampling.BOX), (530, 40))
     photo.save(path)
     return photo
+
+
+def protect_quickly(page: Page, photo: Path, to: Path) -> Path:
+    """Drop a photo with one face, protect it with the least effort, and download the result."""
+    drop(page, "#veil-photos", photo)
+    expect(page.locator(".veil-face")).to_have_count(1)
+    page.get_by_label("Quick:").first.check()
+    page.locator("#veil-start").click()
+    expect(page.locator(".veil-verdict")).to_contain_text("recognise")
+    return download(page, "Download the photo", to)
+
+
+def test_a_heic_from_a_phone(page: Page, tmp_path: Path) -> None:
+    """It lies on its side, and its EXIF says how to turn it and who took it."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x013B] = 6, "private-author"
+    register_heif_opener()
+    Image.fromarray(np.rot90(astronaut())).save(tmp_path / "IMG_1.HEIC", "HEIF", exif=exif, quality=90)
+    picture = protect_quickly(page, tmp_path / "IMG_1.HEIC", tmp_path)
+    size = page.locator(".veil-after img").evaluate("image => [image.naturalWidth, image.naturalHeight]")
+    assert size == [512, 512]  # a browser cannot show the file itself
+    shoot(page, "heic")
+    assert picture.name == "IMG_1.veiled.heic"
+    assert b"private-author" not in picture.read_bytes()
+    change = abs(open_photo(picture).pixels.astype(int) - open_photo(tmp_path / "IMG_1.HEIC").pixels) > 10
+    assert change[60:220, 140:310].any(-1).mean() > 0.1  # where the face is, upright
+    assert change[256:, :100].mean() < 0.01
+
+
+def test_a_turned_photo(page: Page, tmp_path: Path) -> None:
+    """The pixels lie on their side, and nothing says so."""
+    turned = np.rot90(astronaut())
+    Image.fromarray(turned).save(tmp_path / "turned.png")
+    picture = protect_quickly(page, tmp_path / "turned.png", tmp_path)
+    shoot(page, "turned")
+    change = np.rot90((np.asarray(Image.open(picture)) != turned).any(-1), -1)
+    assert change[60:220, 140:310].mean() > 0.3
+    change[30:250, 110:340] = False
+    assert not change.any()
 
 
 def test_checking_two_photos(page: Page, portrait: Path, group: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from PIL import Image
 
 from veil.core.errors import BadPhoto
 from veil.privacy.settings import settings
-from veil.ui import hosting, page
+from veil.ui import app, hosting, page
 from veil.ui.page_album import Album, continued
 from veil.ui.visitors import Visitors
 
@@ -228,20 +229,21 @@ def test_photos_are_bounded_before_they_are_decoded(
 
 
 def test_what_was_deleted_is_asked_for_again(tmp_path: Path) -> None:
-    """After ten minutes the photos and the zip of an album are gone; "Continue" must not count on them."""
+    """After ten minutes photos and results of an album are gone; "Continue" must not count on them."""
     with pytest.raises(BadPhoto, match=r"me\.png is not here any more") as gone:
         hosting.HOSTED.admit(tmp_path / "me.png")
     assert "drop it again" in gone.value.hint
     visitors, asked = Visitors(tmp_path, None, 1), settings()
     ann, paths = visitors.of("ann"), ["a.png", "b.png"]
     rows = {"a.png": ("done", "a.png", "fine"), "b.png": ("waiting", "b.png", "not done yet")}
-    begun = Album(asked, rows, ann.place("veiled.zip"))
+    results = {"a.png": (ann.place("a.veiled.png"), ann.place("a.veiled.json"))}
+    begun = Album(asked, rows, results, ann.place("veiled.zip"))
     opened = page.Page(hosting.HOSTED, visitors, blocks=None)
-    assert begun.zip
-    begun.zip.write_bytes(b"x")
+    for path in results["a.png"]:
+        path.write_bytes(b"x")
     goes_on = continued(opened, begun, ann, paths, asked)
-    assert (goes_on.count, goes_on.zip) == (1, begun.zip)
-    begun.zip.unlink()
+    assert (goes_on.count, goes_on.rows, goes_on.zip) == (1, rows, begun.zip)
+    results["a.png"][0].unlink()
     anew = continued(opened, begun, ann, paths, asked)
     assert anew.count == 0
     assert anew.zip != begun.zip
@@ -263,6 +265,21 @@ def test_rules_come_from_the_environment() -> None:
     assert chosen.keep + 60 < 600  # ten minutes, with the time between two sweeps
     assert chosen.line
     assert chosen.heaviest
+
+
+def test_what_a_killed_page_kept_goes_with_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("GRADIO_TEMP_DIR", "GRADIO_ANALYTICS_ENABLED"):
+        monkeypatch.setenv(variable, "")  # so that it is put back afterwards
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = tmp_path / "veil-page-a_killed"
+    for left in (folder / ".lock", folder / "files" / "visitor-0" / "me.jpg"):
+        left.parent.mkdir(parents=True, exist_ok=True)
+        left.touch()
+    with app.opened():
+        assert not folder.exists()
+        (lives,) = tmp_path.iterdir()
+        assert lives.stat().st_mode & 0o77 == 0
+    assert not list(tmp_path.iterdir())
 
 
 def test_old_files_are_swept_and_waiting_visitors_keep_theirs(tmp_path: Path) -> None:

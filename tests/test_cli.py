@@ -599,3 +599,16 @@ def test_the_page_keeps_the_format_and_shows_what_a_browser_can(folder: Path) ->
         assert outcome.after.suffix == Path(name).suffix
         assert outcome.shown.name == shown
         assert open_photo(outcome.shown).size == open_photo(outcome.after).size
+
+
+def test_where_nothing_can_be_written_is_said_before_the_long_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    lines = ['title = "t"', 'dataset = "d"', 'judges = ["mobileface"]']
+    lines.append('methods = [{ name = "noise", method = "random-noise", attacks = false }]')
+    (tmp_path / "few.toml").write_text("\n".join(lines))
+    result = veil("benchmark", tmp_path / "few.toml", "-o", tmp_path / "file" / "run")
+    assert result.exit_code == 2
+    assert "cannot be used (Not a directory)." in result.output
+    result = veil("calibrate", tmp_path, "-o", tmp_path / "none" / "c.json")
+    assert result.exit_code == 2
+    assert "There is no folder" in result.output

@@ -75,6 +75,84 @@ def test_leftovers_of_a_killed_run_are_cleared_and_those_of_a_living_one_are_not
     assert [path.name for path in tmp_path.iterdir()] == [".veil-mine"]
 
 
+# A run that writes two files, in a process that is killed as it touches its first file, its second, ....
+EVERY_MOMENT = """
+import os, signal, sys
+from itertools import count
+from pathlib import Path
+from veil.core.files import beside, check_writable
+
+TOUCHES = ("open", "os.link", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod")
+place, replace, links = Path(sys.argv[1]), sys.argv[2] == "replace", sys.argv[3] == "links"
+
+def no_links(*_):
+    raise OSError("this file system has no hard links")
+
+def write(word):
+    with beside(place / "a", place / "b", replace=replace) as parts:
+        for part in parts:
+            part.write_text(word)
+
+def seen():
+    return {path.name: path.read_text() for path in place.iterdir() if not path.name.startswith(".")}
+
+if not links:
+    os.link = no_links
+for last in count(1):
+    for path in place.iterdir():
+        path.unlink()
+    if replace:
+        write("old")
+    before, touched = seen(), 0
+
+    def kill(event, arguments):
+        global touched
+        if event in TOUCHES and str(place) in str(arguments[0]):
+            touched += 1
+            if touched == last:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    if not (process := os.fork()):
+        sys.addaudithook(kill)
+        write("new")
+        os._exit(0)
+    ended = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    assert set(seen().values()) <= {"old", "new", "" if not links else "new"}, seen()
+    check_writable(place)  # as the next run does first
+    new = {"a": "new", "b": "new"}
+    assert seen() in (before, new), (last, seen())
+    assert not [path for path in place.iterdir() if path.name not in new], last
+    if not seen():
+        write("new")
+        assert seen() == new
+    if ended == 0:
+        break
+    assert ended == -signal.SIGKILL
+print(last)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no processes are forked there")
+@pytest.mark.parametrize("links", ["links", "no links"])
+@pytest.mark.parametrize("replace", ["replace", "new"])
+def test_a_run_may_be_killed_at_any_moment(tmp_path: Path, replace: str, links: str) -> None:
+    """Its files appear together: at once, or when the next run has looked."""
+    command = [sys.executable, "-c", EVERY_MOMENT, tmp_path, replace, links]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 12  # moments
+
+
+def test_folders_of_others_are_left_alone(tmp_path: Path) -> None:
+    """A name as veil gives it does not make a folder veil's."""
+    (tmp_path / ".veil-settings").mkdir()
+    (tmp_path / ".veil-settings" / "mine").touch()
+    (tmp_path / ".veil-elsewher").symlink_to(tmp_path / ".veil-settings")
+    check_writable(tmp_path)
+    assert (tmp_path / ".veil-settings" / "mine").exists()
+    assert (tmp_path / ".veil-elsewher").is_symlink()
+
+
 @pytest.mark.parametrize("letter", ["a", "\u4f60", os.fsdecode(b"\xff")])
 def test_long_names_are_cut_to_fit(tmp_path: Path, letter: str) -> None:
     name = fitting(tmp_path, letter * 300, ".veiled.json")

@@ -49,7 +49,7 @@ for command in commands:
             client.close()
     else:
         code = app(command, standalone_mode=False)
-        assert not code, (command, code)
+        assert code in (None, 0, 3), (command, code)  # 3: a recogniser still knows the face
 print(json.dumps([asked, written]))
 """
 
@@ -93,7 +93,7 @@ def test_what_people_do_with_photos_stays_here(tmp_path: Path, photos: Path) -> 
     me, after = str(photos / "me.png"), str(photos / "me.veiled.png")
     asked, written = audited(
         tmp_path,
-        ["protect", me, "--effort", "quick"],
+        ["protect", me, "--effort", "quick", "--surrogates", "mobileface"],
         ["assess", me, after],
         ["faces", me],
         ["models"],

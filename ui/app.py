@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.errors import BadSettings
 from ..core.extras import needs
+from ..core.files import workplace
 from . import hosting
 from .hosting import LOCAL, Headers, Rules
 
@@ -67,50 +67,53 @@ def opened(
 ) -> Generator[tuple[gr.Blocks, str]]:
     """Open the page and yield it with its address; closes it, and deletes all that it kept, in the end.
 
+    What a page that was killed has kept is deleted first.
+
     Raises:
         BadSettings: `mcp`, and the extra of this name is not installed, or others may enter.
     """
     if mcp:
         _check_mcp(host, auth)
-    folder = Path(tempfile.mkdtemp(prefix="veil-page-"))  # readable by this user alone
-    os.environ |= {"GRADIO_TEMP_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False"}
     logging.getLogger("httpx").setLevel(logging.WARNING)
     from . import look
 
-    if mcp:
-        _keep_uploads_in(folder)
-    blocks = build(rules)
-    page: Any = blocks.veil  # pyright: ignore[reportAttributeAccessIssue]
-    closed = page.visitors.watch(SWEEP, page.waiting)
-    try:
-        with hosting.nothing_from_elsewhere():
-            _, address, _ = blocks.launch(
-                server_name=host,
-                server_port=port,
-                auth=auth,
-                prevent_thread_lock=True,
-                quiet=True,
-                share=False,
-                ssr_mode=False,
-                pwa=False,
-                mcp_server=mcp,
-                enable_monitoring=False,
-                run_history=False,
-                show_error=False,
-                footer_links=["api"],
-                allowed_paths=[],
-                max_file_size=rules.heaviest,
-                state_session_capacity=1000,
-                app_kwargs={"middleware": [(Headers, (), {})]},
-                theme=look.theme(),
-                css_paths=[look.CSS],
-                head=look.HEAD,
-            )
-            yield blocks, address
-    finally:
-        closed.set()
-        blocks.close(verbose=False)
-        shutil.rmtree(folder, ignore_errors=True)
+    with workplace(Path(tempfile.gettempdir()), "veil-page-") as place:
+        folder = place / "files"
+        folder.mkdir()
+        os.environ |= {"GRADIO_TEMP_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False"}
+        if mcp:
+            _keep_uploads_in(folder)
+        blocks = build(rules)
+        page: Any = blocks.veil  # pyright: ignore[reportAttributeAccessIssue]
+        closed = page.visitors.watch(SWEEP, page.waiting)
+        try:
+            with hosting.nothing_from_elsewhere():
+                _, address, _ = blocks.launch(
+                    server_name=host,
+                    server_port=port,
+                    auth=auth,
+                    prevent_thread_lock=True,
+                    quiet=True,
+                    share=False,
+                    ssr_mode=False,
+                    pwa=False,
+                    mcp_server=mcp,
+                    enable_monitoring=False,
+                    run_history=False,
+                    show_error=False,
+                    footer_links=["api"],
+                    allowed_paths=[],
+                    max_file_size=rules.heaviest,
+                    state_session_capacity=1000,
+                    app_kwargs={"middleware": [(Headers, (), {})]},
+                    theme=look.theme(),
+                    css_paths=[look.CSS],
+                    head=look.HEAD,
+                )
+                yield blocks, address
+        finally:
+            closed.set()
+            blocks.close(verbose=False)
 
 
 def _check_mcp(host: str, auth: object) -> None:
@@ -153,7 +156,8 @@ def serve(
             threading.Event().wait()
     except OSError as error:
         raise BadSettings(
-            f"The page cannot be opened at {host}:{port or 'any port'}.", "Name another --port."
+            f"The page cannot be opened at {host}:{port or 'any port'} ({error}).",
+            "Name another --port, or make room on the disk.",
         ) from error
     except KeyboardInterrupt:
         return

@@ -5,6 +5,7 @@ Whatever needs torch is imported inside of the commands, so that help comes at o
 
 from __future__ import annotations
 
+import signal
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from ..core.errors import BadSettings, VeilError
+from ..core.files import printable
 from ..core.threads import settle
 from .terminal import Json, Quiet, Terminal, complain, print_any_name
 
@@ -35,6 +37,14 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except VeilError as error:
             complain(error)
+            raise typer.Exit(2) from error
+        except BrokenPipeError:  # nobody reads on, which typer bears in silence
+            raise
+        except OSError as error:  # where results are written, or a file is read that is no photo
+            place = printable(error.filename or "A file")
+            complain(
+                VeilError(f"{place} cannot be used ({error.strerror}).", "Is the disk full, or read-only?")
+            )
             raise typer.Exit(2) from error
         except KeyboardInterrupt as stop:
             typer.echo("Stopped. Nothing was left half-written.", err=True)
@@ -327,6 +337,7 @@ def calibrate(
 ) -> None:
     """Measure recognisers on photos of known people: error rates, and thresholds at FAR 10, 1 and 0.1 %."""
     from ..attacks import packaged
+    from ..core.files import beside, check_writable
     from ..eval import calibration
     from ..weights.registry import card
     from . import jobs
@@ -336,11 +347,14 @@ def calibrate(
         raise BadSettings(
             "Packaged recognisers keep the thresholds of their cards.", "Name others with --recognizers."
         )
+    if output:
+        check_writable(output.parent)
     measured = terminal.follow(calibration.calibrate(folder, names), folder.name)
     if save:
         jobs.keep_thresholds(measured)
     if output:
-        output.write_text(measured.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        with beside(output, replace=True) as (part,):
+            part.write_text(measured.model_dump_json(indent=2) + "\n", encoding="utf-8")
     terminal.object(measured)
     terminal.table(calibration.COLUMNS, calibration.rows(measured))
     terminal.say(
@@ -430,6 +444,7 @@ def _is_dashed_file(argument: str) -> bool:
 
 
 def main() -> None:
-    """The console script."""
+    """The console script; who ends it leaves nothing behind."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     settle()
     app(prog_name="veil")

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from errno import EDQUOT, ENOSPC
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +28,7 @@ UNEXPECTED = VeilError(
     "Something went wrong inside veil; nothing was kept.",
     "Try once more, or with another photo. If it stays, tell the people who run this page.",
 )
+FULL = VeilError("There is no room left for files; nothing was kept.", "Make room on the disk, or try later.")
 # Where each stage begins and ends, as shares of the work on one face, and how it is called on the page.
 STAGES = {
     "getting ready": (0.0, 0.0, "Getting ready"),
@@ -135,7 +137,7 @@ def known(error: BaseException) -> VeilError:
     if isinstance(error, VeilError):
         return VeilError(without_folders(error.message), without_folders(error.hint))
     log_error(error)
-    return UNEXPECTED
+    return FULL if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT) else UNEXPECTED
 
 
 def without_folders(text: str) -> str:

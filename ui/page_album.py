@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from ..core.errors import BadPhoto
+from ..core.files import beside
 from ..core.types import Work
 from ..privacy.settings import Settings
 from . import pieces
@@ -23,32 +24,38 @@ from .present import headline
 from .visitors import Stopped, Visitor
 
 Update = dict[Any, Any]
+File = tuple[str, Path]  # a name, and where it lies
 
 
 @dataclass
 class Album:
-    """The photos by their paths with (kind, name, outcome) of each, and the zip of what is done as asked."""
+    """The photos by their paths with (kind, name, outcome) of each, and the results of those that are done.
+
+    zip: the place for a file of all results.
+    """
 
     asked: Settings | None = None
     rows: dict[str, tuple[str, str, str]] = field(default_factory=dict[str, tuple[str, str, str]])
+    results: dict[str, tuple[Path, Path]] = field(default_factory=dict[str, tuple[Path, Path]])
     zip: Path | None = None
 
     @property
     def count(self) -> int:
         """How many photos are done."""
-        return sum(kind == "done" for kind, _, _ in self.rows.values())
+        return len(self.results)
 
-    def add(self, picture: Path, record: Path) -> None:
-        """Put a result into the zip; photos of the same name get a number."""
+    def pack(self) -> None:
+        """Put all results into the zip, whole or not at all; photos of the same name get a number."""
         assert self.zip
-        with zipfile.ZipFile(self.zip, "a", zipfile.ZIP_STORED) as archive:
-            taken, stem = set(archive.namelist()), picture.name.partition(".veiled")[0]
-            name, number = stem, 1
-            while f"{name}.veiled{record.suffix}" in taken:
-                number += 1
-                name = f"{stem}-{number}"
-            for file in (picture, record):
-                archive.write(file, f"{name}.veiled{file.suffix}")
+        with beside(self.zip, replace=True) as (part,), zipfile.ZipFile(part, "w") as archive:
+            for picture, record in self.results.values():
+                taken, stem = set(archive.namelist()), picture.name.partition(".veiled")[0]
+                name, number = stem, 1
+                while f"{name}.veiled{record.suffix}" in taken:
+                    number += 1
+                    name = f"{stem}-{number}"
+                for file in (picture, record):
+                    archive.write(file, f"{name}.veiled{file.suffix}")
 
 
 def tab(page: Page) -> None:
@@ -85,11 +92,11 @@ def tab(page: Page) -> None:
             yield {panel: pieces.problem(known(error))}
             return
         for number, path in enumerate(paths or (), 1):
-            if held.rows[path][0] == "done":
+            if path in held.results:
                 continue
             held.rows[path] = ("running", Path(path).name, "being protected")
             yield {album: held, table: pieces.outcomes([*held.rows.values()])}
-            work = _each(page, path, asked, visitor, held)
+            work = each(page, path, asked, visitor, held)
             try:
                 prefix = f"Photo {number} of {len(paths or ())}. "
                 yield from page.watch(visitor, work, lambda html: {panel: html}, prefix)
@@ -104,12 +111,17 @@ def tab(page: Page) -> None:
         for path, (kind, name, _) in held.rows.items():
             if kind == "running":
                 held.rows[path] = ("waiting", name, "not done yet")
-        count = f"{held.count} photo{'s' * (held.count > 1)}"
-        files = [(f"Download the zip ({count})", held.zip)] if held.zip and held.count else []
+        said, files = pieces.note(f"{held.count} of {len(held.rows)} photos are protected."), list[File]()
+        if held.zip and held.count:
+            try:
+                held.pack()
+                files.append((f"Download the zip ({held.count} photo{'s' * (held.count > 1)})", held.zip))
+            except Exception as error:
+                said = pieces.problem(known(error)) + said
         missing = sum(kind == "waiting" for kind, _, _ in held.rows.values())
         return {
             album: held,
-            panel: pieces.note(f"{held.count} of {len(held.rows)} photos are protected."),
+            panel: said,
             table: pieces.outcomes([*held.rows.values()]),
             start: gr.Button("Continue" if missing else "Protect the album"),
             download: pieces.downloads(files) if files else "",
@@ -142,18 +154,18 @@ def continued(page: Page, held: Album, visitor: Visitor, paths: list[str], asked
         raise BadPhoto("There are no photos yet.", "Drop some above.")
     if page.rules.album and len(paths) > page.rules.album:
         raise BadPhoto(f"This page takes {page.rules.album} photos at a time.", "Take some away.")
-    here = held.zip is None or held.zip.exists()  # what is not used for a while is deleted
+    here = all(file.exists() for files in held.results.values() for file in files)  # they are deleted in time
     same = here and asked == held.asked and set(held.rows) <= set(paths)
     old = held if same else Album(asked)
     rows = {path: ("waiting", Path(path).name, "not done yet") for path in paths}
-    kept = {path: row for path, row in old.rows.items() if row[0] == "done" and path in rows}
-    return Album(asked, rows | kept, old.zip or visitor.place("veiled.zip"))
+    kept = {path: old.rows[path] for path in old.results}
+    return Album(asked, rows | kept, old.results, old.zip or visitor.place("veiled.zip"))
 
 
-def _each(page: Page, path: str, asked: Wish, visitor: Visitor, held: Album) -> Work[None]:
-    """Protect one photo of the album and put it into the zip."""
+def each(page: Page, path: str, asked: Wish, visitor: Visitor, held: Album) -> Work[None]:
+    """Protect one photo of the album."""
     arrival = arrive(page, visitor, path)
     outcome = yield from protect(arrival.path, arrival.picked, asked, visitor, endure=False)
-    held.add(outcome.after, outcome.record)
+    held.results[path] = outcome.after, outcome.record
     left_out = "".join(f"{problem.message} " for problem in arrival.left_out)
     held.rows[path] = ("done", arrival.name, left_out + headline(outcome.report))

@@ -6,10 +6,10 @@ import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 
 from ..core.errors import BadPhoto
-from ..core.files import printable
+from ..core.files import printable, workplace
 from ..core.images import ENDINGS
 
 PIPE = Path("-")
@@ -51,7 +51,7 @@ def _is_photo(name: str) -> bool:
 
 def temporary(stack: ExitStack) -> Path:
     """A folder that is deleted when `stack` is closed."""
-    return Path(stack.enter_context(TemporaryDirectory(prefix="veil-")))
+    return stack.enter_context(workplace(Path(gettempdir())))
 
 
 def name(path: Path) -> str:
