@@ -49,8 +49,8 @@ class Ensemble:
             (
                 one,
                 card(one.name).strangers,
-                _embedding(one, image, face),
-                _embedding(one, *target) if target else None,
+                identity(one, image, face),
+                identity(one, *target) if target else None,
             )
             for one in recognizers
         ]
@@ -94,7 +94,7 @@ class Ensemble:
 
 
 @torch.no_grad()
-def _embedding(recognizer: Recognizer, image: Tensor, face: Face) -> Tensor:
+def identity(recognizer: Recognizer, image: Tensor, face: Face) -> Tensor:
     """The embedding (D,) between those of a face and of its mirror image: less of the photo, more of who it
     is."""
     crop = recognizer.align(image, face)

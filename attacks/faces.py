@@ -43,9 +43,8 @@ ARCFACE: Array = (
 ) / 112
 
 
-Reason = Literal[
-    "too small", "taken for no face", "not chosen"
-]  # why something that was found is not protected
+# why something that was found is not protected; the last two where one person was asked for
+Reason = Literal["too small", "taken for no face", "not chosen", "another person", "spared"]
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from veil.privacy.settings import settings
 from veil.ui import jobs
 from veil.ui.outputs import Output
 from veil.ui.visitors import give_back
+from veil.ui.whom import Whom
 
 PROCESS = psutil.Process()
 
@@ -58,7 +59,8 @@ def protect(folder: Path, number: int, steps: int) -> None:
     else:
         Image.fromarray(astronaut()[20:260, 100:340]).save(photo)
     try:
-        job = jobs.prepare(photo, Output(), (), set())
+        job = jobs.prepare(photo, Output(), Whom(), set())
+        assert isinstance(job, jobs.Job)
         work = jobs.run(job, settings(steps=steps, embedding_steps=1, seed=number))
         if number % 10 == 3:
             next(work)

@@ -20,7 +20,7 @@ from PIL import Image
 from skimage.data import astronaut
 from typer.testing import CliRunner, Result
 
-from veil.core.errors import BadPhoto
+from veil.core.errors import BadPhoto, NoFace
 from veil.core.images import open_photo
 from veil.core.progress import finish
 from veil.core.types import Face, Photo, Step, Work
@@ -157,6 +157,10 @@ def _loop(folder: Path) -> None:
     (folder / "b.jpg").symlink_to("a.jpg")
 
 
+def _two(name: str) -> Callable[[Path], object]:
+    return lambda folder: Image.fromarray(np.hstack([PORTRAIT, PORTRAIT])).save(folder / name)
+
+
 def _no(folder: Path) -> None:
     """Nothing to prepare."""
 
@@ -210,6 +214,9 @@ BAD: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     ),
     "the photo itself": (_no, ["photo.png", "--force", "-o", "photo.png"], "would replace another photo"),
     "a picture in no folder": (_no, ["photo.png", "-o", "nowhere/a.png"], "There is no folder nowhere"),
+    "only by number": (_no, ["photo.png", "--only", "photo.png", "--faces", "1"], "exclude each other"),
+    "only nobody": (_blank("a.png"), ["photo.png", "--only", "a.png"], "No face of 32 pixels or more"),
+    "except one of two": (_two("a.png"), ["photo.png", "--except", "a.png"], "a.png shows 2 faces"),
     "target without goal": (_no, ["photo.png", "--target", "photo.png"], "belong together"),
     "target": (
         _blank("a.png"),
@@ -511,6 +518,7 @@ def test_folders(folder: Path) -> None:
     (folder / "in" / "notes.txt").write_text("no photo")
     result = veil("protect", folder / "in", folder / "empty")
     assert result.exit_code == 2
+    assert "Note: 1 result of veil in" in result.stderr
     assert "There are no photos in" in result.stderr
     assert names(folder / "in") == {
         *("a.jpg", "a.veiled.jpg", "a.veiled.json", "b.veiled.jpg", "deep", "notes.txt")
@@ -589,6 +597,88 @@ def test_a_face_that_is_too_small_is_named_first(folder: Path) -> None:
     (left,) = _record(folder / "pair.veiled.json").report.unprotected
     assert (left.number, left.reason) == (2, "too small")
     assert veil("protect", folder / "pair.png", "--force", "--faces", "1", "--quiet").exit_code == 0
+
+
+@pytest.fixture
+def album(folder: Path, faces: Path) -> Path:
+    """A folder with two photos: the person of photo.png beside another, and that other alone."""
+    (folder / "album").mkdir()
+    other = Image.open(faces / "people" / "person-0" / "a.png").resize((240, 240))
+    other.save(folder / "album" / "other.png")
+    Image.fromarray(np.hstack([PORTRAIT, np.asarray(other)])).save(folder / "album" / "pair.png")
+    return folder / "album"
+
+
+def test_one_person_across_an_album(folder: Path, album: Path) -> None:
+    before = np.asarray(Image.open(album / "pair.png"))
+    result = veil("protect", album, "--only", folder / "photo.png", "--json")
+    assert result.exit_code == 0, result.output
+    passed, done = (json.loads(line) for line in result.stdout.splitlines())
+    assert (passed["photo"], passed["exit"]) == ("other.png", 0)
+    assert "does not show the person" in passed["passed_over"]
+    assert [left["reason"] for left in passed["unprotected"]] == ["another person"]
+    assert [left["reason"] for left in done["report"]["unprotected"]] == ["another person"]
+    assert "other.png does not show the person who is to be protected: nothing is written" in result.stderr
+    assert names(album) == {"other.png", "pair.png", "pair.veiled.png", "pair.veiled.json"}
+    changed = (np.asarray(Image.open(album / "pair.veiled.png")) != before).any(-1)
+    assert (changed[:, :240].any(), changed[:, 240:].any()) == (True, False)
+
+
+def test_all_but_one_person(folder: Path, album: Path) -> None:
+    before = np.asarray(Image.open(album / "pair.png"))
+    result = veil("protect", folder / "photo.png", album / "pair.png", "--except", folder / "photo.png")
+    assert result.exit_code == 0, result.output
+    assert "photo.png shows nobody but the person who is to be spared" in result.stderr
+    (left,) = _record(album / "pair.veiled.json").report.unprotected
+    assert left.reason == "spared"
+    assert f"face {left.number}, spared" in result.stdout
+    assert "photo.veiled.png" not in names(folder)
+    changed = (np.asarray(Image.open(album / "pair.veiled.png")) != before).any(-1)
+    assert (changed[:, :240].any(), changed[:, 240:].any()) == (False, True)
+    data = (folder / "photo.png").read_bytes()
+    result = CliRunner().invoke(app, ["protect", "-", "--except", str(folder / "photo.png")], input=data)
+    assert (result.exit_code, result.stdout_bytes) == (2, b"")
+
+
+def test_on_the_page_an_album_may_be_of_one_person(folder: Path, album: Path) -> None:
+    visitor, person = Visitor(folder / "visitor"), jobs.person_of([folder / "photo.png"])
+    wish = outcomes.wish(effort="quick", only=str(folder / "photo.png"))
+    assert wish != outcomes.wish(effort="quick")
+    work = outcomes.protect(album / "pair.png", [1, 2], wish, visitor, endure=False, person=person)
+    assert [left.reason for left in finish(work).report.unprotected] == ["another person"]
+    with pytest.raises(NoFace, match=r"other\.png does not show the person"):
+        finish(outcomes.protect(album / "other.png", [1], wish, visitor, endure=False, person=person))
+
+
+def test_what_is_protected_already_is_known_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def brighter(photo: Photo, faces: Sequence[Face], settings: Settings, target: Any) -> Work[Protected]:
+        yield Step("painting", 1, 1)
+        pixels = photo.pixels // 2 + 100
+        return Protected(photo.with_pixels(pixels), tuple(faces), ({},) * len(faces), settings)
+
+    monkeypatch.setattr(jobs, "protect", brighter)
+    assert "protected already" not in veil("protect", folder / "photo.png").output
+    result = folder / "photo.veiled.png"
+    for path, protected in ((folder / "photo.png", False), (result, True)):
+        (face,) = json.loads(veil("faces", path, "--json").stdout)["faces"]
+        assert face["protected"] is protected
+        assert ("protected already" in veil("faces", path).stdout) is protected
+    renamed, edited = folder / "renamed.png", folder / "edited.png"
+    shutil.copy(result, renamed)
+    pixels = np.asarray(Image.open(result)).copy()
+    pixels[0, 0] ^= 1
+    Image.fromarray(pixels).save(edited)
+    for path in (result, renamed):
+        again = veil("protect", path)
+        assert again.exit_code in (0, 3), again.output
+        assert f"Note: {path.name} is protected already" in again.stderr
+        assert "is protected already" in _record(path.with_suffix(".veiled.json")).notes[0]
+    assert _record(folder / "photo.veiled.json").notes == ()
+    several = veil("protect", result, edited, "--json")
+    passed, done = (json.loads(line) for line in several.stdout.splitlines())
+    assert (passed["photo"], passed["passed_over"]) == ("photo.veiled.png", "is protected already")
+    assert (done["photo"], done["notes"]) == ("edited.png", [])
+    assert "photo.veiled.png is protected already: nothing is written" in several.stderr
 
 
 def test_the_page_keeps_the_format_and_shows_what_a_browser_can(folder: Path) -> None:

@@ -7,7 +7,8 @@ from veil.attacks.faces import Found
 from veil.core.errors import BadSettings, NoFace
 from veil.core.types import Face
 from veil.eval.report import FaceReport, Report, Unprotected
-from veil.ui import jobs, pieces, present
+from veil.ui import pieces, present
+from veil.ui.whom import asked_for
 
 
 def face(side: float) -> Face:
@@ -29,7 +30,7 @@ REPORT = Report(
 
 
 def test_by_default_all_faces_that_are_large_enough_are_chosen() -> None:
-    assert list(jobs.choose("a.png", FOUND, ())) == [1, 2]
+    assert list(asked_for("a.png", FOUND, ())) == [1, 2]
     reasons = {number: FOUND.reason(number) for number in FOUND.numbered}
     assert reasons == {
         1: "not chosen",
@@ -41,22 +42,22 @@ def test_by_default_all_faces_that_are_large_enough_are_chosen() -> None:
 
 
 def test_what_is_taken_for_no_face_is_protected_only_when_it_is_named() -> None:
-    assert jobs.choose("a.png", FOUND, {4})[4] is FOUND.doubtful[0]
+    assert asked_for("a.png", FOUND, {4})[4] is FOUND.doubtful[0]
     doubtful = Found([], FOUND.doubtful)
     with pytest.raises(NoFace) as caught:
-        jobs.choose("a.png", doubtful, ())
+        asked_for("a.png", doubtful, ())
     assert "--faces" in caught.value.hint
-    assert list(jobs.choose("a.png", doubtful, {1})) == [1]
+    assert list(asked_for("a.png", doubtful, {1})) == [1]
 
 
 @pytest.mark.parametrize(("number", "error"), [(3, NoFace), (6, BadSettings)])
 def test_what_cannot_be_protected_cannot_be_named(number: int, error: type[Exception]) -> None:
     with pytest.raises(error):
-        jobs.choose("a.png", FOUND, {number})
+        asked_for("a.png", FOUND, {number})
 
 
 def test_page_and_report_name_it_first() -> None:
-    (sentence,) = present.unprotected(REPORT)
+    (sentence,) = present.unprotected(REPORT.unprotected)
     assert all(part in sentence for part in ("face 3", "too small", "10, 20"))
     page = pieces.verdict(REPORT, {})
     assert page.index("Not protected: face 3") < page.index("veil-headline")
@@ -65,10 +66,10 @@ def test_page_and_report_name_it_first() -> None:
 
 
 def test_faces_are_listed_with_their_reasons() -> None:
-    rows = present.face_rows(FOUND)
+    rows = present.face_rows(FOUND, {2})
     assert [row[-1] for row in rows] == [
         "yes",
-        "yes",
+        "yes, is protected already",
         "no, too small",
         "no, taken for no face",
         "no, too small",

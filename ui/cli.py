@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from ..core.errors import BadSettings, VeilError
+from ..core.errors import BadSettings, NoFace, VeilError
 from ..core.files import printable
 from ..core.threads import settle
 from .terminal import Json, Quiet, Terminal, complain, print_any_name
 
 if TYPE_CHECKING:
     from . import jobs
+    from .whom import Whom
 
 FELL_SHORT = 3  # the exit code where a face was left, or is still known
 
@@ -98,6 +99,14 @@ def protect(
         str | None, typer.Option(help="Numbers as `veil faces` shows them: 1,3. Otherwise all.")
     ] = None,
     largest: Annotated[bool, typer.Option("--largest", help="Only the largest face.")] = False,
+    only: Annotated[
+        list[Path] | None,
+        typer.Option(help="Only the person of this photo, which shows nobody else; may be repeated."),
+    ] = None,
+    spare: Annotated[
+        list[Path] | None,
+        typer.Option("--except", help="Everyone but the person of this photo; may be repeated."),
+    ] = None,
     seed: Annotated[
         int, typer.Option(min=0, help="The same seed gives the same result, on the same machine.")
     ] = 0,
@@ -162,24 +171,31 @@ def protect(
     if quality and format == "png":
         raise BadSettings("A PNG has no quality: it is exact.", "Leave --quality away.")
     aim, other = jobs.place(target), jobs.place(probe)
-    numbers = _numbers(faces, largest)
+    whom = _whom(faces, largest, only, spare)
     piped = output == pipes.PIPE or (output is None and pipes.PIPE in photos)
     terminal = Terminal(json, quiet, to_stderr=piped)
     with ExitStack() as stack:
-        lists = terminal.each(photos, lambda path: pipes.expanded(path, recursive, stack), pipes.name)
+        lists = terminal.each(
+            photos, lambda path: pipes.expanded(path, recursive, stack, terminal.note), pipes.name
+        )
         todo = [photo for photos in lists for photo in photos]
         if piped and (json or len(todo) > 1):
             raise BadSettings("A picture on standard output stands alone.", "Name one photo, without --json.")
         place = pipes.temporary(stack) if piped else output
         wanted = Output(place, format, quality, keep_metadata, force)
         wanted.check(len(todo))
-        taken = reserved(*todo, target, probe)
-        ready = terminal.each(todo, lambda path: jobs.prepare(path, wanted, numbers, taken), pipes.name)
+        taken = reserved(*todo, target, probe, *(only or ()), *(spare or ()))
+        alone = len(todo) == 1 and todo == photos
+        ready = terminal.each(todo, lambda path: jobs.prepare(path, wanted, whom, taken, alone), pipes.name)
 
-        def run(job: jobs.Job) -> bool:
+        def run(job: jobs.Job | jobs.PassedOver) -> bool:
+            if isinstance(job, jobs.PassedOver):
+                return _passed_over(terminal, job, piped)
+            for note in job.notes:
+                terminal.note(note)
             work = jobs.run(job, chosen, aim, other[0] if other else None)
             _, record = terminal.follow(work, pipes.name(job.source))
-            short = record.falls_short(fail_if_recognised, by_choice=bool(numbers))
+            short = record.falls_short(fail_if_recognised, by_choice=bool(whom.numbers))
             _told(terminal, job, record, short)
             if piped:
                 pipes.write(job.picture)
@@ -199,15 +215,34 @@ def _told(terminal: Terminal, job: jobs.Job, record: jobs.Record, short: bool) -
     from ..core.files import printable
     from .present import unprotected
 
-    for sentence in unprotected(record.report):
+    for sentence in unprotected(record.report.unprotected):
         terminal.warn(sentence)
-    for note in record.notes:
-        terminal.note(note)
     terminal.path(job.picture, job.record)
     terminal.report(record.report)
     files = {"source": job.source, "picture": job.picture, "record": job.record}
     named = {name: printable(path) for name, path in files.items()}
     terminal.object(record, **named, exit=FELL_SHORT if short else 0)
+
+
+def _passed_over(terminal: Terminal, photo: jobs.PassedOver, piped: bool) -> bool:
+    """Say why nothing is written for a photo; returns whether a face that may need it is left.
+
+    Raises:
+        NoFace: a picture was to go to standard output.
+    """
+    from . import jobs, pipes
+    from .present import unprotected
+
+    name = pipes.name(photo.source)
+    if piped:
+        raise NoFace(f"{name} {photo.why}.", "Nothing was written.")
+    short = jobs.too_small(photo.unprotected)
+    terminal.note(f"{name} {photo.why}: nothing is written for it.")
+    for sentence in unprotected(photo.unprotected):
+        terminal.warn(sentence)
+    left = [face.model_dump(mode="json") for face in photo.unprotected]
+    terminal.object(photo=name, exit=FELL_SHORT if short else 0, passed_over=photo.why, unprotected=left)
+    return short
 
 
 @app.command()
@@ -266,13 +301,14 @@ def faces(
     """List the faces of a photo, the largest first, numbered as `veil protect --faces` takes them."""
     from ..attacks.faces import search
     from ..core.images import open_photo
-    from . import pipes
+    from . import jobs, pipes
     from .present import FACE_COLUMNS, face_rows
 
     terminal = Terminal(json)
     with ExitStack() as stack:
         (path,) = pipes.expanded(photo, False, stack) if photo == pipes.PIPE else [photo]
         found = search(open_photo(path).pixels)
+        protected = jobs.already_protected(path, found)
     terminal.object(
         photo=pipes.name(photo),
         faces=[
@@ -280,11 +316,12 @@ def faces(
                 "number": number,
                 "box": face.box.round().tolist(),
                 "protectable": number in found.protectable,
+                "protected": number in protected,
             }
             for number, face in found.numbered.items()
         ],
     )
-    terminal.table(FACE_COLUMNS, face_rows(found))
+    terminal.table(FACE_COLUMNS, face_rows(found, protected))
 
 
 @app.command()
@@ -424,14 +461,22 @@ def benchmark(
     terminal.path(*written)
 
 
-def _numbers(faces: str | None, largest: bool) -> set[int]:
-    """The numbers in "1,3"; 1 for the largest; none for all."""
-    if faces and largest:
-        raise BadSettings("--faces and --largest exclude each other.", "Give one of them.")
-    if largest:
-        return {1}
+def _whom(faces: str | None, largest: bool, only: list[Path] | None, spare: list[Path] | None) -> Whom:
+    """Whom to protect: the faces of numbers "1,3", the largest, a person, all but a person, or everyone."""
+    from . import jobs
+    from .whom import Whom
+
+    if sum(map(bool, (faces, largest, only, spare))) > 1:
+        raise BadSettings("--faces, --largest, --only and --except exclude each other.", "Give one of them.")
+    if photos := only or spare:
+        return Whom(person=jobs.person_of(photos), spare=bool(spare))
+    return Whom(_numbers("1" if largest else faces))
+
+
+def _numbers(faces: str | None) -> frozenset[int]:
+    """The numbers in "1,3"; none for all."""
     try:
-        return {int(number) for number in faces.split(",")} if faces else set()
+        return frozenset(int(number) for number in faces.split(",")) if faces else frozenset()
     except ValueError as error:
         raise BadSettings(
             f"{faces!r} is no list of face numbers.", "Write them like 1,3; `veil faces` shows them."

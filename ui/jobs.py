@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,13 +14,15 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from ..attacks import RECOGNIZERS, attacked, packaged
-from ..attacks.faces import SMALLEST, Found, find_faces, largest_face, search
-from ..core.errors import BadPhoto, BadSettings, NoFace
+from ..attacks.faces import SAME, Found, find_faces, largest_face, overlap, search
+from ..attacks.person import Person
+from ..core.errors import BadPhoto, BadSettings
 from ..core.files import beside, printable
 from ..core.images import open_photo, to_tensor
 from ..core.types import Face, Photo, Pixels, Step, Work
 from ..core.writing import save_photo
 from ..eval.calibration import Calibration
+from ..eval.datasets import checksum
 from ..eval.disturbances import DISTURBANCES
 from ..eval.report import Report, Unprotected, assess, same_place
 from ..eval.verification import embedding
@@ -31,9 +33,14 @@ from ..weights import store
 from ..weights.registry import card, cards, learn
 from .outputs import Output, claimed, fallen_back, picture_of
 from .present import LIMITS, Likeness
+from .whom import Choice, Whom, choose
 
 ENDURED = {"saved as JPEG 75": "jpeg-75", "shrunk to half": "resize-50"}  # what the page tries on results
-SCHEMA = 2  # of records: 1 had no number and no notes
+SCHEMA = 3  # of records: 1 had no number and no notes, 2 no checksum
+AGAIN = (
+    "{} is protected already, and is protected once more: that changes the faces further. Better protect the "
+    "photo as it was before."
+)
 Survival: TypeAlias = dict[
     str, dict[tuple[int, str], Likeness]
 ]  # what happened -> (face, recogniser) -> says
@@ -42,6 +49,8 @@ Survival: TypeAlias = dict[
 class Record(BaseModel):
     """What is written beside a protected picture: enough to make it again and to judge it again.
 
+    picture_sha256: of the file of the protected picture, by which it is known again.
+    doubtful: the faces, by number, of which it could not be told whether they are the person asked for.
     notes: what reading the photo left out, and in what else the result differs from it.
     """
 
@@ -50,6 +59,8 @@ class Record(BaseModel):
     photo: str
     settings: Settings
     report: Report
+    picture_sha256: str = ""
+    doubtful: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     limits: str = LIMITS
 
@@ -58,14 +69,26 @@ class Record(BaseModel):
 
         strict: any recogniser counts. by_choice: what was left was left on purpose.
         """
-        left = any(face.reason == "too small" for face in self.report.unprotected)
+        left = too_small(self.report.unprotected)
         return (left and not by_choice) or still_known(self.report, strict)
+
+
+def too_small(unprotected: Iterable[Unprotected]) -> bool:
+    """Whether a face was left because it is too small to be protected."""
+    return any(face.reason == "too small" for face in unprotected)
 
 
 def still_known(report: Report, strict: bool = False) -> bool:
     """Whether a recogniser that the protection has never met, or by `strict` any, still knows a face."""
     matches = (match for face in report.faces for match in face.matches)
     return any(match.still_recognised and (strict or match.seen == "no") for match in matches)
+
+
+class _Earlier(BaseModel):
+    """The part of a record that tells which picture it is of, and what was done to it."""
+
+    picture_sha256: str
+    report: Report
 
 
 class _Used(BaseModel):
@@ -79,16 +102,28 @@ class _Used(BaseModel):
 
 @dataclass(frozen=True)
 class Job:
-    """A photo that is ready to be protected: the chosen faces by number, the files to write, and what was
-    found beside the chosen faces."""
+    """A photo that is ready to be protected: whose faces, the files to write, and what there is to say."""
 
     source: Path
-    faces: dict[int, Face]
+    choice: Choice
     picture: Path
     record: Path
     output: Output = Output()
-    unprotected: tuple[Unprotected, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def faces(self) -> dict[int, Face]:
+        """The faces that are protected, by number."""
+        return self.choice.faces
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """A photo for which nothing is written, why (a verb and what follows), and the faces found in it."""
+
+    source: Path
+    why: str
+    unprotected: tuple[Unprotected, ...] = ()
 
 
 def device() -> str:
@@ -132,61 +167,32 @@ def check_models(settings: Settings) -> None:
             store.path(name)
 
 
-def prepare(source: Path, output: Output, numbers: Collection[int], taken: set[str]) -> Job:
+def prepare(
+    source: Path, output: Output, whom: Whom, taken: set[str], alone: bool = True
+) -> Job | PassedOver:
     """Check everything that could go wrong with one photo, and choose its faces.
 
     Args:
-        numbers: of the faces, 1 being the largest; where empty, all that are large enough.
         taken: the real paths that must not be written to; those of this job are added.
+        alone: whether it is the one photo that was asked for; then a result of veil is protected again,
+            with a word, and otherwise passed over.
 
     Raises:
         BadPhoto: the photo cannot be used, or the result not be written.
-        NoFace, BadSettings: as `choose` does.
+        NoFace, BadSettings: as `whom.choose` does.
     """
     photo = open_photo(source)
-    found = search(photo.pixels)
-    faces = choose(photo.name, found, numbers)
+    again = earlier(source) is not None
+    if again and not alone:
+        return PassedOver(source, "is protected already")
+    choice = choose(photo, search(photo.pixels), whom)
+    if not choice.faces:
+        return PassedOver(source, whom.missing, choice.unprotected)
     picture = picture_of(source, photo, output, taken)
     record = picture.with_suffix(".json")
     taken |= claimed((picture, record), taken, output.force)
-    left = tuple(
-        Unprotected(number=number, box=face.within(photo.size), reason=found.reason(number))
-        for number, face in found.numbered.items()
-        if number not in faces
-    )
-    return Job(
-        source, faces, picture, record, output, left, (*photo.warnings, *fallen_back(photo, picture, output))
-    )
-
-
-def choose(name: str, found: Found, numbers: Collection[int]) -> dict[int, Face]:
-    """The faces of a photo by number, the largest being 1: those asked for, or all that are large enough.
-
-    Raises:
-        NoFace: there is none, or it is too small.
-        BadSettings: no face has this number.
-    """
-    faces = found.numbered
-    if unknown := set(numbers) - set(faces):
-        raise BadSettings(
-            f"{name} has no face number {min(unknown)}.",
-            f"Its faces, the largest first, are: {', '.join(map(str, faces)) or 'none'}.",
-        )
-    if not found.faces and not numbers:
-        hint = "Try a photo with a larger or better lit face."
-        if faces:
-            hint = (
-                f"What may be one has number {', '.join(map(str, faces))}; --faces protects it all the same."
-            )
-        raise NoFace(f"No face was found in {name}.", hint)
-    chosen = sorted(numbers) or found.protectable or [1]
-    for number in chosen:
-        if faces[number].side < SMALLEST:
-            raise NoFace(
-                f"Face {number} of {name} measures only {faces[number].side:.0f} pixels.",
-                f"Only faces of {SMALLEST:.0f} pixels and more can be protected.",
-            )
-    return {number: faces[number] for number in chosen}
+    notes = (*[AGAIN.format(photo.name)] * again, *photo.warnings, *fallen_back(photo, picture, output))
+    return Job(source, choice, picture, record, output, (*notes, *choice.notes))
 
 
 def place(path: Path | None) -> tuple[Photo, Face] | None:
@@ -227,13 +233,15 @@ def run(
             faces=job.faces,
             limited=[numbers[index] for index in protected.limited],
             unfinished=[numbers[index] for index in protected.unfinished],
-            unprotected=job.unprotected,
+            unprotected=job.choice.unprotected,
         )
         written = Record(
             veil=version("veil"),
             photo=photo.name,
             settings=settings,
             report=report,
+            picture_sha256=checksum(picture),
+            doubtful=job.choice.doubtful,
             notes=job.notes,
         )
         record.write_text(written.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -315,6 +323,39 @@ def known_surrogates(after: Path) -> frozenset[str] | None:
             f"{printable(beside_it)} does not say which recognisers were used, as reports of veil do.",
             'Name them with --seen dlib,faceres; --seen "" says that there were none.',
         ) from error
+
+
+def earlier(photo: Path) -> Report | None:
+    """The report of the protection that made a photo; None where no record in its folder has its checksum."""
+    records = [photo.with_suffix(".json"), *sorted(photo.parent.glob("*.veiled.json"))]
+    there = [record for record in records if os.path.isfile(record)]
+    digest = checksum(photo) if there else ""
+    for record in there:
+        with suppress(OSError, ValidationError):
+            if digest.encode() in (text := record.read_bytes()):
+                known = _Earlier.model_validate_json(text)
+                return known.report if known.picture_sha256 == digest else None
+    return None
+
+
+def already_protected(photo: Path, found: Found) -> set[int]:
+    """The numbers of the faces of a photo that veil has protected, as the record of the photo says."""
+    report = earlier(photo)
+    boxes = [np.array(face.box, float) for face in report.faces] if report else []
+    return {
+        number
+        for number, face in found.numbered.items()
+        if any(overlap(face.box, box) > SAME for box in boxes)
+    }
+
+
+def person_of(photos: Iterable[Path]) -> Person:
+    """The person of reference photos.
+
+    Raises:
+        BadPhoto, NoFace: one cannot be used, shows no face, or several.
+    """
+    return Person([open_photo(path) for path in photos])
 
 
 def keep_thresholds(measured: Calibration) -> None:

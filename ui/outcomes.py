@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..core.errors import BadSettings
+from ..attacks.person import Person
+from ..core.errors import BadSettings, NoFace
 from ..core.images import open_photo
 from ..core.types import Face, Photo, Work
 from ..eval.report import Report
@@ -17,6 +18,7 @@ from . import jobs
 from .outputs import Output
 from .pictures import amplified
 from .visitors import Visitor
+from .whom import Whom
 
 SHOWN = ("JPEG", "PNG", "WEBP", "AVIF")  # by browsers
 
@@ -28,6 +30,7 @@ class Wish:
     settings: Settings
     target: Path | None = None
     format: str = "keep"
+    only: Path | None = None  # a photo of the one person who is protected
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Outcome:
     """A protected photo: its files, and the reports on it as it is and as it survives.
 
     shown: what a browser shows of `after`, which may be in a format that it cannot show.
+    notes: as in its record.
     """
 
     name: str
@@ -45,6 +49,7 @@ class Outcome:
     change: Path
     report: Report
     survives: jobs.Survival
+    notes: tuple[str, ...] = ()
 
     @property
     def whole(self) -> tuple[int, int, int, int]:
@@ -69,6 +74,7 @@ def wish(
     prior: str = "portrait",
     surrogates: list[str] | None = None,
     format: str = "keep",
+    only: str | None = None,
 ) -> Wish:
     """Check what a visitor asked for, before the long work.
 
@@ -92,19 +98,28 @@ def wish(
         device=jobs.device(),
     )
     jobs.check_models(chosen)
-    return Wish(chosen, Path(target) if target else None, format)
+    return Wish(chosen, Path(target) if target else None, format, Path(only) if only else None)
 
 
 def protect(
-    source: Path, numbers: list[int], wish: Wish, visitor: Visitor, endure: bool = True
+    source: Path,
+    numbers: list[int],
+    wish: Wish,
+    visitor: Visitor,
+    endure: bool = True,
+    person: Person | None = None,
 ) -> Work[Outcome]:
-    """Protect a photo in the visitor's folder; `endure` also tries what survives.
+    """Protect a photo in the visitor's folder, by `person` only theirs of the faces; `endure` also tries what
+    survives.
 
     Raises:
+        NoFace: the person is not in it.
         VeilError: whatever is wrong with the photo.
     """
     folder = visitor.place("any").parent
-    job = jobs.prepare(source, Output(folder, wish.format), numbers, set())
+    job = jobs.prepare(source, Output(folder, wish.format), Whom(frozenset(numbers), person), set())
+    if isinstance(job, jobs.PassedOver):
+        raise NoFace(f"{source.name} {job.why}.", "Nothing is changed in it.")
     aim = jobs.place(wish.target)
     photo, record = yield from jobs.run(job, wish.settings, aim)
     after, report, survives = open_photo(job.picture), record.report, jobs.Survival()
@@ -114,7 +129,9 @@ def protect(
     shown = job.picture if after.format in SHOWN else _plain_copy(after, visitor, "after.jpg")
     change = visitor.place("change.png")
     Image.fromarray(amplified(photo.pixels, after.pixels)).save(change)
-    return Outcome(source.name, before, job.picture, shown, job.record, change, report, survives)
+    return Outcome(
+        source.name, before, job.picture, shown, job.record, change, report, survives, record.notes
+    )
 
 
 def _plain_copy(photo: Photo, visitor: Visitor, name: str) -> Path:

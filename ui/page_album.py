@@ -10,16 +10,17 @@ from typing import Any
 
 import gradio as gr
 
+from ..attacks.person import Person
 from ..core.errors import BadPhoto
 from ..core.files import beside
 from ..core.types import Work
-from ..privacy.settings import Settings
 from . import pieces
 from .arrivals import arrive
 from .hosting import ENGINE
+from .jobs import person_of
 from .outcomes import Wish, protect, wish
 from .page import Page, known
-from .page_protect import AT_ONCE, efforts, ready, strengths
+from .page_protect import AT_ONCE, QUIET, efforts, ready, strengths
 from .present import headline
 from .visitors import Stopped, Visitor
 
@@ -34,7 +35,7 @@ class Album:
     zip: the place for a file of all results.
     """
 
-    asked: Settings | None = None
+    asked: Wish | None = None
     rows: dict[str, tuple[str, str, str]] = field(default_factory=dict[str, tuple[str, str, str]])
     results: dict[str, tuple[Path, Path]] = field(default_factory=dict[str, tuple[Path, Path]])
     zip: Path | None = None
@@ -62,12 +63,15 @@ def tab(page: Page) -> None:
     """Fill the tab."""
     gr.HTML(
         "<div class='veil-step'><h2>Many photos, one download</h2></div><p class='veil-note'>Every face "
-        "that is large enough is protected. A photo that fails does not stop the others; after a stop, or "
-        "when you add photos, only what is missing is done. The rows say what recognisers make of a photo; "
-        "whether people still see the same person, compare yourself.</p>"
+        "that is large enough is protected, or one person's alone. A photo that fails does not stop the "
+        "others; after a stop, or when you add photos, only what is missing is done. The rows say what "
+        "recognisers make of a photo; whether people still see the same person, compare yourself.</p>"
     )
     album = gr.State(Album())
     photos = gr.File(label="Photos", file_count="multiple", height=180, elem_id="veil-album")
+    only = gr.File(
+        label="Only one person's face? A photo that shows nobody else", height=110, elem_id="veil-album-only"
+    )
     strength, effort = strengths(), efforts()
     with gr.Row():
         start = gr.Button("Protect the album", variant="primary", elem_id="veil-album-start")
@@ -82,12 +86,18 @@ def tab(page: Page) -> None:
         }
 
     def run(
-        held: Album, paths: list[str] | None, strength: str, effort: str, request: gr.Request
+        held: Album,
+        paths: list[str] | None,
+        only: str | None,
+        strength: str,
+        effort: str,
+        request: gr.Request,
     ) -> Iterator[Update]:
-        visitor = page.visitors.of(request.session_hash, paths or ())
+        visitor = page.visitors.of(request.session_hash, [*(paths or ()), *filter(None, (only,))])
         try:
-            asked = wish(strength, effort)
-            held = continued(page, held, visitor, paths or [], asked.settings)
+            asked = wish(strength, effort, only=only)
+            held = continued(page, held, visitor, paths or [], asked)
+            person = known_by(page, asked.only)
         except Exception as error:
             yield {panel: pieces.problem(known(error))}
             return
@@ -96,7 +106,7 @@ def tab(page: Page) -> None:
                 continue
             held.rows[path] = ("running", Path(path).name, "being protected")
             yield {album: held, table: pieces.outcomes([*held.rows.values()])}
-            work = each(page, path, asked, visitor, held)
+            work = each(page, path, asked, person, visitor, held)
             try:
                 prefix = f"Photo {number} of {len(paths or ())}. "
                 yield from page.watch(visitor, work, lambda html: {panel: html}, prefix)
@@ -130,10 +140,14 @@ def tab(page: Page) -> None:
     async def stopped(request: gr.Request) -> str:
         return await page.stop(request.session_hash)
 
+    def owned(path: str | None, request: gr.Request) -> None:
+        page.visitors.of(request.session_hash, [path] if path else ())
+
+    only.change(owned, only, **QUIET)
     started = start.click(begin, None, [panel, start, stop, download], **AT_ONCE)
     running = started.then(
         run,
-        [album, photos, strength, effort],
+        [album, photos, only, strength, effort],
         [album, panel, table, start, download],
         concurrency_id=ENGINE,
         concurrency_limit=page.rules.concurrency,
@@ -144,8 +158,8 @@ def tab(page: Page) -> None:
     ready(running, start, stop)
 
 
-def continued(page: Page, held: Album, visitor: Visitor, paths: list[str], asked: Settings) -> Album:
-    """The album with these photos: what was done with the same settings stays done.
+def continued(page: Page, held: Album, visitor: Visitor, paths: list[str], asked: Wish) -> Album:
+    """The album with these photos: what was done as it is asked for now stays done.
 
     Raises:
         BadPhoto: there are none, or too many.
@@ -162,10 +176,24 @@ def continued(page: Page, held: Album, visitor: Visitor, paths: list[str], asked
     return Album(asked, rows | kept, old.results, old.zip or visitor.place("veiled.zip"))
 
 
-def each(page: Page, path: str, asked: Wish, visitor: Visitor, held: Album) -> Work[None]:
+def known_by(page: Page, photo: Path | None) -> Person | None:
+    """The person of a reference photo, where one is given.
+
+    Raises:
+        BadPhoto, NoFace: it cannot be used, shows no face, or several.
+    """
+    if photo is None:
+        return None
+    page.rules.admit(photo)
+    return person_of([photo])
+
+
+def each(
+    page: Page, path: str, asked: Wish, person: Person | None, visitor: Visitor, held: Album
+) -> Work[None]:
     """Protect one photo of the album."""
     arrival = arrive(page, visitor, path)
-    outcome = yield from protect(arrival.path, arrival.picked, asked, visitor, endure=False)
+    outcome = yield from protect(arrival.path, arrival.picked, asked, visitor, endure=False, person=person)
     held.results[path] = outcome.after, outcome.record
-    left_out = "".join(f"{problem.message} " for problem in arrival.left_out)
-    held.rows[path] = ("done", arrival.name, left_out + headline(outcome.report))
+    said = (*(problem.message for problem in arrival.left_out), *outcome.notes, headline(outcome.report))
+    held.rows[path] = ("done", arrival.name, " ".join(said))

@@ -137,7 +137,7 @@ def verdict(report: Report, survives: Survival) -> str:
         (f"<h3>Face {face.number}</h3>" if several else "") + _table(face, survives) for face in report.faces
     )
     remarks = "".join(f"<li>{escape(text)}</li>" for text in present.plain_remarks(report))
-    left = "".join(f"<p>{escape(text)}</p>" for text in present.unprotected(report))
+    left = "".join(f"<p>{escape(text)}</p>" for text in present.unprotected(report.unprotected))
     return (
         f'<section class="veil-verdict">{_warning(left)}'
         f'<p class="veil-headline">{escape(present.headline(report))}</p>'

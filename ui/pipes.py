@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import gettempdir
@@ -15,8 +16,11 @@ from ..core.images import ENDINGS
 PIPE = Path("-")
 
 
-def expanded(path: Path, recursive: bool, stack: ExitStack) -> list[Path]:
-    """The photos that a path stands for; what comes from standard input is kept until `stack` is closed.
+def expanded(
+    path: Path, recursive: bool, stack: ExitStack, note: Callable[[str], None] = lambda _: None
+) -> list[Path]:
+    """The photos that a path stands for; what comes from standard input is kept until `stack` is closed, and
+    `note` is told what is passed over.
 
     Raises:
         BadPhoto: it is a folder without photos.
@@ -25,28 +29,35 @@ def expanded(path: Path, recursive: bool, stack: ExitStack) -> list[Path]:
         photo = temporary(stack) / "stdin"
         photo.write_bytes(sys.stdin.buffer.read())
         return [photo]
-    return photos_in(path, recursive) if os.path.isdir(path) else [path]
+    return photos_in(path, recursive, note) if os.path.isdir(path) else [path]
 
 
-def photos_in(folder: Path, recursive: bool) -> list[Path]:
+def photos_in(folder: Path, recursive: bool, note: Callable[[str], None]) -> list[Path]:
     """The photos of a folder by name, and by `recursive` of those in it; results of veil are passed over.
 
     Raises:
         BadPhoto: there are none.
     """
-    found: list[Path] = []
+    found, results = list[Path](), 0
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
-        found += [Path(place, name) for name in sorted(names) if _is_photo(name)]
+        pictures = [Path(place, name) for name in sorted(names) if _is_picture(name)]
+        found += [path for path in pictures if not _is_result(path)]
+        results += sum(map(_is_result, pictures))
+    if results:
+        note(f"{results} result{'s' * (results > 1)} of veil in {printable(folder)} passed over.")
     if not found:
         hint = "Name another folder." if recursive else "Name another folder, or give --recursive."
         raise BadPhoto(f"There are no photos in {printable(folder)}.", hint)
     return found
 
 
-def _is_photo(name: str) -> bool:
-    path = Path(name)
-    return path.suffix.lower() in ENDINGS and path.suffixes[-2:-1] != [".veiled"] and name[0] != "."
+def _is_picture(name: str) -> bool:
+    return Path(name).suffix.lower() in ENDINGS and name[0] != "."
+
+
+def _is_result(path: Path) -> bool:
+    return path.suffixes[-2:-1] == [".veiled"]
 
 
 def temporary(stack: ExitStack) -> Path:

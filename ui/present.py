@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from ..weights.registry import Card, card, cards
 
 if TYPE_CHECKING:
     from ..attacks.faces import Found
-    from ..eval.report import FaceReport, Report
+    from ..eval.report import FaceReport, Report, Unprotected
     from ..eval.verification import Match
 
 Row = tuple[str, ...]
@@ -145,23 +145,24 @@ def limits_met(report: Report) -> list[str]:
     ]
 
 
-def unprotected(report: Report) -> list[str]:
+def unprotected(faces: Iterable[Unprotected]) -> list[str]:
     """What was found in the photo and left as it was, a sentence each."""
     return [
         f"Not protected: face {left.number}, {left.reason} ({left.box[2] - left.box[0]}x"
         f"{left.box[3] - left.box[1]} pixels at {left.box[0]}, {left.box[1]})."
-        for left in report.unprotected
+        for left in faces
     ]
 
 
-def face_rows(found: Found) -> list[Row]:
-    """One row for each face of a photo, as `FACE_COLUMNS` names them."""
+def face_rows(found: Found, protected: Collection[int] = ()) -> list[Row]:
+    """One row for each face of a photo, as `FACE_COLUMNS` names them; `protected` are so already."""
     return [
         (
             str(number),
             f"{face.box[0]:.0f}, {face.box[1]:.0f}",
             f"{face.side:.0f}",
-            "yes" if number in found.protectable else f"no, {found.reason(number)}",
+            ("yes" if number in found.protectable else f"no, {found.reason(number)}")
+            + (", is protected already" if number in protected else ""),
         )
         for number, face in found.numbered.items()
     ]
