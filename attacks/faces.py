@@ -203,14 +203,17 @@ def _same_place(a: Face, b: Face) -> bool:
 
 def _refine(pixels: Pixels, coarse: Face, turn: int) -> Face | None:
     """Find a face again in the full photo, comfortably large, if it is turned by `turn` quarters."""
-    size = round(2 * REACH * REFINED)
-    part, scale, corner = around(pixels, coarse, REACH, size)
-    found = [
-        _turned_back(face, turn, size, size).moved(1 / scale, *corner)
-        for face in _detect(np.rot90(part, turn), REFINED / 2)
-    ]
-    best = max(found, key=lambda face: overlap(face.box, coarse.box), default=None)
-    return best if best and overlap(best.box, coarse.box) > SAME else None
+    for reach in (REACH, 1.5 * REACH):
+        size = round(2 * reach * REFINED)
+        part, scale, corner = around(pixels, coarse, reach, size)
+        found = [
+            _turned_back(face, turn, size, size).moved(1 / scale, *corner)
+            for face in _detect(np.rot90(part, turn), REFINED / 2)
+        ]
+        best = max(found, key=lambda face: overlap(face.box, coarse.box), default=None)
+        if best and overlap(best.box, coarse.box) > SAME:
+            return best
+    return None
 
 
 def _exact(pixels: Pixels, face: Face) -> list[Face]:
@@ -220,6 +223,8 @@ def _exact(pixels: Pixels, face: Face) -> list[Face]:
         return [face]
     turns = (face.turn,) if upright or face.turn else range(4)
     again = [_refine(pixels, face, turn) for turn in turns]
+    if not any(again) and _cut_off(face, pixels):  # then nothing vouches for its points
+        return [replace(face, score=0.0)]
     return [one for one in again if one] or [face]
 
 
