@@ -1,4 +1,4 @@
-"""Whether a face is that of a person whom reference photos show: packaged recognisers vote."""
+"""Whether a face is that of a person whom reference photos show: the five strongest recognisers vote."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from ..core.errors import BadPhoto, NoFace
 from ..core.images import to_tensor
 from ..core.types import Face, Photo, Pixels
 from ..weights.registry import card
-from . import packaged, recognizer
+from . import recognizer
 from .ensemble import identity
 from .faces import SMALLEST, search
 
 Verdict = Literal["same", "doubtful", "other"]
 Vectors: TypeAlias = dict[str, Tensor]  # by recogniser
 
-# The bounds of `Person.similarity`, set on Labeled Faces in the Wild; scripts/measure_choice.py measures them
+# Packaged, and no two of one trunk; the weaker mobileface and faceres-deep would add doubt.
+VOTERS = ("dlib", "mobilefacenet", "faceres", "faceplugin", "sface")
+# The bounds of `Person.similarity`, set on Labeled Faces in the Wild: 1 and 0.02 % of strangers lie above
+# them, as scripts/measure_choice.py measures.
 OTHER = 2.0  # below, it is surely another person
 SAME = 3.0  # from here on, it is surely the person
 REACH = 1.5  # of a face's longer side: how far around its box recognisers may look
@@ -75,12 +78,12 @@ def only_face(photo: Photo) -> Face:
 
 @torch.no_grad()
 def vectors(pixels: Pixels, face: Face) -> Vectors:
-    """The unit vectors (D,) that the packaged recognisers give a face of a photo (H, W, 3)."""
+    """The unit vectors (D,) that the recognisers give a face of a photo (H, W, 3)."""
     reach = REACH * (face.box[2:] - face.box[:2]).max() * np.array([-1, -1, 1, 1])
     size = pixels.shape[1], pixels.shape[0]
     left, top, right, bottom = replace(face, box=face.box + reach).within(size)
     image, there = to_tensor(pixels[top:bottom, left:right]), face.moved(1.0, -left, -top)
-    return {name: identity(recognizer(name), image, there) for name in packaged()}
+    return {name: identity(recognizer(name), image, there) for name in VOTERS}
 
 
 def vote(known: Vectors, shown: Vectors) -> Tensor:

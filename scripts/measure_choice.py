@@ -1,4 +1,4 @@
-"""Does `veil protect --only` choose the right faces? The votes of packaged recognisers on known people.
+"""Does `veil protect --only` choose the right faces? The votes of recognisers on known people.
 
     python scripts/measure_choice.py FACES [--people 400]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 from skimage.data import astronaut
 
-from veil.attacks import person
+from veil.attacks import independent, packaged, person
 from veil.attacks.faces import find_faces
 from veil.attacks.person import Person
 from veil.core.errors import BadPhoto, NoFace
@@ -42,6 +43,11 @@ def prepared(photo: Path, whom: Whom) -> jobs.Job:
     job = jobs.prepare(photo, Output(), whom, set())
     assert isinstance(job, jobs.Job)
     return job
+
+
+def test_voters_are_packaged_and_no_kin() -> None:
+    assert set(person.VOTERS) <= set(packaged())
+    assert all(independent(one, other) for one, other in combinations(person.VOTERS, 2))
 
 
 def test_people_are_told_apart(faces: Path) -> None:

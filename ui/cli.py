@@ -225,7 +225,7 @@ def _told(terminal: Terminal, job: jobs.Job, record: jobs.Record, short: bool) -
 
 
 def _passed_over(terminal: Terminal, photo: jobs.PassedOver, piped: bool) -> bool:
-    """Say why nothing is written for a photo; returns whether a face that may need it is left.
+    """Say why nothing is written for a photo; returns whether a face was left for being too small.
 
     Raises:
         NoFace: a picture was to go to standard output.
