@@ -133,8 +133,8 @@ def _album(folder: Path) -> int:
         held = Album()
         for path in paths:
             with suppress(VeilError, OSError):  # it becomes a row that says so
-                held = continued(opened, held, visitor, paths, asked.settings)
-                finish(each(opened, path, asked, visitor, held))
+                held = continued(opened, held, visitor, paths, asked)
+                finish(each(opened, path, asked, None, visitor, held))
         with suppress(OSError):
             held.pack()
         if held.zip and held.zip.exists():

@@ -353,6 +353,18 @@ def test_an_album_with_a_bad_file(page: Page, portrait: Path, notes: Path, tmp_p
         assert json.loads(zipped.read("other.veiled.json"))["settings"]["steps"] == 18
 
 
+def test_an_album_of_one_person(page: Page, portrait: Path, faces: Path) -> None:
+    page.get_by_role("tab", name="Album").click()
+    drop(page, "#veil-album", portrait, faces / "people" / "person-0" / "a.png")
+    drop(page, "#veil-album-only", portrait)
+    expect(page.locator("#veil-album-only")).to_contain_text("astronaut")
+    expect(page.locator("#veil-album")).to_contain_text(".png")
+    page.locator("#veil-album-start").click()
+    expect(page.get_by_text("1 of 2 photos are protected.")).to_be_visible()
+    rows = page.locator("#veil-album-rows tbody tr")
+    expect(rows.nth(1)).to_contain_text("does not show the person who is to be protected")
+
+
 def test_an_album_goes_on_after_a_stop(page: Page, opened: Any, portrait: Path, tmp_path: Path) -> None:
     photos = [portrait]
     for number in range(2):
