@@ -90,7 +90,10 @@ def _detect(pixels: Pixels, smallest: float, margin: int = 0, first: float = 0.6
     cuts, and so finds its points elsewhere. `first` is the bound of its first network, 0.6 as published.
     """
     framed = np.pad(pixels, ((margin, margin), (margin, margin), (0, 0)), constant_values=GREY)
-    found: Any = _mtcnn(max(FINEST, round(smallest)), first).detect(framed, landmarks=True)
+    finest = max(FINEST, round(smallest))
+    if min(framed.shape[:2]) < finest:  # no face fits, and facenet-pytorch would raise
+        return []
+    found: Any = _mtcnn(finest, first).detect(framed, landmarks=True)
     boxes, scores, points = found
     if boxes is None:
         return []

@@ -58,6 +58,16 @@ def deep_tiff(path: Path, check: Callable[[tuple[int, int]], None]) -> Image.Ima
         return None
 
 
+def deep_size(path: Path) -> tuple[int, int]:
+    """(width, height) of a TIFF that Pillow does not know.
+
+    Raises:
+        TiffFileError: it is none.
+    """
+    with TiffFile(path) as file:
+        return file.pages.first.imagewidth, file.pages.first.imagelength
+
+
 def _image(page: TiffPage) -> Image.Image | None:
     values = np.moveaxis(page.asarray(), 0, -1) if page.axes == "SYX" else page.asarray()
     if values.ndim not in (2, 3):

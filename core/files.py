@@ -99,6 +99,7 @@ def workplace(folder: Path, prefix: str = PREFIX) -> Generator[Path]:
         _clear(place, prefix)
         yield place
     finally:
+        _empty(place)  # while it is locked, so that what is not deleted yet is never taken for left behind
         lock.release()
         shutil.rmtree(place, ignore_errors=True)
 
@@ -112,6 +113,17 @@ def _locked(folder: Path, prefix: str) -> FileLock:
             Path(lock.lock_file).parent.chmod(0o700)
             return lock
         lock.release()
+
+
+def _empty(place: Path) -> None:
+    """Delete all in a folder but its lock."""
+    for part in place.iterdir():
+        if part.name == LOCK:
+            continue
+        if part.is_dir() and not part.is_symlink():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
 
 
 def _lock(place: Path) -> FileLock:

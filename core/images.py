@@ -21,7 +21,7 @@ import psutil
 from PIL import ExifTags, Image, ImageCms, ImageOps, JpegImagePlugin, UnidentifiedImageError
 
 from . import metadata
-from .decoding import deep_tiff, eight_bit, jxl_size
+from .decoding import deep_size, deep_tiff, eight_bit, jxl_size
 from .errors import BadPhoto
 from .files import printable
 from .types import Photo, Pixels
@@ -80,8 +80,11 @@ def size_of(path: Path) -> tuple[int, int]:
     """
     if size := jxl_size(path):  # Pillow would decode all of it to tell
         return size
-    with Image.open(path, formats=READABLE) as image:
-        return image.size
+    try:
+        with Image.open(path, formats=READABLE) as image:
+            return image.size
+    except UnidentifiedImageError:
+        return deep_size(path)
 
 
 def _check_file(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from xml.dom import minidom
 from xml.parsers.expat import ExpatError
 
@@ -27,11 +28,13 @@ ANNOUNCED = re.compile(rb"hdr-gain-map|HDRGainMap|pixeldatainfo|google\.com/phot
 def kept(image: Image.Image, texts: dict[str, str]) -> dict[str, bytes]:
     """What `keep_metadata` keeps of an upright image: "exif", "xmp" and texts."""
     found: dict[str, bytes] = {}
-    exif = _exif(image)
-    if len(exif) > 1:
-        found["exif"] = exif.tobytes()
-    if described := _described(xmp(image)):
-        found["xmp"] = described
+    with suppress(Exception):  # what cannot be read is not kept, and the photo is none the worse
+        exif = _exif(image)
+        if len(exif) > 1:
+            found["exif"] = exif.tobytes()
+    with suppress(Exception):
+        if described := _described(xmp(image)):
+            found["xmp"] = described
     comment = image.info.get("comment")
     if isinstance(comment, bytes):  # of a PNG it is one of the texts
         found["Comment"] = comment

@@ -13,7 +13,9 @@ from secrets import token_hex
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+import tifffile
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
@@ -226,6 +228,14 @@ def test_photos_are_bounded_before_they_are_decoded(
     path.write_bytes(bytes(10_001))
     with pytest.raises(BadPhoto, match="larger than"):
         rules.admit(path)
+
+
+def test_a_tiff_of_floats_is_bounded_as_well(tmp_path: Path) -> None:
+    """Pillow does not know it, but veil reads it."""
+    path = tmp_path / "photo.tif"
+    tifffile.imwrite(path, np.zeros((100, 2400, 3), np.float32), photometric="rgb")
+    with pytest.raises(BadPhoto, match="2400 x 100 pixels"):
+        hosting.Rules(longest=2000).admit(path)
 
 
 def test_what_was_deleted_is_asked_for_again(tmp_path: Path) -> None:

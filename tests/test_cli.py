@@ -702,3 +702,49 @@ def test_where_nothing_can_be_written_is_said_before_the_long_work(tmp_path: Pat
     result = veil("calibrate", tmp_path, "-o", tmp_path / "none" / "c.json")
     assert result.exit_code == 2
     assert "There is no folder" in result.output
+
+
+def test_a_photo_that_changes_meanwhile_is_not_protected(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The faces that were found in it may be elsewhere now."""
+    prepare = jobs.prepare
+
+    def and_then(source: Path, *rest: Any) -> jobs.Job | jobs.PassedOver:
+        job = prepare(source, *rest)
+        Image.fromarray(np.rot90(PORTRAIT)).save(source)
+        return job
+
+    monkeypatch.setattr(jobs, "prepare", and_then)
+    result = veil("protect", folder / "photo.png")
+    assert result.exit_code == 2
+    assert "has changed since" in result.stderr
+    assert sorted(path.name for path in folder.iterdir()) == ["photo.png"]
+
+
+def test_a_photo_that_is_named_twice_is_protected_once(folder: Path) -> None:
+    os.symlink(folder / "photo.png", folder / "link.png")
+    out = folder / "out"
+    out.mkdir()
+    veil("protect", folder / "photo.png", folder, folder / "photo.png", "-o", out)
+    assert len(list(out.glob("*.png"))) == 1
+
+
+def test_links_to_folders_are_named(folder: Path) -> None:
+    (folder / "inside").mkdir()
+    os.symlink(folder, folder / "inside" / "round")
+    result = veil("protect", folder, "--recursive")
+    assert "is a link to a folder, and not followed" in result.stderr
+
+
+def test_an_output_that_nobody_reads_ends_the_batch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Path] = []
+
+    def broken(source: Path, *_: Any) -> jobs.Job:
+        asked.append(source)
+        raise BrokenPipeError
+
+    Image.fromarray(PORTRAIT).save(folder / "other.png")
+    monkeypatch.setattr(jobs, "prepare", broken)
+    veil("protect", folder / "photo.png", folder / "other.png")
+    assert len(asked) == 1

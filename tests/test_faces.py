@@ -257,3 +257,9 @@ def test_a_face_moves_with_its_image() -> None:
     assert face.box.tolist() == [3, -1, 23, 39]
     assert face.points[0].tolist() == [5, 1]
     assert face.side == 20
+
+
+@pytest.mark.parametrize("size", [(30, 30), (400, 15), (8000, 100), (60, 3000)])
+def test_where_no_face_fits_none_is_found(size: tuple[int, int]) -> None:
+    grey = np.asarray(Image.effect_noise(size, 80).convert("RGB"))
+    assert find_faces(grey) == []

@@ -290,3 +290,16 @@ def test_tensors_are_exact_inverses() -> None:
     assert 0 <= float(tensor.min()) <= float(tensor.max()) <= 1
     np.testing.assert_array_equal(to_pixels(tensor), picture())
     np.testing.assert_array_equal(to_pixels(tensor + 2), np.full((48, 64, 3), 255))
+
+
+def test_metadata_that_cannot_be_read_is_not_kept_and_harms_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Any:
+        raise ValueError
+
+    path = jpeg_with_secrets(tmp_path)
+    assert "exif" in open_photo(path).metadata
+    monkeypatch.setattr("veil.core.metadata._exif", broken)
+    monkeypatch.setattr("veil.core.metadata._described", broken)
+    assert not {"exif", "xmp"} & set(open_photo(path).metadata)

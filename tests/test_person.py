@@ -115,3 +115,14 @@ def test_a_reference_shows_one_person_who_is_large_enough(pair: Path) -> None:
             Person([OTHER_PHOTO, photo])
         assert photo.name in caught.value.message
         assert caught.value.hint
+
+
+def test_a_photo_without_faces_is_passed_over_where_one_person_is_asked_for(
+    me: Person, tmp_path: Path
+) -> None:
+    Image.new("RGB", (300, 200), "green").save(tmp_path / "meadow.png")
+    passed = jobs.prepare(tmp_path / "meadow.png", Output(), Whom(person=me), set())
+    assert isinstance(passed, jobs.PassedOver)
+    assert passed.why == "shows no face"
+    with pytest.raises(NoFace):
+        jobs.prepare(tmp_path / "meadow.png", Output(), Whom(), set())

@@ -5,6 +5,7 @@ Whatever needs torch is imported inside of the commands, so that help comes at o
 
 from __future__ import annotations
 
+import os
 import signal
 from contextlib import ExitStack
 from pathlib import Path
@@ -178,7 +179,8 @@ def protect(
         lists = terminal.each(
             photos, lambda path: pipes.expanded(path, recursive, stack, terminal.note), pipes.name
         )
-        todo = [photo for photos in lists for photo in photos]
+        named = [photo for photos in lists for photo in photos]
+        todo = list({os.path.realpath(photo): photo for photo in reversed(named)}.values())[::-1]
         if piped and (json or len(todo) > 1):
             raise BadSettings("A picture on standard output stands alone.", "Name one photo, without --json.")
         place = pipes.temporary(stack) if piped else output
@@ -217,7 +219,8 @@ def _told(terminal: Terminal, job: jobs.Job, record: jobs.Record, short: bool) -
 
     for sentence in unprotected(record.report.unprotected):
         terminal.warn(sentence)
-    terminal.path(job.picture, job.record)
+    if not terminal.to_stderr:  # of a picture on standard output no file is left
+        terminal.path(job.picture, job.record)
     terminal.report(record.report)
     files = {"source": job.source, "picture": job.picture, "record": job.record}
     named = {name: printable(path) for name, path in files.items()}

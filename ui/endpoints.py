@@ -77,7 +77,7 @@ def fill(page: Page) -> None:
             {
                 "number": number,
                 "box": face.box.round().astype(int).tolist(),
-                "protectable": number in arrival.large,
+                "protectable": number in arrival.picked,
             }
             for number, face in arrival.faces.items()
         ]

@@ -33,7 +33,7 @@ from ..weights import store
 from ..weights.registry import card, cards, learn
 from .outputs import Output, claimed, fallen_back, picture_of
 from .present import LIMITS, Likeness
-from .whom import Choice, Whom, choose
+from .whom import Choice, Whom, choose, left_of
 
 ENDURED = {"saved as JPEG 75": "jpeg-75", "shrunk to half": "resize-50"}  # what the page tries on results
 SCHEMA = 3  # of records: 1 had no number and no notes, 2 no checksum
@@ -102,9 +102,13 @@ class _Used(BaseModel):
 
 @dataclass(frozen=True)
 class Job:
-    """A photo that is ready to be protected: whose faces, the files to write, and what there is to say."""
+    """A photo that is ready to be protected: whose faces, the files to write, and what there is to say.
+
+    digest: its checksum when its faces were found.
+    """
 
     source: Path
+    digest: str
     choice: Choice
     picture: Path
     record: Path
@@ -185,14 +189,17 @@ def prepare(
     again = earlier(source) is not None
     if again and not alone:
         return PassedOver(source, "is protected already")
-    choice = choose(photo, search(photo.pixels), whom)
+    found = search(photo.pixels)
+    if whom.person and not found.faces:
+        return PassedOver(source, "shows no face", left_of(photo, found))
+    choice = choose(photo, found, whom)
     if not choice.faces:
         return PassedOver(source, whom.missing, choice.unprotected)
     picture = picture_of(source, photo, output, taken)
     record = picture.with_suffix(".json")
     taken |= claimed((picture, record), taken, output.force)
     notes = (*[AGAIN.format(photo.name)] * again, *photo.warnings, *fallen_back(photo, picture, output))
-    return Job(source, choice, picture, record, output, (*notes, *choice.notes))
+    return Job(source, checksum(source), choice, picture, record, output, (*notes, *choice.notes))
 
 
 def place(path: Path | None) -> tuple[Photo, Face] | None:
@@ -219,6 +226,8 @@ def run(
         BadPhoto: the result cannot be written, or something has appeared in its place.
     """
     photo, output = open_photo(job.source), job.output
+    if job.digest != checksum(job.source):
+        raise BadPhoto(f"{photo.name} has changed since its faces were found.", "Protect it again.")
     yield Step("getting ready", 0, 1, preview=_close_up(photo, job.faces))
     protected = yield from protect(photo, list(job.faces.values()), settings, target)
     yield Step("judging", 0, 1)
@@ -313,6 +322,8 @@ def known_surrogates(after: Path) -> frozenset[str] | None:
     Raises:
         BadSettings: there is a record that does not say it, so that nobody could be an honest judge.
     """
+    if not after.name:  # a folder
+        return None
     beside_it = after.with_suffix(".json")
     try:
         return frozenset(_Used.model_validate_json(beside_it.read_bytes()).settings.surrogates)

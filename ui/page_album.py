@@ -21,7 +21,7 @@ from .jobs import person_of
 from .outcomes import Wish, protect, wish
 from .page import Page, known
 from .page_protect import AT_ONCE, QUIET, efforts, ready, strengths
-from .present import headline
+from .present import headline, unprotected
 from .visitors import Stopped, Visitor
 
 Update = dict[Any, Any]
@@ -195,5 +195,5 @@ def each(
     arrival = arrive(page, visitor, path)
     outcome = yield from protect(arrival.path, arrival.picked, asked, visitor, endure=False, person=person)
     held.results[path] = outcome.after, outcome.record
-    said = (*(problem.message for problem in arrival.left_out), *outcome.notes, headline(outcome.report))
+    said = (*unprotected(outcome.report.unprotected), *outcome.notes, headline(outcome.report))
     held.rows[path] = ("done", arrival.name, " ".join(said))

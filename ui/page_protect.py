@@ -209,7 +209,8 @@ def tab(page: Page) -> None:
         files = (("Download the photo", outcome.after), ("Download the report", outcome.record))
         return {
             compare: seen + pieces.downloads(files),
-            verdict: pieces.verdict(outcome.report, outcome.survives),
+            verdict: "".join(map(pieces.note, outcome.notes))
+            + pieces.verdict(outcome.report, outcome.survives),
         }
 
     def begin() -> Update:

@@ -36,10 +36,19 @@ def photos_in(folder: Path, recursive: bool, note: Callable[[str], None]) -> lis
     """The photos of a folder by name, and by `recursive` of those in it; results of veil are passed over.
 
     Raises:
-        BadPhoto: there are none.
+        BadPhoto: there are none, or a folder cannot be read.
     """
     found, results = list[Path](), 0
-    for place, folders, names in os.walk(folder):
+
+    def unreadable(error: OSError) -> None:
+        raise BadPhoto(
+            f"The folder {printable(error.filename)} cannot be read ({error.strerror}).",
+            "Leave it out, or make it readable.",
+        ) from error
+
+    for place, folders, names in os.walk(folder, onerror=unreadable):
+        for link in (name for name in folders if recursive and os.path.islink(os.path.join(place, name))):
+            note(f"{printable(os.path.join(place, link))} is a link to a folder, and not followed.")
         folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
         pictures = [Path(place, name) for name in sorted(names) if _is_picture(name)]
         found += [path for path in pictures if not _is_result(path)]

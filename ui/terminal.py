@@ -94,6 +94,8 @@ class Terminal:
         for item in items:
             try:
                 results.append(do(item))
+            except BrokenPipeError:  # nobody reads on
+                raise
             except Exception as error:
                 problem = known(error, name(item))
                 complain(problem)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from ..attacks.faces import SMALLEST, Found
+from ..attacks.faces import SMALLEST, Found, Reason
 from ..attacks.person import Person
 from ..core.errors import BadSettings, NoFace
 from ..core.types import Face, Photo
@@ -63,17 +63,29 @@ def choose(photo: Photo, found: Found, whom: Whom) -> Choice:
         {number: person.verdict(photo.pixels, face) for number, face in asked.items()} if person else {}
     )
     faces = {number: face for number, face in asked.items() if verdicts.get(number) != left}
-    unprotected = tuple(
+    unprotected = left_of(photo, found, faces, dict.fromkeys(asked, because))
+    doubtful = tuple(number for number, verdict in verdicts.items() if verdict == "doubtful")
+    return Choice(faces, unprotected, doubtful)
+
+
+def left_of(
+    photo: Photo,
+    found: Found,
+    faces: Collection[int] = (),
+    reasons: Mapping[int, Reason] | None = None,
+) -> tuple[Unprotected, ...]:
+    """What was found in a photo beside the faces that are protected, with the reasons, where they are others
+    than `Found` knows."""
+    known = reasons or {}
+    return tuple(
         Unprotected(
             number=number,
             box=face.within(photo.size),
-            reason=because if number in asked else found.reason(number),
+            reason=known[number] if number in known else found.reason(number),
         )
         for number, face in found.numbered.items()
         if number not in faces
     )
-    doubtful = tuple(number for number, verdict in verdicts.items() if verdict == "doubtful")
-    return Choice(faces, unprotected, doubtful)
 
 
 def asked_for(name: str, found: Found, numbers: Collection[int]) -> dict[int, Face]:
