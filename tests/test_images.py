@@ -293,13 +293,12 @@ def test_tensors_are_exact_inverses() -> None:
 
 
 def test_metadata_that_cannot_be_read_is_not_kept_and_harms_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    jpeg_with_secrets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> Any:
         raise ValueError
 
-    path = jpeg_with_secrets(tmp_path)
-    assert "exif" in open_photo(path).metadata
+    assert "exif" in open_photo(jpeg_with_secrets).metadata
     monkeypatch.setattr("veil.core.metadata._exif", broken)
     monkeypatch.setattr("veil.core.metadata._described", broken)
-    assert not {"exif", "xmp"} & set(open_photo(path).metadata)
+    assert not {"exif", "xmp"} & set(open_photo(jpeg_with_secrets).metadata)
