@@ -116,14 +116,13 @@ def _locked(folder: Path, prefix: str) -> FileLock:
 
 
 def _empty(place: Path) -> None:
-    """Delete all in a folder but its lock."""
-    for part in place.iterdir():
-        if part.name == LOCK:
-            continue
-        if part.is_dir() and not part.is_symlink():
-            shutil.rmtree(part, ignore_errors=True)
-        else:
-            part.unlink(missing_ok=True)
+    """Delete all in a folder but its lock, as far as it can be deleted."""
+    with suppress(OSError):
+        for part in [part for part in place.iterdir() if part.name != LOCK]:
+            if part.is_dir() and not part.is_symlink():
+                shutil.rmtree(part, ignore_errors=True)
+            else:
+                part.unlink(missing_ok=True)
 
 
 def _lock(place: Path) -> FileLock:

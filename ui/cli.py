@@ -5,7 +5,6 @@ Whatever needs torch is imported inside of the commands, so that help comes at o
 
 from __future__ import annotations
 
-import os
 import signal
 from contextlib import ExitStack
 from pathlib import Path
@@ -159,7 +158,7 @@ def protect(
     """
     from ..privacy.settings import settings
     from . import jobs, pipes
-    from .outputs import Output, reserved
+    from .outputs import Output, real, reserved
     from .present import LIMITS
 
     used = jobs.surrogates(surrogates, all_surrogates, leave_out)
@@ -180,7 +179,7 @@ def protect(
             photos, lambda path: pipes.expanded(path, recursive, stack, terminal.note), pipes.name
         )
         named = [photo for photos in lists for photo in photos]
-        todo = list({os.path.realpath(photo): photo for photo in reversed(named)}.values())[::-1]
+        todo = list({real(photo): photo for photo in reversed(named)}.values())[::-1]
         if piped and (json or len(todo) > 1):
             raise BadSettings("A picture on standard output stands alone.", "Name one photo, without --json.")
         place = pipes.temporary(stack) if piped else output
@@ -214,7 +213,6 @@ def protect(
 
 def _told(terminal: Terminal, job: jobs.Job, record: jobs.Record, short: bool) -> None:
     """Say what became of a photo: first what is not protected."""
-    from ..core.files import printable
     from .present import unprotected
 
     for sentence in unprotected(record.report.unprotected):

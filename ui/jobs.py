@@ -185,7 +185,7 @@ def prepare(
         BadPhoto: the photo cannot be used, or the result not be written.
         NoFace, BadSettings: as `whom.choose` does.
     """
-    photo = open_photo(source)
+    photo, digest = open_photo(source), checksum(source)
     again = earlier(source) is not None
     if again and not alone:
         return PassedOver(source, "is protected already")
@@ -199,7 +199,7 @@ def prepare(
     record = picture.with_suffix(".json")
     taken |= claimed((picture, record), taken, output.force)
     notes = (*[AGAIN.format(photo.name)] * again, *photo.warnings, *fallen_back(photo, picture, output))
-    return Job(source, checksum(source), choice, picture, record, output, (*notes, *choice.notes))
+    return Job(source, digest, choice, picture, record, output, (*notes, *choice.notes))
 
 
 def place(path: Path | None) -> tuple[Photo, Face] | None:
