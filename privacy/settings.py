@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from ..attacks import attacked
 from ..core.errors import BadSettings
 
 Goal = Literal["dodge", "impersonate"]
@@ -24,9 +25,7 @@ class Settings(BaseModel):
     prior: str = "portrait"
     size: int | None = Field(None, ge=64, le=1024)  # pixels: the side of a crop; the prior's own where None
     device: str = "cpu"  # as torch names it
-    surrogates: tuple[str, ...] = Field(
-        ("dlib", "mobilefacenet", "faceres", "faceres-deep", "mobileface", "sface"), min_length=1
-    )
+    surrogates: tuple[str, ...] = Field(default_factory=attacked, min_length=1)
     goal: Goal = "dodge"
     seed: int = Field(0, ge=0)
 

@@ -42,7 +42,7 @@ from rich.progress import track
 from skimage.data import astronaut
 from torch import Tensor
 
-from veil.attacks import independent
+from veil.attacks import held_out, independent
 from veil.attacks.ensemble import Ensemble
 from veil.attacks.faces import find_faces
 from veil.core.images import open_photo, to_tensor
@@ -61,7 +61,7 @@ from veil.privacy.priors import Prior, prior
 from veil.privacy.settings import Settings, settings
 from veil.weights.registry import card
 
-UNSEEN = "faceplugin"
+UNSEEN = held_out()
 PROCESS = psutil.Process()
 INTERVAL = 0.005  # seconds between two looks at the memory
 WARM = {"steps": 2, "embedding_steps": 1}

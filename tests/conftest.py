@@ -124,7 +124,7 @@ def open_page(**changes: Any) -> Generator[Opened]:
         patch.setitem(sys.modules, "stand_in", SimpleNamespace(engine=engine))
         methods = privacy.METHODS | Registry("method", {"veil": "stand_in:engine"})
         patch.setattr(privacy, "METHODS", methods)
-        patch.setattr(jobs, "assess", partial(jobs.assess, recognizers=("dlib", "faceplugin")))
+        patch.setattr(jobs, "assess", partial(jobs.assess, recognizers=("dlib", "sface")))
         patch.setenv("GRADIO_TEMP_DIR", "")  # so that it is put back afterwards
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "")
         with app.opened(replace(base, **changes), mcp=mcp) as (blocks, address):

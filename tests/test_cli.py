@@ -43,12 +43,14 @@ def veil(*arguments: object) -> Result:
 def engine(
     photo: Photo, faces: Sequence[Face], settings: Settings, target: tuple[Photo, Face] | None
 ) -> Work[Protected]:
-    """Turns the chosen faces grey."""
+    """Covers the chosen faces with noise."""
     pixels = photo.pixels.copy()
+    noise = np.random.default_rng(0)
     for face in faces:
         yield Step("painting", 1, 1)
         left, top, right, bottom = face.box.round().astype(int)
-        pixels[top:bottom, left:right] = 128
+        part = pixels[top:bottom, left:right]
+        part[:] = noise.integers(0, 256, part.shape)
     return Protected(photo.with_pixels(pixels), tuple(faces), ({},) * len(faces), settings)
 
 
@@ -56,8 +58,8 @@ def engine(
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a portrait; the engine and, for speed, all but two judges are replaced."""
     monkeypatch.setattr(jobs, "protect", engine)
-    monkeypatch.setattr(jobs, "assess", partial(jobs.assess, recognizers=("dlib", "faceplugin")))
-    checked = ("dlib", "faceplugin", "faceres", "facenet", "stable-diffusion")
+    monkeypatch.setattr(jobs, "assess", partial(jobs.assess, recognizers=("dlib", "sface")))
+    checked = ("dlib", "sface", "faceres", "facenet", "stable-diffusion")
     monkeypatch.setattr(jobs, "cards", lambda: dict.fromkeys(checked))
     Image.fromarray(PORTRAIT).save(tmp_path / "photo.png")
     return tmp_path
@@ -87,10 +89,10 @@ def test_protect_writes_picture_and_report(folder: Path) -> None:
     assert record.limits == LIMITS
     assert record.settings.seed == 7
     (face,) = record.report.faces
-    assert {match.recognizer: match.seen for match in face.matches} == {"dlib": "yes", "faceplugin": "no"}
+    assert {match.recognizer: match.seen for match in face.matches} == {"dlib": "yes", "sface": "no"}
     assert record.report.headline
     assert record.report.headline.judges == 1
-    for words in ("faceplugin", "no longer recognised", "photo.veiled.png", "does not promise"):
+    for words in ("sface", "no longer recognised", "photo.veiled.png", "does not promise"):
         assert words in result.stdout
 
 

@@ -81,7 +81,7 @@ def test_a_photo_is_protected(served: Any, portrait: Path) -> None:
     image = np.asarray(Image.open(BytesIO(base64.b64decode(picture.data))).convert("RGB"))
     before = np.asarray(Image.open(portrait).convert("RGB")).astype(int)
     assert 0.5 < np.abs(image - before).mean() < 5  # changed, and still the photo
-    assert "faceplugin" in words(result)
+    assert "sface" in words(result)
     stored = [path for path in served.folder.rglob("*") if path.is_file()]
     assert any(portrait.read_bytes() == path.read_bytes() for path in stored)  # and so goes with the page
     address = re.search(

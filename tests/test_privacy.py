@@ -9,7 +9,7 @@ import pytest
 import torch
 from skimage.data import astronaut
 
-from veil.attacks import Recognizer, recognizer
+from veil.attacks import Recognizer, held_out, recognizer
 from veil.attacks.ensemble import Ensemble
 from veil.attacks.faces import find_faces, inverse
 from veil.core.errors import BadSettings, UnknownName
@@ -243,7 +243,7 @@ def test_an_unseen_recogniser_loses_the_face(photo: Photo) -> None:
     steps: list[str] = []
     result = finish(protect(photo, faces[:1], settings("strong")), lambda step: steps.append(step.stage))
     after = find_faces(result.photo.pixels)[0]
-    unseen = recognizer("faceplugin")
+    unseen = recognizer(held_out())
     assert unseen.name not in result.settings.surrogates
     embeddings = [
         unseen.embed(unseen.align(to_tensor(pixels), face))

@@ -156,7 +156,7 @@ def test_siblings_are_not_independent() -> None:
 
 
 def test_attacks_use_all_but_the_judge_and_its_kin() -> None:
-    assert set(packaged()) - set(attacked()) == {"faceplugin"}
+    assert set(packaged()) - set(attacked()) == {"sface"}
     assert set(packaged()) - set(attacked("faceres-deep")) == {"faceres", "faceres-deep"}
 
 

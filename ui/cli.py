@@ -125,7 +125,7 @@ def protect(
     ] = False,
     leave_out: Annotated[
         str | None,
-        typer.Option(help="The recogniser kept as honest judge.", show_default="faceplugin"),
+        typer.Option(help="The recogniser kept as honest judge.", show_default="sface"),
     ] = None,
     format: Annotated[
         Literal["keep", "png", "jpeg", "webp", "avif", "heic"],

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from ..attacks import packaged
+from ..attacks import held_out, packaged
 from ..core.errors import BadPhoto, NoFace, VeilError
 from ..privacy.priors import PRIORS
 from ..privacy.settings import DESCRIPTIONS, SECONDS
@@ -67,7 +67,7 @@ def advanced() -> dict[str, Any]:
         surrogates = gr.CheckboxGroup(
             list(packaged()),
             label="Recognisers to protect against",
-            info="None chosen: all but faceplugin, which stays an honest judge",
+            info=f"None chosen: all but {held_out()}, which stays an honest judge",
         )
     return {
         "goal": goal,
