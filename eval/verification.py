@@ -12,7 +12,7 @@ from torch import Tensor
 from ..attacks import independent, recognizer
 from ..core.types import Face
 
-Seen = Literal["yes", "related", "no"]
+UsedByAttack = Literal["yes", "related", "no"]
 
 
 class Match(BaseModel):
@@ -26,7 +26,7 @@ class Match(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     recognizer: str
-    seen: Seen
+    used_by_attack: UsedByAttack
     before: float
     after: float
     threshold: float
@@ -44,7 +44,7 @@ class Match(BaseModel):
         return self.after > self.threshold
 
 
-def seen_by(name: str, attack: Iterable[str]) -> Seen:
+def used_by(name: str, attack: Iterable[str]) -> UsedByAttack:
     """Whether an attack that used the recognisers `attack` used `name` too, or one that falls with it."""
     attack = frozenset(attack)
     if name in attack:

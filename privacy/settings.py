@@ -37,14 +37,16 @@ class Settings(BaseModel):
 
     # the adversarial latent
     steps: int = Field(60, ge=1)
-    rate: float = Field(0.25, gt=0)
-    memory: tuple[Share, Share] = (0.7, 0.9)  # Adam's betas: with so few steps the usual ones lag behind
-    average: float = Field(0.4, ge=0, le=1)  # the share of the steps, the last, whose mean is the result
-    even: bool = True  # move each channel of the latent so far that all are seen alike
+    learning_rate: float = Field(0.25, gt=0)
+    betas: tuple[Share, Share] = (0.7, 0.9)  # Adam's betas: with so few steps the usual ones lag behind
+    tail_average: float = Field(0.4, ge=0, le=1)  # the share of the steps, the last, whose mean is the result
+    equalise_channels: bool = True  # move each channel of the latent so far that all are seen alike
     views: int = Field(1, ge=0)  # a step, of those that take turns; 0: the photo as it is
-    own_identity: float = Field(1.0, ge=0)
-    balance: bool = True  # count each surrogate's cosines by how strangers' are spread
-    focus: float = 0.17  # how much more a surrogate counts by what it is fooled further (log of its weight)
+    source_weight: float = Field(1.0, ge=0)
+    standardise_cosines: bool = True  # count each surrogate's cosines by how strangers' are spread
+    easy_surrogate_bias: float = (
+        0.17  # how much more a surrogate counts by what it is fooled further (log of its weight)
+    )
     structure: float = Field(16_000.0, ge=0)
 
     # limits on a change, which keep skin smooth but not yet the person (a nose drawn by shade is cheap):
@@ -53,16 +55,16 @@ class Settings(BaseModel):
     # these and of `structure`; how far every surrogate must be beyond its threshold at FAR 0.1 % for the
     # change to be made smaller (in standard deviations of strangers' cosines); how much may change at most
     # (root mean square over the crop, in 1/255)
-    change: float = Field(7_600.0, ge=0)
+    energy_weight: float = Field(7_600.0, ge=0)
     chroma: float = Field(87_000.0, ge=0)
     smoothness: float = Field(12_000.0, ge=0)
     perceptual: float = Field(24.0, ge=0)
     landmarks: float = Field(600.0, ge=0)
     expression: float = Field(0.6, ge=0)
-    price: float = Field(2.1, gt=0)
-    margin: float = 6.0
+    penalty_scale: float = Field(2.1, gt=0)
+    target_margin: float = 6.0
     ceiling: float = Field(1.7, gt=0)
-    compose: bool = True
+    add_change: bool = True
 
     @field_validator("depth")
     @classmethod

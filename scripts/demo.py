@@ -1,8 +1,8 @@
 """Protect the demo portraits, scikit-image's astronaut and insightface's group photo, in the folder demo/."""
 
-from veil.core.threads import settle
+from veil.core.threads import configure_threads
 
-settle()  # before torch is loaded
+configure_threads()  # before torch is loaded
 
 import sys
 from pathlib import Path

@@ -11,9 +11,9 @@ not end well or left something behind.
 
 from __future__ import annotations
 
-from veil.core.threads import settle
+from veil.core.threads import configure_threads
 
-settle()  # before torch is loaded
+configure_threads()  # before torch is loaded
 
 import gc
 import os
@@ -46,11 +46,11 @@ from veil.core.progress import finish
 from veil.eval.benchmark import load
 from veil.eval.report import assess
 from veil.privacy.settings import EFFORTS
-from veil.ui import app as page
-from veil.ui import jobs
+from veil.ui import workflow
 from veil.ui.cli import app
-from veil.ui.outcomes import wish
-from veil.ui.page_album import Album, continued, each
+from veil.ui.web import server as page
+from veil.ui.web.results import wish
+from veil.ui.web.tabs.album import Album, continued, each
 
 JUDGES = ("mobilefacenet", "mobileface")
 BENCHMARK = """
@@ -111,7 +111,7 @@ def protected(folder: Path, all_due: bool) -> None:
 def whole(path: Path) -> None:
     """Check that a file is as long as it ought to be."""
     if path.suffix == ".json":
-        jobs.Record.model_validate_json(path.read_bytes())
+        workflow.Record.model_validate_json(path.read_bytes())
     else:
         with Image.open(path) as image:
             image.load()
@@ -312,11 +312,11 @@ def load_networks() -> None:
     torch.set_num_threads(1)
     EFFORTS["quick"] = {"steps": 1, "embedding_steps": 1}
     vars(jobs).update(assess=partial(assess, recognizers=JUDGES))
-    import_module("veil.eval.pages")
+    import_module("veil.eval.html_report")
     with tempfile.TemporaryDirectory() as name:
         make(Path(name) / "warm")
-        photo = jobs.open_photo(Path(name) / "warm" / "photos" / "0.png")
-    jobs.assess(photo, photo, faces=search(photo.pixels).numbered)
+        photo = workflow.open_photo(Path(name) / "warm" / "photos" / "0.png")
+    workflow.assess(photo, photo, faces=search(photo.pixels).numbered)
     gc.freeze()
 
 

@@ -22,9 +22,9 @@ ideas, tried at equal PSNR (benchmarks/ideas.md), are in this file's history.
 
 from __future__ import annotations
 
-from veil.core.threads import settle
+from veil.core.threads import configure_threads
 
-settle()  # before torch is loaded
+configure_threads()  # before torch is loaded
 
 import io
 import json
@@ -54,16 +54,16 @@ from veil.attacks.ensemble import Ensemble
 from veil.core.images import open_photo, to_tensor
 from veil.core.progress import finish
 from veil.core.types import Face, Photo
-from veil.eval import shards
+from veil.eval import resumable
+from veil.eval.bootstrap import Interval, mean, rate
 from veil.eval.datasets import Sample, main_face, samples
 from veil.eval.metrics.likeness import likeness
 from veil.eval.metrics.naturalness import naturalness
 from veil.eval.metrics.psnr import psnr
-from veil.eval.statistics import Interval, mean, rate
 from veil.eval.verification import embedding
 from veil.privacy import Protected, protect
 from veil.privacy.latent import Optimisation
-from veil.privacy.limits import Price, change_energy
+from veil.privacy.penalties import PenaltySchedule, change_energy
 from veil.privacy.settings import Settings, settings
 from veil.weights.registry import card
 
@@ -76,7 +76,7 @@ Copies = Mapping[str, Recognizer]  # by the names of what they are copies of
 Row = dict[str, Any]
 
 
-class Proportional(Price):
+class Proportional(PenaltySchedule):
     """A price that moves by how far the change is from its ceiling, so that it comes to rest there."""
 
     GAIN, FASTEST = 0.3, 0.18  # of log(size / ceiling); by how much the logarithm of the price moves at most
@@ -88,7 +88,7 @@ class Proportional(Price):
         super().update(lead, size)
         if self.steps > self.PATIENCE:
             away = self.GAIN * math.log(max(size, 1e-9) / self.ceiling)
-            least = self.AHEAD if self.lead > self.margin else -self.FASTEST
+            least = self.AHEAD if self.smoothed_margin > self.target_margin else -self.FASTEST
             move = min(max(away, least), self.FASTEST)
             self.value = min(max(before * math.exp(move), self.least), self.MOST * self.least)
 
@@ -338,7 +338,7 @@ def main(
     jobs = [(f"{job[0]}/{job[1].photo.stem}", job) for job in every]
     with Progress() as progress:
         task = progress.add_task("protecting", total=len(jobs))
-        for step in shards.run(jobs, perform, shards.Store(run, ROW), workers):
+        for step in resumable.run(jobs, perform, resumable.Store(run, ROW), workers):
             progress.update(task, completed=step.done)
     print(table(finished(run), [one.identity for one, _ in chosen]))
     print(f"\nn = {len(chosen)} people, seed 0")

@@ -23,13 +23,14 @@ from typer.testing import CliRunner
 from veil.attacks import RECOGNIZERS
 from veil.core.errors import BadSettings, VeilError
 from veil.core.types import Step
-from veil.ui import hosting, page, pieces, present
-from veil.ui.app import TABS, passwords
+from veil.ui import wording
 from veil.ui.cli import app
-from veil.ui.hosting import HOSTED
-from veil.ui.jobs import Record
-from veil.ui.page_album import Album
-from veil.ui.visitors import Visitors
+from veil.ui.web import html, page, policy
+from veil.ui.web.policy import HOSTED
+from veil.ui.web.server import TABS, passwords
+from veil.ui.web.sessions import Visitors
+from veil.ui.web.tabs.album import Album
+from veil.ui.workflow import Record
 from veil.weights.registry import card
 
 ROOT = Path(__file__).parents[1]
@@ -179,7 +180,7 @@ def test_leaving_stops_the_work_within_one_step(tmp_path: Path) -> None:
             closed.set()
 
     visitors = Visitors(tmp_path, None, 1)
-    shown = page.Page(hosting.LOCAL, visitors, blocks=None).watch(visitors.of("ann"), endless(), str)
+    shown = page.Page(policy.LOCAL, visitors, blocks=None).watch(visitors.of("ann"), endless(), str)
     assert "progressbar" in next(shown)
     shown.close()
     assert closed.wait(5)
@@ -198,7 +199,7 @@ def test_the_page_hears_of_work_that_takes_its_time(tmp_path: Path) -> None:
         free.wait(60)
 
     visitors = Visitors(tmp_path, None, 1)
-    shown = page.Page(hosting.LOCAL, visitors, blocks=None).watch(visitors.of("ann"), slow(), str)
+    shown = page.Page(policy.LOCAL, visitors, blocks=None).watch(visitors.of("ann"), slow(), str)
     for _ in range(3):
         assert "data:image/jpeg" in next(shown)
     assert page.EVERY <= 1
@@ -207,21 +208,21 @@ def test_the_page_hears_of_work_that_takes_its_time(tmp_path: Path) -> None:
 
 
 def test_progress_says_where_it_is() -> None:
-    begin = page.place(Step("learning embeddings", 0, 3))[0]
-    middle = page.place(Step("protecting", 20, 40))[0]
-    assert 0 == begin < middle < page.place(Step("judging", 0, 1))[0] < 1
-    share, title = page.place(Step("face 2 of 2: protecting", 0, 40))
+    begin = page.progress_share(Step("learning embeddings", 0, 3))[0]
+    middle = page.progress_share(Step("protecting", 20, 40))[0]
+    assert 0 == begin < middle < page.progress_share(Step("judging", 0, 1))[0] < 1
+    share, title = page.progress_share(Step("face 2 of 2: protecting", 0, 40))
     assert title.startswith("Face 2 of 2: changing")
-    assert 0.4 < share < page.place(Step("face 2 of 2: protecting", 40, 40))[0] <= 0.85
-    share, title = page.place(Step("faces 1 to 4 of 8: protecting", 40, 40))
+    assert 0.4 < share < page.progress_share(Step("face 2 of 2: protecting", 40, 40))[0] <= 0.85
+    share, title = page.progress_share(Step("faces 1 to 4 of 8: protecting", 40, 40))
     assert title.startswith("Faces 1 to 4 of 8: changing")
     assert share == pytest.approx(0.85 / 2)
 
 
 def test_what_comes_from_outside_is_escaped() -> None:
     evil = "<script>alert(1)</script>.jpg"
-    html = pieces.problem(VeilError(evil, evil)) + pieces.outcomes([("done", evil, evil)])
-    html += pieces.downloads([(evil, Path("/tmp") / "x" / "<b>.jpg")])
+    html = html.problem(VeilError(evil, evil)) + html.outcomes([("done", evil, evil)])
+    html += html.downloads([(evil, Path("/tmp") / "x" / "<b>.jpg")])
     assert "<script" not in html
     assert "<b>.jpg" not in html
 
@@ -232,11 +233,11 @@ def test_honest_judges_come_first() -> None:
             self.seen = seen
 
     matches: Any = [Match("yes"), Match("related"), Match("no")]
-    assert [match.seen for match in present.fairest_first(matches)] == ["no", "related", "yes"]
+    assert [match.used_by_attack for match in wording.fairest_first(matches)] == ["no", "related", "yes"]
 
 
 def test_the_change_is_amplified_around_grey() -> None:
-    from veil.ui.pictures import AMPLIFIED, amplified, embedded
+    from veil.ui.web.pictures import AMPLIFIED, amplified, embedded
 
     before = np.full((4, 4, 3), 100, np.uint8)
     after = before.copy()

@@ -22,8 +22,8 @@ from skimage.data import astronaut
 from veil.attacks import packaged
 from veil.attacks.faces import SMALLEST, find_faces
 from veil.core.images import open_photo
-from veil.ui.app import TABS
-from veil.ui.page_protect import EXAMPLE
+from veil.ui.web.server import TABS
+from veil.ui.web.tabs.protect import EXAMPLE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]

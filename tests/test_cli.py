@@ -23,14 +23,15 @@ from typer.testing import CliRunner, Result
 from veil.core.errors import BadPhoto, NoFace
 from veil.core.images import open_photo
 from veil.core.progress import finish
-from veil.core.types import Face, Photo, Step, Work
+from veil.core.types import Face, Photo, Step, Steps
 from veil.eval.report import Report
 from veil.privacy import Protected
 from veil.privacy.settings import EFFORTS, STRENGTHS, Settings, settings
-from veil.ui import jobs, outcomes
+from veil.ui import workflow
 from veil.ui.cli import app
-from veil.ui.present import LIMITS, headline, machines, people
-from veil.ui.visitors import Visitor
+from veil.ui.web import results
+from veil.ui.web.sessions import Visitor
+from veil.ui.wording import LIMITS, headline, machines, people
 from veil.weights import registry, store
 
 PORTRAIT = astronaut()[20:260, 100:340]
@@ -42,7 +43,7 @@ def veil(*arguments: object) -> Result:
 
 def engine(
     photo: Photo, faces: Sequence[Face], settings: Settings, target: tuple[Photo, Face] | None
-) -> Work[Protected]:
+) -> Steps[Protected]:
     """Covers the chosen faces with noise."""
     pixels = photo.pixels.copy()
     noise = np.random.default_rng(0)
@@ -57,10 +58,10 @@ def engine(
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a portrait; the engine and, for speed, all but two judges are replaced."""
-    monkeypatch.setattr(jobs, "protect", engine)
-    monkeypatch.setattr(jobs, "assess", partial(jobs.assess, recognizers=("dlib", "sface")))
+    monkeypatch.setattr(workflow, "protect", engine)
+    monkeypatch.setattr(workflow, "assess", partial(workflow.assess, recognizers=("dlib", "sface")))
     checked = ("dlib", "sface", "faceres", "facenet", "stable-diffusion")
-    monkeypatch.setattr(jobs, "cards", lambda: dict.fromkeys(checked))
+    monkeypatch.setattr(workflow, "cards", lambda: dict.fromkeys(checked))
     Image.fromarray(PORTRAIT).save(tmp_path / "photo.png")
     return tmp_path
 
@@ -84,12 +85,15 @@ def test_protect_writes_picture_and_report(folder: Path) -> None:
     ]
     after = np.asarray(Image.open(folder / "photo.veiled.png"))
     assert (after != PORTRAIT).any()
-    record = jobs.Record.model_validate_json((folder / "photo.veiled.json").read_text())
+    record = workflow.Record.model_validate_json((folder / "photo.veiled.json").read_text())
     assert record.photo == "photo.png"
     assert record.limits == LIMITS
     assert record.settings.seed == 7
     (face,) = record.report.faces
-    assert {match.recognizer: match.seen for match in face.matches} == {"dlib": "yes", "sface": "no"}
+    assert {match.recognizer: match.used_by_attack for match in face.matches} == {
+        "dlib": "yes",
+        "sface": "no",
+    }
     assert record.report.headline
     assert record.report.headline.judges == 1
     for words in ("sface", "no longer recognised", "photo.veiled.png", "does not promise"):
@@ -236,7 +240,7 @@ def test_bad_input_is_refused_before_the_work(
     prepare, arguments, message = BAD[case]
     prepare(folder)
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(jobs, "protect", None)
+    monkeypatch.setattr(workflow, "protect", None)
     refuses(folder, arguments, message)
 
 
@@ -319,7 +323,7 @@ def test_stopping_leaves_the_folder_as_it_was(
     def stopped(*_: Any, **__: Any) -> Any:
         raise stop
 
-    def protecting(*_: Any) -> Work[Protected]:
+    def protecting(*_: Any) -> Steps[Protected]:
         try:
             yield Step("painting", 1, 2)
             stopped()
@@ -327,7 +331,7 @@ def test_stopping_leaves_the_folder_as_it_was(
             closed.append(True)
         raise AssertionError
 
-    monkeypatch.setattr(jobs, stage, protecting if stage == "protect" else stopped)
+    monkeypatch.setattr(workflow, stage, protecting if stage == "protect" else stopped)
     before = files(folder)
     result = veil("protect", folder / "photo.png")
     assert result.exit_code == (130 if isinstance(stop, KeyboardInterrupt) else 2)
@@ -351,16 +355,16 @@ def test_faces_are_chosen_by_number(folder: Path) -> None:
         assert numbers == [number for number, chosen in ((1, left), (2, right)) if chosen]
 
 
-def _record(path: Path) -> jobs.Record:
-    return jobs.Record.model_validate_json(path.read_text())
+def _record(path: Path) -> workflow.Record:
+    return workflow.Record.model_validate_json(path.read_text())
 
 
 def test_the_honest_judge_is_left_out_of_the_surrogates() -> None:
-    assert jobs.surrogates(None, False, None) == Settings().surrogates
+    assert workflow.surrogates(None, False, None) == Settings().surrogates
     for left_out in ("dlib", "faceres", "faceres-deep"):
-        assert left_out not in jobs.surrogates(None, False, left_out)
-    assert "faceres" not in jobs.surrogates(None, False, "faceres-deep")
-    assert jobs.surrogates("dlib, faceres", False, None) == ("dlib", "faceres")
+        assert left_out not in workflow.surrogates(None, False, left_out)
+    assert "faceres" not in workflow.surrogates(None, False, "faceres-deep")
+    assert workflow.surrogates("dlib, faceres", False, None) == ("dlib", "faceres")
 
 
 def test_all_surrogates_leave_no_headline(folder: Path) -> None:
@@ -379,7 +383,9 @@ def test_assess_reads_what_was_used_from_the_report(folder: Path) -> None:
     arguments = ["assess", folder / "photo.png", folder / "photo.veiled.png"]
     result = veil(*arguments, "--json")
     report = Report.model_validate_json(result.stdout)
-    assert {match.recognizer for match in report.faces[0].matches if match.seen == "yes"} == {"dlib"}
+    assert {match.recognizer for match in report.faces[0].matches if match.used_by_attack == "yes"} == {
+        "dlib"
+    }
     record = (folder / "photo.veiled.json").read_text()
     (folder / "photo.veiled.json").write_text(record.replace('"price"', '"cost"'))
     assert Report.model_validate_json(veil(*arguments, "--json").stdout) == report
@@ -398,7 +404,7 @@ def test_assess_reads_what_was_used_from_the_report(folder: Path) -> None:
     assert "No honest judge is left" in result.stdout
     assert result.stderr == ""
     nobody = Report.model_validate_json(veil(*arguments, "--seen", "", "--json").stdout)
-    assert {match.seen for match in nobody.faces[0].matches} == {"no"}
+    assert {match.used_by_attack for match in nobody.faces[0].matches} == {"no"}
     assert veil(*arguments, "--seen", "nobody").exit_code == 2
 
 
@@ -430,7 +436,7 @@ def test_weights_that_are_not_packaged_are_looked_for_where_the_environment_says
 
 def test_the_device_is_the_environments(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VEIL_DEVICE", "meta")
-    assert jobs.device() == "meta"
+    assert workflow.device() == "meta"
     assert veil("protect", folder / "photo.png").exit_code == 0
     assert _record(folder / "photo.veiled.json").settings.device == "meta"
 
@@ -479,12 +485,12 @@ def test_any_name_and_the_batch_goes_on(folder: Path, monkeypatch: pytest.Monkey
 def test_a_mistake_of_ours_does_not_lose_the_batch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.fromarray(PORTRAIT).save(folder / "a.png")
 
-    def fails(photo: Photo, *rest: Any) -> Work[Protected]:
+    def fails(photo: Photo, *rest: Any) -> Steps[Protected]:
         if photo.name == "a.png":
             raise ZeroDivisionError("by nothing")
         return engine(photo, *rest)
 
-    monkeypatch.setattr(jobs, "protect", fails)
+    monkeypatch.setattr(workflow, "protect", fails)
     result = veil("protect", folder / "a.png", folder / "photo.png")
     assert result.exit_code == 2
     assert "went wrong inside veil with a.png (ZeroDivisionError: by nothing)" in result.stderr
@@ -496,12 +502,12 @@ def test_a_mistake_of_ours_does_not_lose_the_batch(folder: Path, monkeypatch: py
 def test_what_appears_meanwhile_is_not_replaced(
     folder: Path, monkeypatch: pytest.MonkeyPatch, late: str
 ) -> None:
-    def protecting(*arguments: Any) -> Work[Protected]:
+    def protecting(*arguments: Any) -> Steps[Protected]:
         result = yield from engine(*arguments)
         (folder / late).write_text("mine")
         return result
 
-    monkeypatch.setattr(jobs, "protect", protecting)
+    monkeypatch.setattr(workflow, "protect", protecting)
     result = veil("protect", folder / "photo.png")
     assert result.exit_code == 2
     assert f"{late} appeared while veil was at work" in result.stderr
@@ -558,7 +564,7 @@ def test_json_says_all_and_words_go_elsewhere(folder: Path) -> None:
     bad, good = (json.loads(line) for line in result.stdout.splitlines())
     assert (bad["photo"], bad["exit"]) == ("small.png", 2)
     assert "measures only" in bad["error"]
-    assert (good["photo"], good["exit"], good["schema_number"]) == ("photo.png", 0, jobs.SCHEMA)
+    assert (good["photo"], good["exit"], good["schema_number"]) == ("photo.png", 0, workflow.SCHEMA)
     assert Path(good["picture"]).exists()
     assert good["report"] == json.loads(Path(good["record"]).read_text())["report"]
 
@@ -576,11 +582,11 @@ def test_every_command_that_says_something_says_it_as_json() -> None:
 
 
 def test_the_exit_code_tells_what_is_still_known(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def nothing(photo: Photo, faces: Sequence[Face], settings: Settings, target: Any) -> Work[Protected]:
+    def nothing(photo: Photo, faces: Sequence[Face], settings: Settings, target: Any) -> Steps[Protected]:
         yield Step("painting", 1, 1)
         return Protected(photo, tuple(faces), ({},) * len(faces), settings)
 
-    monkeypatch.setattr(jobs, "protect", nothing)
+    monkeypatch.setattr(workflow, "protect", nothing)
     photo = folder / "photo.png"
     assert veil("protect", photo).exit_code == 3
     assert veil("protect", photo, "--force", "--all-surrogates").exit_code == 0
@@ -643,22 +649,22 @@ def test_all_but_one_person(folder: Path, album: Path) -> None:
 
 
 def test_on_the_page_an_album_may_be_of_one_person(folder: Path, album: Path) -> None:
-    visitor, person = Visitor(folder / "visitor"), jobs.person_of([folder / "photo.png"])
-    wish = outcomes.wish(effort="quick", only=str(folder / "photo.png"))
-    assert wish != outcomes.wish(effort="quick")
-    work = outcomes.protect(album / "pair.png", [1, 2], wish, visitor, endure=False, person=person)
+    visitor, person = Visitor(folder / "visitor"), workflow.person_of([folder / "photo.png"])
+    wish = results.wish(effort="quick", only=str(folder / "photo.png"))
+    assert wish != results.wish(effort="quick")
+    work = results.protect(album / "pair.png", [1, 2], wish, visitor, endure=False, person=person)
     assert [left.reason for left in finish(work).report.unprotected] == ["another person"]
     with pytest.raises(NoFace, match=r"other\.png does not show the person"):
-        finish(outcomes.protect(album / "other.png", [1], wish, visitor, endure=False, person=person))
+        finish(results.protect(album / "other.png", [1], wish, visitor, endure=False, person=person))
 
 
 def test_what_is_protected_already_is_known_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def brighter(photo: Photo, faces: Sequence[Face], settings: Settings, target: Any) -> Work[Protected]:
+    def brighter(photo: Photo, faces: Sequence[Face], settings: Settings, target: Any) -> Steps[Protected]:
         yield Step("painting", 1, 1)
         pixels = photo.pixels // 2 + 100
         return Protected(photo.with_pixels(pixels), tuple(faces), ({},) * len(faces), settings)
 
-    monkeypatch.setattr(jobs, "protect", brighter)
+    monkeypatch.setattr(workflow, "protect", brighter)
     assert "protected already" not in veil("protect", folder / "photo.png").output
     result = folder / "photo.veiled.png"
     for path, protected in ((folder / "photo.png", False), (result, True)):
@@ -684,10 +690,10 @@ def test_what_is_protected_already_is_known_again(folder: Path, monkeypatch: pyt
 
 
 def test_the_page_keeps_the_format_and_shows_what_a_browser_can(folder: Path) -> None:
-    visitor, wish = Visitor(folder / "visitor"), outcomes.wish(effort="quick")
+    visitor, wish = Visitor(folder / "visitor"), results.wish(effort="quick")
     for name, shown in (("a.heic", "after.jpg"), ("b.webp", "b.veiled.webp")):
         Image.fromarray(PORTRAIT).save(folder / name)
-        outcome = finish(outcomes.protect(folder / name, [1], wish, visitor, endure=False))
+        outcome = finish(results.protect(folder / name, [1], wish, visitor, endure=False))
         assert outcome.after.suffix == Path(name).suffix
         assert outcome.shown.name == shown
         assert open_photo(outcome.shown).size == open_photo(outcome.after).size
@@ -710,14 +716,14 @@ def test_a_photo_that_changes_meanwhile_is_not_protected(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The faces that were found in it may be elsewhere now."""
-    prepare = jobs.prepare
+    prepare = workflow.prepare
 
-    def and_then(source: Path, *rest: Any) -> jobs.Job | jobs.PassedOver:
+    def and_then(source: Path, *rest: Any) -> workflow.Job | workflow.PassedOver:
         job = prepare(source, *rest)
         Image.fromarray(np.rot90(PORTRAIT)).save(source)
         return job
 
-    monkeypatch.setattr(jobs, "prepare", and_then)
+    monkeypatch.setattr(workflow, "prepare", and_then)
     result = veil("protect", folder / "photo.png")
     assert result.exit_code == 2
     assert "has changed since" in result.stderr
@@ -742,11 +748,11 @@ def test_links_to_folders_are_named(folder: Path) -> None:
 def test_an_output_that_nobody_reads_ends_the_batch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Path] = []
 
-    def broken(source: Path, *_: Any) -> jobs.Job:
+    def broken(source: Path, *_: Any) -> workflow.Job:
         asked.append(source)
         raise BrokenPipeError
 
     Image.fromarray(PORTRAIT).save(folder / "other.png")
-    monkeypatch.setattr(jobs, "prepare", broken)
+    monkeypatch.setattr(workflow, "prepare", broken)
     veil("protect", folder / "photo.png", folder / "other.png")
     assert len(asked) == 1

@@ -7,8 +7,9 @@ from veil.attacks.faces import Found
 from veil.core.errors import BadSettings, NoFace
 from veil.core.types import Face
 from veil.eval.report import FaceReport, Report, Unprotected
-from veil.ui import pieces, present
-from veil.ui.whom import asked_for
+from veil.ui import wording
+from veil.ui.selection import asked_for
+from veil.ui.web import html
 
 
 def face(side: float) -> Face:
@@ -57,16 +58,16 @@ def test_what_cannot_be_protected_cannot_be_named(number: int, error: type[Excep
 
 
 def test_page_and_report_name_it_first() -> None:
-    (sentence,) = present.unprotected(REPORT.unprotected)
+    (sentence,) = wording.unprotected(REPORT.unprotected)
     assert all(part in sentence for part in ("face 3", "too small", "10, 20"))
-    page = pieces.verdict(REPORT, {})
+    page = html.verdict(REPORT, {})
     assert page.index("Not protected: face 3") < page.index("veil-headline")
     read = Report.model_validate_json(REPORT.model_dump_json())
     assert read.unprotected == (UNPROTECTED,)
 
 
 def test_faces_are_listed_with_their_reasons() -> None:
-    rows = present.face_rows(FOUND, {2})
+    rows = wording.face_rows(FOUND, {2})
     assert [row[-1] for row in rows] == [
         "yes",
         "yes, is protected already",

@@ -15,12 +15,12 @@ from typer.core import TyperGroup
 
 from ..core.errors import BadSettings, NoFace, VeilError
 from ..core.files import printable
-from ..core.threads import settle
+from ..core.threads import configure_threads
 from .terminal import Json, Quiet, Terminal, complain, print_any_name
 
 if TYPE_CHECKING:
-    from . import jobs
-    from .whom import Whom
+    from . import workflow
+    from .selection import Whom
 
 FELL_SHORT = 3  # the exit code where a face was left, or is still known
 
@@ -157,20 +157,20 @@ def protect(
     still knows one; 2 where a photo could not be protected at all.
     """
     from ..privacy.settings import settings
-    from . import jobs, pipes
+    from . import pipes, workflow
     from .outputs import Output, real, reserved
-    from .present import LIMITS
+    from .wording import LIMITS
 
-    used = jobs.surrogates(surrogates, all_surrogates, leave_out)
+    used = workflow.surrogates(surrogates, all_surrogates, leave_out)
     chosen = settings(
         strength, effort, surrogates=used, goal=goal, seed=seed, prior=prior, size=size, device=device
     )
-    jobs.check_models(chosen)
+    workflow.check_models(chosen)
     if (goal == "impersonate") != (target is not None):
         raise BadSettings("--goal impersonate and --target belong together.", "Give both or neither.")
     if quality and format == "png":
         raise BadSettings("A PNG has no quality: it is exact.", "Leave --quality away.")
-    aim, other = jobs.place(target), jobs.place(probe)
+    aim, other = workflow.photo_and_face(target), workflow.photo_and_face(probe)
     whom = _whom(faces, largest, only, spare)
     piped = output == pipes.PIPE or (output is None and pipes.PIPE in photos)
     terminal = Terminal(json, quiet, to_stderr=piped)
@@ -187,14 +187,16 @@ def protect(
         wanted.check(len(todo))
         taken = reserved(*todo, target, probe, *(only or ()), *(spare or ()))
         alone = len(todo) == 1 and todo == photos
-        ready = terminal.each(todo, lambda path: jobs.prepare(path, wanted, whom, taken, alone), pipes.name)
+        ready = terminal.each(
+            todo, lambda path: workflow.prepare(path, wanted, whom, taken, alone), pipes.name
+        )
 
-        def run(job: jobs.Job | jobs.PassedOver) -> bool:
-            if isinstance(job, jobs.PassedOver):
+        def run(job: workflow.Job | workflow.PassedOver) -> bool:
+            if isinstance(job, workflow.PassedOver):
                 return _passed_over(terminal, job, piped)
             for note in job.notes:
                 terminal.note(note)
-            work = jobs.run(job, chosen, aim, other[0] if other else None)
+            work = workflow.run(job, chosen, aim, other[0] if other else None)
             _, record = terminal.follow(work, pipes.name(job.source))
             short = record.falls_short(fail_if_recognised, by_choice=bool(whom.numbers))
             _told(terminal, job, record, short)
@@ -211,9 +213,9 @@ def protect(
         raise typer.Exit(FELL_SHORT)
 
 
-def _told(terminal: Terminal, job: jobs.Job, record: jobs.Record, short: bool) -> None:
+def _told(terminal: Terminal, job: workflow.Job, record: workflow.Record, short: bool) -> None:
     """Say what became of a photo: first what is not protected."""
-    from .present import unprotected
+    from .wording import unprotected
 
     for sentence in unprotected(record.report.unprotected):
         terminal.warn(sentence)
@@ -225,19 +227,19 @@ def _told(terminal: Terminal, job: jobs.Job, record: jobs.Record, short: bool) -
     terminal.object(record, **named, exit=FELL_SHORT if short else 0)
 
 
-def _passed_over(terminal: Terminal, photo: jobs.PassedOver, piped: bool) -> bool:
+def _passed_over(terminal: Terminal, photo: workflow.PassedOver, piped: bool) -> bool:
     """Say why nothing is written for a photo; returns whether a face was left for being too small.
 
     Raises:
         NoFace: a picture was to go to standard output.
     """
-    from . import jobs, pipes
-    from .present import unprotected
+    from . import pipes, workflow
+    from .wording import unprotected
 
     name = pipes.name(photo.source)
     if piped:
         raise NoFace(f"{name} {photo.why}.", "Nothing was written.")
-    short = jobs.too_small(photo.unprotected)
+    short = workflow.too_small(photo.unprotected)
     terminal.note(f"{name} {photo.why}: nothing is written for it.")
     for sentence in unprotected(photo.unprotected):
         terminal.warn(sentence)
@@ -270,19 +272,19 @@ def assess(
     from ..attacks import RECOGNIZERS
     from ..core.images import open_photo
     from ..eval.report import assess as judge
-    from . import jobs
-    from .present import LIMITS
+    from . import workflow
+    from .wording import LIMITS
 
     if seen is None:
-        known = jobs.known_surrogates(after)
+        known = workflow.known_surrogates(after)
     else:
-        known = frozenset(RECOGNIZERS.check(name) for name in jobs.names(seen))
-    terminal, other = Terminal(json), jobs.place(probe)
+        known = frozenset(RECOGNIZERS.check(name) for name in workflow.names(seen))
+    terminal, other = Terminal(json), workflow.photo_and_face(probe)
     report = judge(
         open_photo(before),
         open_photo(after),
-        seen=known or frozenset(),
-        recognizers=jobs.names(judges),
+        surrogates=known or frozenset(),
+        recognizers=workflow.names(judges),
         probe=other[0] if other else None,
     )
     if known is None:
@@ -290,7 +292,7 @@ def assess(
     terminal.object(report)
     terminal.report(report)
     terminal.say(f"\n{LIMITS}")
-    if fail_if_recognised and jobs.still_known(report, strict=True):
+    if fail_if_recognised and workflow.still_known(report, strict=True):
         raise typer.Exit(FELL_SHORT)
 
 
@@ -302,14 +304,14 @@ def faces(
     """List the faces of a photo, the largest first, numbered as `veil protect --faces` takes them."""
     from ..attacks.faces import search
     from ..core.images import open_photo
-    from . import jobs, pipes
-    from .present import FACE_COLUMNS, face_rows
+    from . import pipes, workflow
+    from .wording import FACE_COLUMNS, face_rows
 
     terminal = Terminal(json)
     with ExitStack() as stack:
         (path,) = pipes.expanded(photo, False, stack) if photo == pipes.PIPE else [photo]
         found = search(open_photo(path).pixels)
-        protected = jobs.already_protected(path, found)
+        protected = workflow.already_protected(path, found)
     terminal.object(
         photo=pipes.name(photo),
         faces=[
@@ -328,7 +330,7 @@ def faces(
 @app.command()
 def models(json: Json = False) -> None:
     """List recognisers and priors: licence, size, and whether they are here."""
-    from .present import MODEL_COLUMNS, model_rows
+    from .wording import MODEL_COLUMNS, model_rows
 
     terminal = Terminal(json)
     for row in model_rows():
@@ -349,7 +351,7 @@ def fetch(
 ) -> None:
     """Show a model's licence and, once it is accepted, download the model."""
     from ..weights.fetch import fetch as download
-    from .present import facts
+    from .wording import facts
 
     terminal = Terminal(json)
     for line in facts(name):
@@ -375,12 +377,12 @@ def calibrate(
 ) -> None:
     """Measure recognisers on photos of known people: error rates, and thresholds at FAR 10, 1 and 0.1 %."""
     from ..attacks import packaged
-    from ..core.files import beside, check_writable
+    from ..core.files import atomic_write, check_writable
     from ..eval import calibration
     from ..weights.registry import card
-    from . import jobs
+    from . import workflow
 
-    terminal, names = Terminal(json, quiet), jobs.names(recognizers) or packaged()
+    terminal, names = Terminal(json, quiet), workflow.names(recognizers) or packaged()
     if save and all(card(name).packaged for name in names):
         raise BadSettings(
             "Packaged recognisers keep the thresholds of their cards.", "Name others with --recognizers."
@@ -389,9 +391,9 @@ def calibrate(
         check_writable(output.parent)
     measured = terminal.follow(calibration.calibrate(folder, names), folder.name)
     if save:
-        jobs.keep_thresholds(measured)
+        workflow.keep_thresholds(measured)
     if output:
-        with beside(output, replace=True) as (part,):
+        with atomic_write(output, replace=True) as (part,):
             part.write_text(measured.model_dump_json(indent=2) + "\n", encoding="utf-8")
     terminal.object(measured)
     terminal.table(calibration.COLUMNS, calibration.rows(measured))
@@ -419,11 +421,11 @@ def ui(
     """Open the page in the browser; with VEIL_HOSTED=1 under the rules for strangers."""
     import os
 
-    from . import hosting
-    from .app import passwords, serve
+    from .web import policy
+    from .web.server import passwords, serve
 
     entrants = passwords(auth) if auth else None
-    serve(hosting.rules(os.environ, concurrency, max_side), host, port, entrants, mcp)
+    serve(policy.rules(os.environ, concurrency, max_side), host, port, entrants, mcp)
 
 
 @app.command()
@@ -446,8 +448,8 @@ def benchmark(
 ) -> None:
     """Measure methods on a dataset; a run that was stopped goes on where it was."""
     from ..eval import benchmark as judge
-    from ..eval import pages
-    from .bench import TOOLS
+    from ..eval import html_report
+    from .engine_hooks import ENGINE_HOOKS
 
     spec = judge.read(file)
     if photos:
@@ -456,21 +458,21 @@ def benchmark(
         spec = spec.model_copy(update={"leave_out": "turns"})
     folder = output or Path("runs") / file.stem
     terminal = Terminal(json, quiet)
-    rows = terminal.follow(judge.run(spec, TOOLS, faces, folder, workers, ray), file.stem)
-    written = [*pages.write(folder), rows]
+    rows = terminal.follow(judge.run(spec, ENGINE_HOOKS, faces, folder, workers, ray), file.stem)
+    written = [*html_report.write(folder), rows]
     terminal.object(files=[str(path) for path in written])
     terminal.path(*written)
 
 
 def _whom(faces: str | None, largest: bool, only: list[Path] | None, spare: list[Path] | None) -> Whom:
     """Whom to protect: the faces of numbers "1,3", the largest, a person, all but a person, or everyone."""
-    from . import jobs
-    from .whom import Whom
+    from . import workflow
+    from .selection import Whom
 
     if sum(map(bool, (faces, largest, only, spare))) > 1:
         raise BadSettings("--faces, --largest, --only and --except exclude each other.", "Give one of them.")
     if photos := only or spare:
-        return Whom(person=jobs.person_of(photos), spare=bool(spare))
+        return Whom(person=workflow.person_of(photos), spare=bool(spare))
     return Whom(_numbers("1" if largest else faces))
 
 
@@ -492,5 +494,5 @@ def _is_dashed_file(argument: str) -> bool:
 def main() -> None:
     """The console script; who ends it leaves nothing behind."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    settle()
+    configure_threads()
     app(prog_name="veil")

@@ -11,11 +11,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import BadSettings
-from ..core.extras import needs
-from ..core.files import workplace
-from . import hosting
-from .hosting import LOCAL, Headers, Rules
+from ...core.errors import BadSettings
+from ...core.extras import needs
+from ...core.files import workplace
+from . import policy
+from .policy import LOCAL, Headers, Rules
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -36,23 +36,23 @@ def build(rules: Rules = LOCAL) -> gr.Blocks:
     import gradio as gr
     from gradio.utils import get_upload_folder
 
-    from . import endpoints, pieces
+    from . import api, html
     from .page import Page
-    from .visitors import Visitors
+    from .sessions import Visitors
 
     with gr.Blocks(title="veil", analytics_enabled=False) as blocks:
         page = Page(rules, Visitors(Path(get_upload_folder()), rules.keep, rules.concurrency), blocks)
-        gr.HTML(pieces.header(rules.hosted))
+        gr.HTML(html.header(rules.hosted))
         for name, module in TABS.items():
             with gr.Tab(name):
                 tab: Callable[[Page], None] = import_module(f".{module}", __package__).tab
                 tab(page)
-        endpoints.fill(page)
-        blocks.unload(endpoints.leaving(page))
+        api.fill(page)
+        blocks.unload(api.leaving(page))
     blocks.queue(max_size=rules.line, api_open=False, default_concurrency_limit=rules.light)
     # It looks for work 20 times a second, not a thousand: an idle page costs nothing.
     page.queue.sleep_when_free, page.queue.progress_update_sleep_when_free = 0.05, 0.25
-    hosting.one_job_each(page.queue)
+    policy.one_job_each(page.queue)
     blocks.veil = page  # pyright: ignore[reportAttributeAccessIssue]  (for `serve` and the tests)
     return blocks
 
@@ -75,7 +75,7 @@ def opened(
     if mcp:
         _check_mcp(host, auth)
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    from . import look
+    from . import theme
 
     with workplace(Path(tempfile.gettempdir()), "veil-page-") as place:
         folder = place / "files"
@@ -87,7 +87,7 @@ def opened(
         page: Any = blocks.veil  # pyright: ignore[reportAttributeAccessIssue]
         closed = page.visitors.watch(SWEEP, page.waiting)
         try:
-            with hosting.nothing_from_elsewhere():
+            with policy.nothing_from_elsewhere():
                 _, address, _ = blocks.launch(
                     server_name=host,
                     server_port=port,
@@ -106,9 +106,9 @@ def opened(
                     max_file_size=rules.heaviest,
                     state_session_capacity=1000,
                     app_kwargs={"middleware": [(Headers, (), {})]},
-                    theme=look.theme(),
-                    css_paths=[look.CSS],
-                    head=look.HEAD,
+                    theme=theme.theme(),
+                    css_paths=[theme.CSS],
+                    head=theme.HEAD,
                 )
                 yield blocks, address
         finally:

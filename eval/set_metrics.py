@@ -17,7 +17,7 @@ from .identification import stored
 from .summary import CLEAN, Frame, frame
 
 
-def over_sets(folder: Path, rows: Frame, measures: Sequence[str]) -> Frame:
+def measure_sets(folder: Path, rows: Frame, measures: Sequence[str]) -> Frame:
     """Each measure over the pictures of each method and the same photos before, and how many they are."""
     shown = rows.drop_duplicates(["method", "identity", "left_out", "target", "seed"])
     clean = {row["identity"]: stored(folder, row, PICTURE) for row in _of(shown, CLEAN)}

@@ -9,13 +9,13 @@ from typing import Any
 import gradio as gr
 from gradio import processing_utils
 
-from ..core.errors import BadSettings
-from ..core.progress import finish
-from ..privacy.settings import EFFORTS, STRENGTHS
-from .arrivals import arrive
-from .hosting import ENGINE
-from .outcomes import Outcome, protect, wish
+from ...core.errors import BadSettings
+from ...core.progress import finish
+from ...privacy.settings import EFFORTS, STRENGTHS
 from .page import Page, plain
+from .policy import ENGINE
+from .results import Outcome, protect, wish
+from .uploads import arrive
 
 OPTIONS = (
     "strength: subtle, balanced, strong; faces: numbers like 1,3, or empty for all; format: keep (the "

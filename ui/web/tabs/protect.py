@@ -10,16 +10,16 @@ from typing import Any
 
 import gradio as gr
 
-from ..attacks import held_out, packaged
-from ..core.errors import BadPhoto, NoFace, VeilError
-from ..privacy.priors import PRIORS
-from ..privacy.settings import DESCRIPTIONS, SECONDS
-from . import pieces
-from .arrivals import Arrival, arrive
-from .hosting import ENGINE
-from .outcomes import Outcome, protect, wish
-from .page import Page, known
-from .visitors import Stopped
+from ....attacks import held_out, packaged
+from ....core.errors import BadPhoto, NoFace, VeilError
+from ....privacy.priors import PRIORS
+from ....privacy.settings import DESCRIPTIONS, SECONDS
+from .. import html
+from ..page import Page, known
+from ..policy import ENGINE
+from ..results import Outcome, protect, wish
+from ..sessions import Stopped
+from ..uploads import Arrival, arrive
 
 Update = dict[Any, Any]
 QUIET: dict[str, Any] = {"concurrency_id": "light", "api_visibility": "private", "show_progress": "minimal"}
@@ -141,7 +141,7 @@ def tab(page: Page) -> None:
         with gr.Column(min_width=260, elem_id="veil-result"):
             gr.HTML("<div class='veil-step'><h2>3. The protected photo</h2></div>")
             panel = gr.HTML(
-                pieces.note("It appears here, with what recognisers say of it."), elem_id="veil-panel"
+                html.note("It appears here, with what recognisers say of it."), elem_id="veil-panel"
             )
             done = gr.Radio(label="Photo", visible=False)
             view = gr.Radio(
@@ -153,7 +153,7 @@ def tab(page: Page) -> None:
             )
             compare = gr.HTML(elem_classes="veil-hollow")
             verdict = gr.HTML(elem_id="veil-verdict", elem_classes="veil-hollow")
-            gr.HTML(pieces.limits())
+            gr.HTML(html.limits())
 
     def came(paths: list[str] | None, request: gr.Request) -> Update:
         visitor = page.visitors.of(request.session_hash, paths or ())
@@ -170,7 +170,7 @@ def tab(page: Page) -> None:
         problems += [problem for arrival in held.arrivals for problem in arrival.left_out]
         return {
             desk: held,
-            trouble: pieces.problem(*problems),
+            trouble: html.problem(*problems),
             which: gr.Radio(names, value=0 if names else None, visible=len(names) > 1),
             start: may_start(held, request),
             **show(held, 0),
@@ -180,7 +180,7 @@ def tab(page: Page) -> None:
         return gr.Button(interactive=bool(held.todo) and not page.busy(request.session_hash))
 
     def take_example(request: gr.Request) -> list[str]:
-        place = page.visitors.of(request.session_hash).place(EXAMPLE.name)
+        place = page.visitors.of(request.session_hash).path_for(EXAMPLE.name)
         return [str(shutil.copyfile(EXAMPLE, place))]
 
     def show(held: Desk, number: int | None) -> Update:
@@ -202,20 +202,19 @@ def tab(page: Page) -> None:
             return {compare: "", verdict: ""}
         outcome = outcomes[number or 0]
         if view == VIEWS[2]:
-            seen = pieces.change(outcome.change)
+            seen = html.change(outcome.change)
         else:
             part = outcome.close_up if view == VIEWS[1] else outcome.whole
-            seen = pieces.compare(outcome.before, outcome.shown, outcome.report.size, part)
+            seen = html.compare(outcome.before, outcome.shown, outcome.report.size, part)
         files = (("Download the photo", outcome.after), ("Download the report", outcome.record))
         return {
-            compare: seen + pieces.downloads(files),
-            verdict: "".join(map(pieces.note, outcome.notes))
-            + pieces.verdict(outcome.report, outcome.survives),
+            compare: seen + html.downloads(files),
+            verdict: "".join(map(html.note, outcome.notes)) + html.verdict(outcome.report, outcome.survives),
         }
 
     def begin() -> Update:
         return {
-            panel: pieces.progress("Getting ready", None, "It begins as soon as it is your turn"),
+            panel: html.progress("Getting ready", None, "It begins as soon as it is your turn"),
             **{start: gr.Button(interactive=False), stop: gr.Button(interactive=True)},
             **{done: gr.Radio(visible=False), view: gr.Radio(visible=False), compare: "", verdict: ""},
         }
@@ -232,7 +231,7 @@ def tab(page: Page) -> None:
             if not todo:
                 raise NoFace("No face is chosen.", "Drop a photo above, and click the faces to protect.")
         except Exception as error:
-            yield ended(pieces.problem(known(error)), [])
+            yield ended(html.problem(known(error)), [])
             return
         words = "Done. All metadata (place, camera, time) is gone from the result."
         for number, arrival in enumerate(todo, 1):
@@ -246,9 +245,7 @@ def tab(page: Page) -> None:
                 break
             except Exception as error:
                 failed.append(known(error))
-        yield ended(
-            pieces.problem(*failed) + ("" if failed and not outcomes else pieces.note(words)), outcomes
-        )
+        yield ended(html.problem(*failed) + ("" if failed and not outcomes else html.note(words)), outcomes)
 
     def ended(said: str, outcomes: list[Outcome]) -> Update:
         names = [(outcome.name, number) for number, outcome in enumerate(outcomes)]

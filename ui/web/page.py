@@ -10,12 +10,12 @@ from errno import EDQUOT, ENOSPC
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..core.errors import VeilError
-from ..core.types import Step, Work
-from . import hosting, pieces
-from .hosting import ENGINE, Rules, log_error
+from ...core.errors import VeilError
+from ...core.types import Step, Steps
+from . import html, policy
 from .pictures import embedded
-from .visitors import Follower, Visitor, Visitors
+from .policy import ENGINE, Rules, log_error
+from .sessions import Follower, Visitor, Visitors
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -54,22 +54,22 @@ class Page:
 
     def waiting(self) -> set[str]:
         """The sessions that wait in line."""
-        return {event.session_hash for event in hosting.waiting(self.queue)}
+        return {event.session_hash for event in policy.waiting(self.queue)}
 
     def busy(self, session: str | None) -> bool:
         """Whether a session has a job of the engine that runs or waits."""
-        line = (event.session_hash for event in hosting.waiting(self.queue) if event.concurrency_id == ENGINE)
+        line = (event.session_hash for event in policy.waiting(self.queue) if event.concurrency_id == ENGINE)
         return session in line or self.visitors.busy(session)
 
     async def stop(self, session: str | None) -> str:
         """Take a visitor's job out of the line, or stop it within one step; returns what to say."""
-        if await hosting.leave_line(self.queue, session):
-            return pieces.note("You left the line.")
+        if await policy.leave_line(self.queue, session):
+            return html.note("You left the line.")
         self.visitors.stop(session)
-        return pieces.note("Stopping: the step that is being taken comes to its end.")
+        return html.note("Stopping: the step that is being taken comes to its end.")
 
     def watch(
-        self, visitor: Visitor, work: Work[T], show: Callable[[str], U], prefix: str = ""
+        self, visitor: Visitor, work: Steps[T], show: Callable[[str], U], prefix: str = ""
     ) -> Generator[U, None, T]:
         """Run work for a visitor: yields what `show` makes of the progress, at least every second.
 
@@ -97,16 +97,16 @@ class Clock:
         """The progress of the work, in HTML."""
         step = follower.step
         if step is None:
-            return pieces.progress(f"{prefix}Getting ready", None, "Looking at the photo")
+            return html.progress(f"{prefix}Getting ready", None, "Looking at the photo")
         preview = (
             embedded(follower.preview.preview)
             if follower.preview and follower.preview.preview is not None
             else ""
         )
-        share, title = place(step)
+        share, title = progress_share(step)
         count = f"Step {step.done} of {step.total}" if step.total > 1 else ""
         detail = ", ".join(filter(None, (count, self._left(step))))
-        return pieces.progress(prefix + title, share, detail, preview)
+        return html.progress(prefix + title, share, detail, preview)
 
     def _left(self, step: Step) -> str:
         now = time.monotonic()
@@ -119,7 +119,7 @@ class Clock:
         return f"about {seconds:.0f} s left" if seconds < 90 else f"about {seconds / 60:.0f} min left"
 
 
-def place(step: Step) -> tuple[float, str]:
+def progress_share(step: Step) -> tuple[float, str]:
     """How far a step is in the whole, from 0 to 1, and what to call it."""
     found = re.fullmatch(r"(faces? (\d+)(?: to (\d+))? of (\d+)): (.*)", step.stage)
     stage = found[5] if found else step.stage

@@ -11,21 +11,23 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from ..attacks.faces import fit, warp
+from ..attacks.faces import template_transform, warp
 from ..core.images import to_tensor
 from ..core.types import Array, Crop, Face, Pixels
-from .paste import feather, greyed, shifted, spread, window
+from .paste import feather, greyed, shifted, warp_into, window
 
 MARGIN = 0.35  # of the crop's side: what recognisers may look at around it
 DETAIL = 2.0  # pixels of the canvas for one of the crop, at most: finer than any recogniser looks
 
 
-def cut(pixels: Pixels, face: Face, template: Array, size: int, device: torch.device | str = "cpu") -> Crop:
+def align_crop(
+    pixels: Pixels, face: Face, template: Array, size: int, device: torch.device | str = "cpu"
+) -> Crop:
     """The crop of a face in which its five points lie as in the template, `size` pixels a side.
 
     Whatever is made of it is made on its device.
     """
-    to_photo = fit(face, template, size)
+    to_photo = template_transform(face, template, size)
     left, top, right, bottom = window(to_photo, size, pixels.shape[1], pixels.shape[0], 0.05)
     part = to_tensor(pixels[top:bottom, left:right])
     image = warp(part, shifted(to_photo, left, top), size, "border")
@@ -38,19 +40,19 @@ def detail(crop_to_photo: Array) -> float:
 
 
 @dataclass(frozen=True)
-class Canvas:
+class FaceContext:
     """The part of a photo around one face, no larger than recognisers need: what the objective looks at."""
 
     image: Tensor  # (1, 3, H, W)
     face: Face
-    to_canvas: Array  # (2, 3), from the crop
+    to_context: Array  # (2, 3), from the crop
     grey: bool = False  # whether the photo is, so that of a change only the mean of its colours is written
 
     def with_change(self, change: Tensor) -> Tensor:
         """The image with a crop's change (1, 3, S, S) blended in as it will be in the photo."""
         high, wide = self.image.shape[-2:]
         masked = feather(change.shape[-1]).to(change) * (greyed(change) if self.grey else change)
-        return (self.image + spread(masked, self.to_canvas, wide, high)).clamp(0, 1)
+        return (self.image + warp_into(masked, self.to_context, wide, high)).clamp(0, 1)
 
 
 def side_by_side(images: Sequence[Tensor]) -> Tensor:
@@ -63,7 +65,7 @@ def side_by_side(images: Sequence[Tensor]) -> Tensor:
     return torch.cat(scaled, -1)
 
 
-def canvas_of(crop: Crop, pixels: Pixels, grey: bool = False) -> Canvas:
+def context_of(crop: Crop, pixels: Pixels, grey: bool = False) -> FaceContext:
     """The canvas of a crop's face, cut out of the pixels of its photo, which may be grey."""
     size = crop.pixels.shape[-1]
     left, top, right, bottom = window(crop.to_photo, size, pixels.shape[1], pixels.shape[0], MARGIN)
@@ -72,6 +74,6 @@ def canvas_of(crop: Crop, pixels: Pixels, grey: bool = False) -> Canvas:
     scale = wide / part.width
     part = part.resize((wide, max(1, round(part.height * scale))), Image.Resampling.BOX)
     rest = (scale - 1) / 2
-    face = crop.face.moved(scale, rest - left * scale, rest - top * scale)
+    face = crop.face.transformed(scale, rest - left * scale, rest - top * scale)
     image = to_tensor(np.asarray(part)).to(crop.pixels)
-    return Canvas(image, face, shifted(crop.to_photo, left, top, scale), grey)
+    return FaceContext(image, face, shifted(crop.to_photo, left, top, scale), grey)

@@ -29,7 +29,7 @@ def distance(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
     return torch.stack([(a - b).square().sum(1).mean((1, 2)) for a, b in pairs]).sum(0)
 
 
-class Looks:
+class AppearancePenalty:
     """What it costs, (1,), that an image (1, 3, H, W) shows a face otherwise than the image before.
 
     perceptual: for the `distance` of early features, which see spots and wrinkles on smooth skin.
@@ -42,14 +42,14 @@ class Looks:
     ) -> None:
         self.face, self.perceptual, self.landmarks, self.expression = face, perceptual, landmarks, expression
         with torch.no_grad():
-            self.points, features = facemesh.seen(image, face)
+            self.points, features = facemesh.landmarks_and_features(image, face)
             self.features = [directions(one) for one in features]
             self.expressions = emotion.expression(image, face)
 
     def __call__(self, image: Tensor) -> Tensor:
         cost = image.new_zeros(1)
         if self.perceptual or self.landmarks:
-            points, features = facemesh.seen(image, self.face)
+            points, features = facemesh.landmarks_and_features(image, self.face)
             moved = (points - self.points) / self.face.eyes
             cost = cost + self.perceptual * distance(self.features, [directions(one) for one in features])
             cost = cost + self.landmarks * moved.square().sum(-1).mean(-1)

@@ -7,10 +7,10 @@ from typing import Any
 
 import gradio as gr
 
-from ..eval.summary import OUTCOMES
-from . import pieces, research
-from .page import Page, known
-from .research import UNDISTURBED, Choice
+from ....eval.summary import OUTCOMES
+from .. import html, research
+from ..page import Page, known
+from ..research import UNDISTURBED, Choice
 
 Update = dict[Any, Any]
 WORK: dict[str, Any] = {"concurrency_id": "research", "api_visibility": "private", "show_progress": "minimal"}
@@ -53,7 +53,7 @@ def tab(page: Page) -> None:
             path = research.rows_file(place)
             whole = research.everything(path)
         except Exception as error:
-            return {**closed, trouble: pieces.problem(known(error))}
+            return {**closed, trouble: html.problem(known(error))}
         more = [name for name in whole.disturbances if name != UNDISTURBED]
         questions = [(OUTCOMES[name], name) for name in whole.outcomes]
         return {
@@ -70,10 +70,10 @@ def tab(page: Page) -> None:
             return ""
         try:
             findings = research.find(path, Choice(*values))
-            place = page.visitors.of(request.session_hash).place("benchmark.zip")
-            return pieces.findings(findings, research.archive(findings, place))
+            place = page.visitors.of(request.session_hash).path_for("benchmark.zip")
+            return html.findings(findings, research.archive(findings, place))
         except Exception as error:
-            return pieces.problem(known(error))
+            return html.problem(known(error))
 
     results = [opened, trouble, choices, result, *chosen]
     ways = [file.change(came, file, results, **WORK)]

@@ -54,13 +54,13 @@ def roughness(change: Tensor, smooth: Tensor) -> Tensor:
     return across.mean((1, 2, 3)) + down.mean((1, 2, 3))
 
 
-def within(ceiling: float, change: Tensor) -> Tensor:
+def ceiling_scale(ceiling: float, change: Tensor) -> Tensor:
     """The factors (B, 1, 1, 1), at most 1, that bring the root mean square of changes (B, 3, H, W) below a
     ceiling."""
     return (ceiling / change_energy(change).sqrt().clamp(min=1e-9)).clamp(max=1)[:, None, None, None]
 
 
-class Price:
+class PenaltySchedule:
     """What visible change costs while a face is being protected, as a factor: `least` at first.
 
     It rises while the protection has its margin or the change exceeds its ceiling, and falls back otherwise:
@@ -73,16 +73,18 @@ class Price:
     MOST = 20.0  # times the least
     MEMORY = 0.7  # of how far the protection leads: its views differ from step to step
 
-    def __init__(self, least: float, margin: float, ceiling: float, steps: int = LONG) -> None:
-        self.least, self.margin, self.ceiling = least, margin, ceiling
+    def __init__(self, least: float, target_margin: float, ceiling: float, steps: int = LONG) -> None:
+        self.least, self.target_margin, self.ceiling = least, target_margin, ceiling
         self.factor = self.STEP ** min(1.0, (self.LONG / steps) ** 2)
-        self.value, self.lead, self.steps = least, 0.0, 0
+        self.value, self.smoothed_margin, self.steps = least, 0.0, 0
 
-    def update(self, lead: float, size: float) -> None:
+    def update(self, margin: float, size: float) -> None:
         """Learn by how much the protection led in a step, and the root mean square of the change."""
-        self.lead = self.MEMORY * self.lead + (1 - self.MEMORY) * lead if self.steps else lead
+        self.smoothed_margin = (
+            self.MEMORY * self.smoothed_margin + (1 - self.MEMORY) * margin if self.steps else margin
+        )
         self.steps += 1
         if self.steps > self.PATIENCE:
-            dearer = self.lead > self.margin or size > self.ceiling
+            dearer = self.smoothed_margin > self.target_margin or size > self.ceiling
             value = self.value * (self.factor if dearer else 1 / self.factor)
             self.value = min(max(value, self.least), self.MOST * self.least)

@@ -14,12 +14,12 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from ..attacks import RECOGNIZERS, attacked, packaged
-from ..attacks.faces import SAME, Found, find_faces, largest_face, overlap, search
+from ..attacks.faces import SAME, Found, find_faces, iou, largest_face, search
 from ..attacks.person import Person
 from ..core.errors import BadPhoto, BadSettings
-from ..core.files import beside, printable
+from ..core.files import atomic_write, printable
 from ..core.images import open_photo, to_tensor
-from ..core.types import Face, Photo, Pixels, Step, Work
+from ..core.types import Face, Photo, Pixels, Step, Steps
 from ..core.writing import save_photo
 from ..eval.calibration import Calibration
 from ..eval.datasets import checksum
@@ -27,13 +27,13 @@ from ..eval.disturbances import DISTURBANCES
 from ..eval.report import Report, Unprotected, assess, same_place
 from ..eval.verification import embedding
 from ..privacy import protect
-from ..privacy.priors import PRIORS, placed
+from ..privacy.priors import PRIORS, resolve_device
 from ..privacy.settings import Settings
 from ..weights import store
-from ..weights.registry import card, cards, learn
+from ..weights.registry import card, cards, remember
 from .outputs import Output, claimed, fallen_back, picture_of
-from .present import LIMITS, Likeness
-from .whom import Choice, Whom, choose, left_of
+from .selection import Choice, Whom, choose, left_of
+from .wording import LIMITS, Likeness
 
 ENDURED = {"saved as JPEG 75": "jpeg-75", "shrunk to half": "resize-50"}  # what the page tries on results
 SCHEMA = 3  # of records: 1 had no number and no notes, 2 no checksum
@@ -81,7 +81,7 @@ def too_small(unprotected: Iterable[Unprotected]) -> bool:
 def still_known(report: Report, strict: bool = False) -> bool:
     """Whether a recogniser that the protection has never met, or by `strict` any, still knows a face."""
     matches = (match for face in report.faces for match in face.matches)
-    return any(match.still_recognised and (strict or match.seen == "no") for match in matches)
+    return any(match.still_recognised and (strict or match.used_by_attack == "no") for match in matches)
 
 
 class _Earlier(BaseModel):
@@ -165,7 +165,7 @@ def check_models(settings: Settings) -> None:
         UnknownName, WeightsMissing, WeightsCorrupt: as it says.
         BadSettings: this machine has no such device.
     """
-    placed(settings.device)
+    resolve_device(settings.device)
     for name in (PRIORS.check(settings.prior), *settings.surrogates, *packaged()):
         if name.partition(":")[0] in cards():
             store.path(name)
@@ -202,7 +202,7 @@ def prepare(
     return Job(source, digest, choice, picture, record, output, (*notes, *choice.notes))
 
 
-def place(path: Path | None) -> tuple[Photo, Face] | None:
+def photo_and_face(path: Path | None) -> tuple[Photo, Face] | None:
     """A photo and its largest face.
 
     Raises:
@@ -216,7 +216,7 @@ def place(path: Path | None) -> tuple[Photo, Face] | None:
 
 def run(
     job: Job, settings: Settings, target: tuple[Photo, Face] | None = None, probe: Photo | None = None
-) -> Work[tuple[Photo, Record]]:
+) -> Steps[tuple[Photo, Record]]:
     """Protect a photo and write picture and record, which appear together or not at all.
 
     Yields a first step that shows the face, then one for each of the protection's. Returns the photo as it
@@ -232,12 +232,12 @@ def run(
     protected = yield from protect(photo, list(job.faces.values()), settings, target)
     yield Step("judging", 0, 1)
     numbers = list(job.faces)
-    with _told(job.picture), beside(job.picture, job.record, replace=output.force) as (picture, record):
+    with _told(job.picture), atomic_write(job.picture, job.record, replace=output.force) as (picture, record):
         save_photo(protected.photo, picture, keep_metadata=output.keep_metadata, quality=output.quality)
         report = assess(
             photo,
             open_photo(picture),
-            seen=frozenset(settings.surrogates),
+            surrogates=frozenset(settings.surrogates),
             probe=probe,
             faces=job.faces,
             limited=[numbers[index] for index in protected.limited],
@@ -273,11 +273,11 @@ def _close_up(photo: Photo, faces: Mapping[int, Face]) -> Pixels:
     """The first face and some of what is around it, as it is before the work."""
     face = next(iter(faces.values()))
     margin = 0.4 * face.side * np.array([-1, -1, 1, 1])
-    left, top, right, bottom = Face(face.box + margin, face.points).within(photo.size)
+    left, top, right, bottom = Face(face.box + margin, face.points).clipped_box(photo.size)
     return photo.pixels[top:bottom, left:right]
 
 
-def endure(photo: Photo, after: Photo, faces: Mapping[int, Face], report: Report) -> Work[Survival]:
+def endure(photo: Photo, after: Photo, faces: Mapping[int, Face], report: Report) -> Steps[Survival]:
     """Ask the report's recognisers again after what is likely to happen to a protected photo: `ENDURED`.
 
     Faces are found afresh in what became of it, but the photo before is looked at only once.
@@ -354,9 +354,7 @@ def already_protected(photo: Path, found: Found) -> set[int]:
     report = earlier(photo)
     boxes = [np.array(face.box, float) for face in report.faces] if report else []
     return {
-        number
-        for number, face in found.numbered.items()
-        if any(overlap(face.box, box) > SAME for box in boxes)
+        number for number, face in found.numbered.items() if any(iou(face.box, box) > SAME for box in boxes)
     }
 
 
@@ -374,4 +372,4 @@ def keep_thresholds(measured: Calibration) -> None:
     for one in measured.measured:
         if not card(one.recognizer).packaged:
             values = {rate: round(bound.value, 4) for rate, bound in one.thresholds.items()}
-            learn(card(one.recognizer).name, thresholds=values)
+            remember(card(one.recognizer).name, thresholds=values)

@@ -80,7 +80,7 @@ def left_of(
     return tuple(
         Unprotected(
             number=number,
-            box=face.within(photo.size),
+            box=face.clipped_box(photo.size),
             reason=known[number] if number in known else found.reason(number),
         )
         for number, face in found.numbered.items()

@@ -10,19 +10,19 @@ from typing import Any
 
 import gradio as gr
 
-from ..attacks.person import Person
-from ..core.errors import BadPhoto
-from ..core.files import beside
-from ..core.types import Work
-from . import pieces
-from .arrivals import arrive
-from .hosting import ENGINE
-from .jobs import person_of
-from .outcomes import Wish, protect, wish
-from .page import Page, known
-from .page_protect import AT_ONCE, QUIET, efforts, ready, strengths
-from .present import headline, unprotected
-from .visitors import Stopped, Visitor
+from ....attacks.person import Person
+from ....core.errors import BadPhoto
+from ....core.files import atomic_write
+from ....core.types import Steps
+from ...wording import headline, unprotected
+from ...workflow import person_of
+from .. import html
+from ..page import Page, known
+from ..policy import ENGINE
+from ..results import Wish, protect, wish
+from ..sessions import Stopped, Visitor
+from ..uploads import arrive
+from .protect import AT_ONCE, QUIET, efforts, ready, strengths
 
 Update = dict[Any, Any]
 File = tuple[str, Path]  # a name, and where it lies
@@ -48,7 +48,7 @@ class Album:
     def pack(self) -> None:
         """Put all results into the zip, whole or not at all; photos of the same name get a number."""
         assert self.zip
-        with beside(self.zip, replace=True) as (part,), zipfile.ZipFile(part, "w") as archive:
+        with atomic_write(self.zip, replace=True) as (part,), zipfile.ZipFile(part, "w") as archive:
             for picture, record in self.results.values():
                 taken, stem = set(archive.namelist()), picture.name.partition(".veiled")[0]
                 name, number = stem, 1
@@ -81,7 +81,7 @@ def tab(page: Page) -> None:
 
     def begin() -> Update:
         return {
-            panel: pieces.progress("Getting ready", None, "It begins as soon as it is your turn"),
+            panel: html.progress("Getting ready", None, "It begins as soon as it is your turn"),
             **{start: gr.Button(interactive=False), stop: gr.Button(interactive=True), download: ""},
         }
 
@@ -99,13 +99,13 @@ def tab(page: Page) -> None:
             held = continued(page, held, visitor, paths or [], asked)
             person = known_by(page, asked.only)
         except Exception as error:
-            yield {panel: pieces.problem(known(error))}
+            yield {panel: html.problem(known(error))}
             return
         for number, path in enumerate(paths or (), 1):
             if path in held.results:
                 continue
             held.rows[path] = ("running", Path(path).name, "being protected")
-            yield {album: held, table: pieces.outcomes([*held.rows.values()])}
+            yield {album: held, table: html.outcomes([*held.rows.values()])}
             work = each(page, path, asked, person, visitor, held)
             try:
                 prefix = f"Photo {number} of {len(paths or ())}. "
@@ -121,20 +121,20 @@ def tab(page: Page) -> None:
         for path, (kind, name, _) in held.rows.items():
             if kind == "running":
                 held.rows[path] = ("waiting", name, "not done yet")
-        said, files = pieces.note(f"{held.count} of {len(held.rows)} photos are protected."), list[File]()
+        said, files = html.note(f"{held.count} of {len(held.rows)} photos are protected."), list[File]()
         if held.zip and held.count:
             try:
                 held.pack()
                 files.append((f"Download the zip ({held.count} photo{'s' * (held.count > 1)})", held.zip))
             except Exception as error:
-                said = pieces.problem(known(error)) + said
+                said = html.problem(known(error)) + said
         missing = sum(kind == "waiting" for kind, _, _ in held.rows.values())
         return {
             album: held,
             panel: said,
-            table: pieces.outcomes([*held.rows.values()]),
+            table: html.outcomes([*held.rows.values()]),
             start: gr.Button("Continue" if missing else "Protect the album"),
-            download: pieces.downloads(files) if files else "",
+            download: html.downloads(files) if files else "",
         }
 
     async def stopped(request: gr.Request) -> str:
@@ -173,7 +173,7 @@ def continued(page: Page, held: Album, visitor: Visitor, paths: list[str], asked
     old = held if same else Album(asked)
     rows = {path: ("waiting", Path(path).name, "not done yet") for path in paths}
     kept = {path: old.rows[path] for path in old.results}
-    return Album(asked, rows | kept, old.results, old.zip or visitor.place("veiled.zip"))
+    return Album(asked, rows | kept, old.results, old.zip or visitor.path_for("veiled.zip"))
 
 
 def known_by(page: Page, photo: Path | None) -> Person | None:
@@ -190,7 +190,7 @@ def known_by(page: Page, photo: Path | None) -> Person | None:
 
 def each(
     page: Page, path: str, asked: Wish, person: Person | None, visitor: Visitor, held: Album
-) -> Work[None]:
+) -> Steps[None]:
     """Protect one photo of the album."""
     arrival = arrive(page, visitor, path)
     outcome = yield from protect(arrival.path, arrival.picked, asked, visitor, endure=False, person=person)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..attacks.faces import SMALLEST, search
-from ..core.errors import NoFace, VeilError
-from ..core.images import open_photo
-from ..core.types import Face
-from . import pieces
+from ...attacks.faces import SMALLEST, search
+from ...core.errors import NoFace, VeilError
+from ...core.images import open_photo
+from ...core.types import Face
+from . import html
 from .page import Page
 from .pictures import show_copy
-from .visitors import Visitor
+from .sessions import Visitor
 
 NO_FACE_HINT = (
     "Try a photo in which the face is larger, better lit, or not covered; very small faces and "
@@ -58,7 +58,7 @@ class Arrival:
     def picture(self, group: str) -> str:
         """The photo with its faces as buttons, in HTML; they press the inputs of the element `group`."""
         found = {number: self.faces[number] for number in self.large}
-        return pieces.faces(self.shown, self.name, self.size, found, self.picked, group)
+        return html.faces(self.shown, self.name, self.size, found, self.picked, group)
 
 
 def arrive(page: Page, visitor: Visitor, path: str) -> Arrival:
@@ -77,7 +77,7 @@ def arrive(page: Page, visitor: Visitor, path: str) -> Arrival:
             f"The face in {photo.name} measures only {found.faces[0].side:.0f} pixels.",
             f"Faces need {SMALLEST:.0f} pixels or more: take the photo in a larger size.",
         )
-    arrival = Arrival(Path(path), photo.name, photo.size, found.numbered, visitor.place("faces.jpg"))
+    arrival = Arrival(Path(path), photo.name, photo.size, found.numbered, visitor.path_for("faces.jpg"))
     arrival.picked = found.protectable
     show_copy(photo, arrival.shown)
     return arrival

@@ -5,9 +5,9 @@ from __future__ import annotations
 import gradio as gr
 from gradio.events import api
 
-from . import pieces
-from .page import Page
-from .present import MODEL_COLUMNS, model_rows
+from ...wording import MODEL_COLUMNS, model_rows
+from .. import html
+from ..page import Page
 
 
 def tab(page: Page) -> None:
@@ -17,7 +17,7 @@ def tab(page: Page) -> None:
         "judge photos, and some help to protect them; the prior draws the change. What is here works "
         "offline.</p>"
     )
-    gr.HTML(pieces.models())
+    gr.HTML(html.models())
 
     def models() -> list[dict[str, str]]:
         return [dict(zip(MODEL_COLUMNS, row, strict=True)) for row in model_rows()]

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..attacks.person import Person
-from ..core.errors import BadSettings, NoFace
-from ..core.images import open_photo
-from ..core.types import Face, Photo, Work
-from ..eval.report import Report
-from ..privacy.settings import Goal, Settings, settings
-from . import jobs
-from .outputs import Output
+from ...attacks.person import Person
+from ...core.errors import BadSettings, NoFace
+from ...core.images import open_photo
+from ...core.types import Face, Photo, Steps
+from ...eval.report import Report
+from ...privacy.settings import Goal, Settings, settings
+from .. import workflow
+from ..outputs import Output
+from ..selection import Whom
 from .pictures import amplified
-from .visitors import Visitor
-from .whom import Whom
+from .sessions import Visitor
 
 SHOWN = ("JPEG", "PNG", "WEBP", "AVIF")  # by browsers
 
@@ -48,7 +48,7 @@ class Outcome:
     record: Path
     change: Path
     report: Report
-    survives: jobs.Survival
+    survives: workflow.Survival
     notes: tuple[str, ...] = ()
 
     @property
@@ -62,7 +62,7 @@ class Outcome:
         boxes = np.array([face.box for face in self.report.faces], float)
         box = np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
         margin = 0.4 * (boxes[:, 2:] - boxes[:, :2]).max()
-        return Face(box + margin * np.array([-1, -1, 1, 1]), np.zeros((5, 2))).within(self.report.size)
+        return Face(box + margin * np.array([-1, -1, 1, 1]), np.zeros((5, 2))).clipped_box(self.report.size)
 
 
 def wish(
@@ -87,7 +87,7 @@ def wish(
             "Looking like another person needs a photo of that person, and only that does.",
             "Add the photo under Advanced, or choose to look like nobody known.",
         )
-    used = jobs.surrogates(",".join(surrogates) if surrogates else None, False, None)
+    used = workflow.surrogates(",".join(surrogates) if surrogates else None, False, None)
     chosen = settings(
         strength,
         effort,
@@ -95,9 +95,9 @@ def wish(
         goal=goal,
         seed=int(seed or 0),
         prior=prior,
-        device=jobs.device(),
+        device=workflow.device(),
     )
-    jobs.check_models(chosen)
+    workflow.check_models(chosen)
     return Wish(chosen, Path(target) if target else None, format, Path(only) if only else None)
 
 
@@ -108,7 +108,7 @@ def protect(
     visitor: Visitor,
     endure: bool = True,
     person: Person | None = None,
-) -> Work[Outcome]:
+) -> Steps[Outcome]:
     """Protect a photo in the visitor's folder, by `person` only theirs of the faces; `endure` also tries what
     survives.
 
@@ -116,18 +116,18 @@ def protect(
         NoFace: the person is not in it.
         VeilError: whatever is wrong with the photo.
     """
-    folder = visitor.place("any").parent
-    job = jobs.prepare(source, Output(folder, wish.format), Whom(frozenset(numbers), person), set())
-    if isinstance(job, jobs.PassedOver):
+    folder = visitor.path_for("any").parent
+    job = workflow.prepare(source, Output(folder, wish.format), Whom(frozenset(numbers), person), set())
+    if isinstance(job, workflow.PassedOver):
         raise NoFace(f"{source.name} {job.why}.", "Nothing is changed in it.")
-    aim = jobs.place(wish.target)
-    photo, record = yield from jobs.run(job, wish.settings, aim)
-    after, report, survives = open_photo(job.picture), record.report, jobs.Survival()
+    aim = workflow.photo_and_face(wish.target)
+    photo, record = yield from workflow.run(job, wish.settings, aim)
+    after, report, survives = open_photo(job.picture), record.report, workflow.Survival()
     if endure:
-        survives = yield from jobs.endure(photo, after, job.faces, report)
+        survives = yield from workflow.endure(photo, after, job.faces, report)
     before = _plain_copy(photo, visitor, "before.jpg")
     shown = job.picture if after.format in SHOWN else _plain_copy(after, visitor, "after.jpg")
-    change = visitor.place("change.png")
+    change = visitor.path_for("change.png")
     Image.fromarray(amplified(photo.pixels, after.pixels)).save(change)
     return Outcome(
         source.name, before, job.picture, shown, job.record, change, report, survives, record.notes
@@ -136,6 +136,6 @@ def protect(
 
 def _plain_copy(photo: Photo, visitor: Visitor, name: str) -> Path:
     """A photo, upright and in a format that every browser shows."""
-    path = visitor.place(name)
+    path = visitor.path_for(name)
     Image.fromarray(photo.pixels).save(path, "JPEG", quality=95, subsampling=0)
     return path

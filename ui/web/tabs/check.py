@@ -7,12 +7,13 @@ from typing import Any
 
 import gradio as gr
 
-from ..core.errors import BadPhoto
-from ..core.images import open_photo
-from . import jobs, pieces
-from .arrivals import Arrival, arrive
-from .page import Page, known, plain
-from .present import Likeness
+from ....core.errors import BadPhoto
+from ....core.images import open_photo
+from ... import workflow
+from ...wording import Likeness
+from .. import html
+from ..page import Page, known, plain
+from ..uploads import Arrival, arrive
 
 
 def tab(page: Page) -> None:
@@ -29,9 +30,9 @@ def tab(page: Page) -> None:
 
     def say(first: Arrival | None, second: Arrival | None) -> str:
         try:
-            return pieces.same_person(compare(first, second))
+            return html.same_person(compare(first, second))
         except Exception as error:
-            return pieces.problem(known(error))
+            return html.problem(known(error))
 
     ask.click(say, [one, other], answer, concurrency_id="light", api_visibility="private")
     _endpoint(page)
@@ -54,7 +55,7 @@ def _side(page: Page, label: str, group: str) -> gr.State:
         try:
             arrival = arrive(page, page.visitors.of(request.session_hash, [path]), path)
         except Exception as error:
-            return None, pieces.problem(known(error)), gr.Radio(visible=False)
+            return None, html.problem(known(error)), gr.Radio(visible=False)
         arrival.picked = arrival.large[:1]
         several = gr.Radio(arrival.choices, value=arrival.picked[0], visible=len(arrival.large) > 1)
         return arrival, arrival.picture(group), several
@@ -82,7 +83,7 @@ def compare(first: Arrival | None, second: Arrival | None) -> list[Likeness]:
     if not first or not second:
         raise BadPhoto("Two photos are needed.", "Drop one on each side, each showing a face.")
     one, other = ((open_photo(item.path), item.faces[item.picked[0]]) for item in (first, second))
-    return jobs.same_person(one, other)
+    return workflow.same_person(one, other)
 
 
 def _endpoint(page: Page) -> None:

@@ -8,12 +8,12 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-from ..core.errors import VeilError
-from ..core.types import Face
-from ..eval.report import FaceReport, Report
-from ..weights.registry import cards
-from . import present
-from .jobs import Survival
+from ...core.errors import VeilError
+from ...core.types import Face
+from ...eval.report import FaceReport, Report
+from ...weights.registry import cards
+from .. import wording
+from ..workflow import Survival
 from .pictures import AMPLIFIED
 from .research import Findings
 
@@ -136,11 +136,11 @@ def verdict(report: Report, survives: Survival) -> str:
     tables = "".join(
         (f"<h3>Face {face.number}</h3>" if several else "") + _table(face, survives) for face in report.faces
     )
-    remarks = "".join(f"<li>{escape(text)}</li>" for text in present.plain_remarks(report))
-    left = "".join(f"<p>{escape(text)}</p>" for text in present.unprotected(report.unprotected))
+    remarks = "".join(f"<li>{escape(text)}</li>" for text in wording.plain_remarks(report))
+    left = "".join(f"<p>{escape(text)}</p>" for text in wording.unprotected(report.unprotected))
     return (
         f'<section class="veil-verdict">{_warning(left)}'
-        f'<p class="veil-headline">{escape(present.headline(report))}</p>'
+        f'<p class="veil-headline">{escape(wording.headline(report))}</p>'
         f"{tables}<ul>{remarks}</ul></section>"
     )
 
@@ -152,13 +152,13 @@ def _warning(lines: str) -> str:
 def _table(face: FaceReport, survives: Survival) -> str:
     heads = "".join(f"<th scope='col'>{escape(name)}</th>" for name in survives)
     rows = "".join(
-        f'<tr><td data-of="Recogniser">{present.sentence(match, escape)}</td>'
+        f'<tr><td data-of="Recogniser">{wording.sentence(match, escape)}</td>'
         + "".join(
             f'<td data-of="{escape(name)}">{_mark(said[face.number, match.recognizer])}</td>'
             for name, said in survives.items()
         )
         + "</tr>"
-        for match in present.fairest_first(face.matches)
+        for match in wording.fairest_first(face.matches)
     )
     return (
         "<div class='veil-table'><table><thead><tr><th scope='col'>What recognisers say now</th>"
@@ -166,7 +166,7 @@ def _table(face: FaceReport, survives: Survival) -> str:
     )
 
 
-def _mark(said: present.Likeness) -> str:
+def _mark(said: wording.Likeness) -> str:
     kind, words = ("bad", "recognises you") if said.same else ("good", "does not")
     return f'<span class="veil-mark veil-{kind}">{words}</span><br>{said.similarity:.2f}'
 
@@ -182,7 +182,7 @@ def downloads(files: Iterable[tuple[str, Path]]) -> str:
 
 def limits() -> str:
     """What is not promised."""
-    text = present.LIMITS.partition(": ")[2]
+    text = wording.LIMITS.partition(": ")[2]
     return (
         '<aside class="veil-limits"><h3>What this does not promise</h3>'
         f"<p>{escape(text[0].upper() + text[1:])}</p></aside>"
@@ -202,7 +202,7 @@ def outcomes(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def same_person(rows: Iterable[present.Likeness]) -> str:
+def same_person(rows: Iterable[wording.Likeness]) -> str:
     """Check: what each recogniser says of two photos."""
     found = list(rows)
     same = sum(row.same for row in found)
@@ -253,7 +253,7 @@ def _figures(heading: str, words: str, rows: Sequence[Sequence[str]]) -> str:
 
 def models() -> str:
     """A card for each model."""
-    states = {row[0]: row[4] for row in present.model_rows()}
+    states = {row[0]: row[4] for row in wording.model_rows()}
     items: list[str] = []
     for card in cards().values():
         facts = {

@@ -11,16 +11,16 @@ from typing import Any
 import pandas as pd
 from pyarrow import ArrowException, parquet
 
-from ..core.errors import BadSettings
-from ..eval import pages, summary
-from ..eval.statistics import RATES
-from ..eval.summary import CLEAN, Frame
+from ...core.errors import BadSettings
+from ...eval import html_report, summary
+from ...eval.bootstrap import RATES
+from ...eval.summary import CLEAN, Frame
 
 UNDISTURBED = "none"
 ROWS = 300_000  # the most that a file may hold, as its header says
 BYTES = 500_000_000  # of them, uncompressed
 # The most different entries of each: more cannot be drawn, and intervals draw people, again and again.
-LIMITS = {"method": 60, "recognizer": 60, "disturbance": 60, "identity": 10_000}
+MAX_KINDS = {"method": 60, "recognizer": 60, "disturbance": 60, "identity": 10_000}
 HINT = "Run `veil benchmark` on fewer photos, or read its report.html."
 NOT_MEASURES = {
     *(*summary.TEXTS, *summary.NUMBERS, *summary.OUTCOMES),
@@ -60,9 +60,9 @@ class Findings:
     frames: dict[str, Frame]
 
     @property
-    def tables(self) -> list[pages.Table]:
+    def tables(self) -> list[html_report.Table]:
         """The tables as text, each with its heading and what it says."""
-        return pages.tables(self.frames)
+        return html_report.tables(self.frames)
 
 
 def rows_file(place: str) -> Path:
@@ -88,12 +88,12 @@ def read(file: Path) -> Frame:
     _bounded(file)
     try:
         rows = summary.read(file)
-        counts = {name: rows[name].nunique() for name in LIMITS}
+        counts = {name: rows[name].nunique() for name in MAX_KINDS}
     except (TypeError, ValueError) as error:  # a column that holds something else
         raise BadSettings(f"{file.name} does not hold the rows of a benchmark.", summary.HINT) from error
     if not (rows["disturbance"] == UNDISTURBED).any():
         raise BadSettings(f"{file.name} holds no scored photo without disturbance.", "Choose another run.")
-    for name, most in LIMITS.items():
+    for name, most in MAX_KINDS.items():
         if counts[name] > most:
             raise BadSettings(f"{file.name} has more than {most} different entries as {name}.", HINT)
     return rows
@@ -143,9 +143,9 @@ def find(file: Path, choice: Choice) -> Findings:
     if not (rows["disturbance"] == UNDISTURBED).any():
         raise BadSettings("Nothing is left to show.", "Choose at least one method and one recogniser.")
     other = choice.other if choice.other in choice.methods else str(rows["method"].iloc[0])
-    frames = pages.from_rows(rows, choice.outcome, other, _measures(rows))
-    drawn = pages.drawn(rows, frames, choice.outcome)
-    return Findings(pages.about(rows, choice.outcome), pages.failed(file), drawn, frames)
+    frames = html_report.from_rows(rows, choice.outcome, other, _measures(rows))
+    drawn = html_report.drawn(rows, frames, choice.outcome)
+    return Findings(html_report.about(rows, choice.outcome), html_report.failed(file), drawn, frames)
 
 
 def _measures(rows: Frame) -> list[str]:
@@ -163,13 +163,13 @@ def archive(findings: Findings, path: Path) -> Path:
         "title": "A benchmark of veil",
         "about": findings.about,
         "warnings": findings.warnings,
-        "figures": [(heading, f"{pages.file_name(heading)}.png") for heading, _ in findings.plots],
+        "figures": [(heading, f"{html_report.file_name(heading)}.png") for heading, _ in findings.plots],
         "tables": findings.tables,
     }
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archived:
-        archived.writestr("report.md", pages.markdown(content))
+        archived.writestr("report.md", html_report.markdown(content))
         for name, frame in findings.frames.items():
             archived.writestr(f"{name}.csv", frame.round(4).to_csv(index=False))
         for heading, data in findings.plots:
-            archived.writestr(f"{pages.file_name(heading)}.png", data)
+            archived.writestr(f"{html_report.file_name(heading)}.png", data)
     return path

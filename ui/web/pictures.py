@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..core.types import Photo, Pixels
+from ...core.types import Photo, Pixels
 
 SHOWN = 1280  # pixels: the longer side of the copy on which faces are chosen
 AMPLIFIED = 8  # how often the change is multiplied to be seen

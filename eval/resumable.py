@@ -20,8 +20,8 @@ from typing import Any, TypeAlias, TypeVar
 
 from ..core.errors import VeilError
 from ..core.extras import needs
-from ..core.files import beside
-from ..core.types import Step, Work
+from ..core.files import atomic_write
+from ..core.types import Step, Steps
 
 Payload = TypeVar("Payload")
 Files: TypeAlias = Mapping[str, bytes]  # by the ending of their names; the last one says "done"
@@ -58,7 +58,7 @@ class Store:
 
 def replace(path: Path, data: bytes) -> None:
     """Write a file whole or not at all, and onto the disk."""
-    with beside(path, replace=True) as (part,), part.open("wb") as file:
+    with atomic_write(path, replace=True) as (part,), part.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
@@ -70,7 +70,7 @@ def run(
     store: Store,
     workers: int = 1,
     cluster: str | None = None,
-) -> Work[int]:
+) -> Steps[int]:
     """Do what is missing and keep it; yields a step a piece, returns how many were done.
 
     Args:

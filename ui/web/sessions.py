@@ -17,9 +17,9 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Generic, TypeVar
 
-from ..core.progress import Run
-from ..core.types import Step, Work
-from .hosting import log_error
+from ...core.progress import WithResult
+from ...core.types import Step, Steps
+from .policy import log_error
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ class Follower(Generic[T]):
 
     result: T
 
-    def __init__(self, work: Work[T], slots: threading.Semaphore) -> None:
+    def __init__(self, work: Steps[T], slots: threading.Semaphore) -> None:
         self.step: Step | None = None
         self.preview: Step | None = None
         self.error: BaseException | None = None
@@ -65,7 +65,7 @@ class Follower(Generic[T]):
             self.ended.set()
 
     def _follow(self) -> None:
-        run = Run(self._work)
+        run = WithResult(self._work)
         self._check()
         for step in run:
             self.step = step
@@ -96,7 +96,7 @@ class Visitor:
     jobs: set[Follower[object]] = field(default_factory=set["Follower[object]"])
     used: float = field(default_factory=time.monotonic)
 
-    def place(self, name: str) -> Path:
+    def path_for(self, name: str) -> Path:
         """A new place for a file of this name, in a folder of its own."""
         folder = self.folder / token_hex(8)
         folder.mkdir(parents=True)
@@ -124,7 +124,7 @@ class Visitors:
             return visitor
 
     @contextmanager
-    def follow(self, visitor: Visitor, work: Work[T]) -> Generator[Follower[T]]:
+    def follow(self, visitor: Visitor, work: Steps[T]) -> Generator[Follower[T]]:
         """Run work for a visitor; when this context is left, by whatever way, the work is asked to stop."""
         follower: Follower[T] = Follower(work, self._slots)
         with self._lock:

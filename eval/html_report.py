@@ -13,10 +13,10 @@ from jinja2 import Environment
 
 from . import METRICS, SEEN_BY_PEOPLE, SET_MEASURES, plots, summary
 from .benchmark import PICTURE
+from .bootstrap import RATES
 from .identification import identification, stored
-from .sets import over_sets
-from .shards import replace
-from .statistics import RATES
+from .resumable import replace
+from .set_metrics import measure_sets
 from .summary import CLEAN, Frame
 
 FACES = 8  # people on the contact sheet
@@ -123,7 +123,7 @@ def frames(folder: Path, rows: Frame, outcome: str, spec: dict[str, Any]) -> dic
     metrics = [*METRICS, *single, "face_psnr", "face_ssim", "seconds"]
     found = from_rows(rows, outcome, first, metrics) | {"identification": identification(folder, rows)}
     if sets:
-        found["sets"] = over_sets(folder, rows, sets)
+        found["sets"] = measure_sets(folder, rows, sets)
     return {name: found[name] for name in WORDS if name in found and len(found[name])}
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
-from ..core.errors import BadPhoto
-from ..core.images import size_of
+from ...core.errors import BadPhoto
+from ...core.images import size_of
 
 Message: TypeAlias = MutableMapping[str, Any]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]

@@ -8,14 +8,14 @@ from typing import Any
 from ..attacks.pixel import ATTACKS
 from ..core.progress import finish
 from ..core.types import Face, Photo
-from ..eval.benchmark import Tools
+from ..eval.benchmark import EngineHooks
 from ..eval.disturbances import DISTURBANCES
 from ..privacy import METHODS
 from ..privacy import protect as engine
 from ..privacy.pixel import PixelSettings
 from ..privacy.purification import PURIFIERS
 from ..privacy.settings import Settings, settings
-from .jobs import device
+from .workflow import device
 
 
 def protect(photo: Photo, face: Face, values: Mapping[str, Any], target: tuple[Photo, Face] | None) -> Photo:
@@ -41,4 +41,4 @@ def _settings(values: Mapping[str, Any]) -> Settings:
     return kind.model_validate(dict(values))
 
 
-TOOLS = Tools(protect, resolve, DISTURBANCES | PURIFIERS)
+ENGINE_HOOKS = EngineHooks(protect, resolve, DISTURBANCES | PURIFIERS)

@@ -45,7 +45,7 @@ def match_rows(report: Report) -> list[Row]:
         (
             str(face.number),
             match.recognizer,
-            SEEN[match.seen],
+            SEEN[match.used_by_attack],
             f"{match.before:.3f}",
             f"{match.after:.3f}",
             f"{match.threshold:.3f}",
@@ -85,7 +85,7 @@ def machines(report: Report) -> str:
     every = f"{sum(not match.still_recognised for match in knew)} of {len(knew)} no longer recognise you"
     if count := report.headline:
         return f"{every}; of those that the protection has never met, {count.fooled} of {count.judges}."
-    if any(match.seen == "no" for match in matches):
+    if any(match.used_by_attack == "no" for match in matches):
         return f"{every}. No recogniser that the protection has never met knew the face even before."
     return f"{every}. No honest judge is left: every recogniser, or a relative of it, was used."
 
@@ -213,7 +213,7 @@ class Likeness:
 
 def fairest_first(matches: Iterable[Match]) -> list[Match]:
     """The matches, those of recognisers that the protection did not use first."""
-    return sorted(matches, key=lambda match: ("no", "related", "yes").index(match.seen))
+    return sorted(matches, key=lambda match: ("no", "related", "yes").index(match.used_by_attack))
 
 
 def sentence(match: Match, escape: Callable[[str], str]) -> str:
@@ -227,7 +227,7 @@ def sentence(match: Match, escape: Callable[[str], str]) -> str:
         "no": '<span class="veil-judge">honest judge: the protection has never met it</span>',
         "related": '<span class="veil-used">a relative of it was used</span>',
         "yes": '<span class="veil-used">used to make the protection</span>',
-    }[match.seen]
+    }[match.used_by_attack]
     kind = "bad" if match.still_recognised else "good"
     return (
         f'<b>{escape(match.recognizer)}</b>: <span class="veil-mark veil-{kind}">{says}</span><br>similarity '
