@@ -311,7 +311,7 @@ def load_networks() -> None:
     """What a first run loads, so that those that are forked from here have it; no step is taken back yet."""
     torch.set_num_threads(1)
     EFFORTS["quick"] = {"steps": 1, "embedding_steps": 1}
-    vars(jobs).update(assess=partial(assess, recognizers=JUDGES))
+    vars(workflow).update(assess=partial(assess, recognizers=JUDGES))
     import_module("veil.eval.html_report")
     with tempfile.TemporaryDirectory() as name:
         make(Path(name) / "warm")

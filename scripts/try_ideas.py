@@ -69,7 +69,7 @@ from veil.weights.registry import card
 
 STRONG = ("dlib", "mobilefacenet", "faceres", "faceplugin", "sface")
 SKIPPED = 200
-TRIED: dict[str, Any] = {"steps": 60, "price": 2.1, "margin": 6.0, "seed": 0}
+TRIED: dict[str, Any] = {"steps": 60, "penalty_scale": 2.1, "target_margin": 6.0, "seed": 0}
 PICTURE, ROW = ".png", ".json"  # of a finished measurement; the row says that it is
 
 Copies = Mapping[str, Recognizer]  # by the names of what they are copies of
@@ -196,11 +196,11 @@ class Idea:
 
 
 SETTLES = {"latent.Price": Proportional, "latent.within": filling, "engine.Optimisation": Settling}
-SETTLED = {"rate": 0.1, "average": 0.3, "ceiling": 2.0}
+SETTLED = {"learning_rate": 0.1, "tail_average": 0.3, "ceiling": 2.0}
 IDEAS: dict[str, Idea] = {
     "default, ceiling 1.7": Idea({"ceiling": 1.7}),
     "default, ceiling 2.3": Idea({"ceiling": 2.3}),
-    "default, ceiling 5.2 and price .6": Idea({"ceiling": 5.2, "price": 0.6}),
+    "default, ceiling 5.2 and price .6": Idea({"ceiling": 5.2, "penalty_scale": 0.6}),
     "the price settles, ceiling 1.6": Idea({**SETTLED, "ceiling": 1.6}, SETTLES),
     "the price settles, ceiling 2": Idea(SETTLED, SETTLES),
     "the price settles, and a change of single pixels beside the latent": Idea(

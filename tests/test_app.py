@@ -221,10 +221,10 @@ def test_progress_says_where_it_is() -> None:
 
 def test_what_comes_from_outside_is_escaped() -> None:
     evil = "<script>alert(1)</script>.jpg"
-    html = html.problem(VeilError(evil, evil)) + html.outcomes([("done", evil, evil)])
-    html += html.downloads([(evil, Path("/tmp") / "x" / "<b>.jpg")])
-    assert "<script" not in html
-    assert "<b>.jpg" not in html
+    page = html.problem(VeilError(evil, evil)) + html.outcomes([("done", evil, evil)])
+    page += html.downloads([(evil, Path("/tmp") / "x" / "<b>.jpg")])
+    assert "<script" not in page
+    assert "<b>.jpg" not in page
 
 
 def test_honest_judges_come_first() -> None:

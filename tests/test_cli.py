@@ -387,7 +387,7 @@ def test_assess_reads_what_was_used_from_the_report(folder: Path) -> None:
         "dlib"
     }
     record = (folder / "photo.veiled.json").read_text()
-    (folder / "photo.veiled.json").write_text(record.replace('"price"', '"cost"'))
+    (folder / "photo.veiled.json").write_text(record.replace('"penalty_scale"', '"cost"'))
     assert Report.model_validate_json(veil(*arguments, "--json").stdout) == report
     (folder / "photo.veiled.json").write_text(record.replace('"surrogates"', '"attacked"'))
     result = veil(*arguments)

@@ -223,7 +223,7 @@ def test_focus_weighs_surrogates_by_what_they_are_fooled(photo: Photo, crop: Cro
 def test_the_result_is_the_mean_of_the_last_latents(photo: Photo, crop: Crop, portrait: Prior) -> None:
     canvas = context_of(crop, photo.pixels)
     objective = Ensemble([recognizer("mobileface")], canvas.image, canvas.face)
-    chosen = settings(steps=5, average=0.6, embedding_steps=1, ceiling=255)
+    chosen = settings(steps=5, tail_average=0.6, embedding_steps=1, ceiling=255)
     begin = finish(invert_faces(portrait, crop.pixels, chosen))
     work = Optimisation(portrait, begin, chosen, [canvas], [objective], begin.reconstruction)
     passed: list[torch.Tensor] = []
@@ -327,7 +327,9 @@ def test_impersonation_moves_towards_the_target(photo: Photo) -> None:
     group = Photo(np.ascontiguousarray(get_image("t1")[:, :, ::-1]), "t1.jpg")
     target = find_faces(group.pixels)[0]
     face = find_faces(photo.pixels)[0]
-    chosen = settings(**QUICK, goal="impersonate", steps=8, change=100.0, price=1.0, ceiling=4.8)
+    chosen = settings(
+        **QUICK, goal="impersonate", steps=8, energy_weight=100.0, penalty_scale=1.0, ceiling=4.8
+    )
     result = finish(protect(photo, [face], chosen, (group, target))).photo.pixels
     one = recognizer("mobileface")
     them, before, after = (
@@ -381,7 +383,7 @@ def test_other_depths_work(photo: Photo, depth: int) -> None:
 def test_the_papers_preset_replaces_the_face(photo: Photo) -> None:
     """Its plain output shows what the prior alone does to the face: after one step it is not the photo's."""
     faces = find_faces(photo.pixels)[:1]
-    tiny = {"steps": 1, "rate": 1e-6, **QUICK}
+    tiny = {"steps": 1, "learning_rate": 1e-6, **QUICK}
     plain, composed = (
         finish(protect(photo, faces, settings(name, **tiny))) for name in ("paper", "balanced")
     )

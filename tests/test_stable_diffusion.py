@@ -195,11 +195,11 @@ def gradient(used: Prior, latent: torch.Tensor) -> torch.Tensor:
 
 # A tiny network with random weights draws no faces: let it change what it likes.
 FREE: dict[str, Any] = {
-    "average": 0,
+    "tail_average": 0,
     "structure": 0,
-    "change": 100.0,
+    "energy_weight": 100.0,
     "chroma": 0,
-    "margin": 100,
+    "target_margin": 100,
     "ceiling": 255,
 }
 

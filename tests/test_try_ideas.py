@@ -36,7 +36,9 @@ from veil.privacy.settings import settings
 
 NAMES = ("mobileface", "faceres-deep")
 COPIED = "mobileface"
-SHORT = settings(steps=3, embedding_steps=0, surrogates=(COPIED,), rate=0.1, average=0.3, ceiling=2.0)
+SHORT = settings(
+    steps=3, embedding_steps=0, surrogates=(COPIED,), learning_rate=0.1, tail_average=0.3, ceiling=2.0
+)
 
 
 @pytest.fixture(scope="module")

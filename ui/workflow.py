@@ -36,7 +36,7 @@ from .selection import Choice, Whom, choose, left_of
 from .wording import LIMITS, Likeness
 
 ENDURED = {"saved as JPEG 75": "jpeg-75", "shrunk to half": "resize-50"}  # what the page tries on results
-SCHEMA = 3  # of records: 1 had no number and no notes, 2 no checksum
+SCHEMA = 4  # of records: 1 had no number and no notes, 2 no checksum, 3 other names of settings
 AGAIN = (
     "{} is protected already, and is protected once more: that changes the faces further. Better protect the "
     "photo as it was before."

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     import gradio as gr
 
 TABS = {
-    "Protect": "page_protect",
-    "Check": "page_check",
-    "Album": "page_album",
-    "Models": "page_models",
-    "Research": "page_research",
+    "Protect": "protect",
+    "Check": "check",
+    "Album": "album",
+    "Models": "models",
+    "Research": "research",
 }
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SWEEP = 60.0  # seconds between two looks for files whose time has come
@@ -45,7 +45,7 @@ def build(rules: Rules = LOCAL) -> gr.Blocks:
         gr.HTML(html.header(rules.hosted))
         for name, module in TABS.items():
             with gr.Tab(name):
-                tab: Callable[[Page], None] = import_module(f".{module}", __package__).tab
+                tab: Callable[[Page], None] = import_module(f".tabs.{module}", __package__).tab
                 tab(page)
         api.fill(page)
         blocks.unload(api.leaving(page))

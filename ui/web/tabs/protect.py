@@ -24,7 +24,7 @@ from ..uploads import Arrival, arrive
 Update = dict[Any, Any]
 QUIET: dict[str, Any] = {"concurrency_id": "light", "api_visibility": "private", "show_progress": "minimal"}
 AT_ONCE: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
-EXAMPLE = Path(__file__).parent / "examples" / "astronaut.jpg"  # as scikit-image carries it
+EXAMPLE = Path(__file__).parents[1] / "examples" / "astronaut.jpg"  # as scikit-image carries it
 VIEWS = ["Before and after", "Close up", "The change, amplified"]
 SCROLL = "() => document.querySelector('#veil-panel').scrollIntoView({block: 'nearest', behavior: 'smooth'})"
 
