@@ -195,7 +195,11 @@ class Idea:
             return finish(protect(photo, [face], chosen.model_copy(update=self.changes)))
 
 
-SETTLES = {"latent.Price": Proportional, "latent.within": filling, "engine.Optimisation": Settling}
+SETTLES = {
+    "latent.PenaltySchedule": Proportional,
+    "latent.ceiling_scale": filling,
+    "engine.Optimisation": Settling,
+}
 SETTLED = {"learning_rate": 0.1, "tail_average": 0.3, "ceiling": 2.0}
 IDEAS: dict[str, Idea] = {
     "default, ceiling 1.7": Idea({"ceiling": 1.7}),

@@ -229,8 +229,8 @@ def test_what_comes_from_outside_is_escaped() -> None:
 
 def test_honest_judges_come_first() -> None:
     class Match:
-        def __init__(self, seen: str) -> None:
-            self.seen = seen
+        def __init__(self, used: str) -> None:
+            self.used_by_attack = used
 
     matches: Any = [Match("yes"), Match("related"), Match("no")]
     assert [match.used_by_attack for match in wording.fairest_first(matches)] == ["no", "related", "yes"]

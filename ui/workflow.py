@@ -26,7 +26,7 @@ from ..eval.datasets import checksum
 from ..eval.disturbances import DISTURBANCES
 from ..eval.report import Report, Unprotected, assess, same_place
 from ..eval.verification import embedding
-from ..privacy import protect
+from ..privacy import Protected, protect
 from ..privacy.priors import PRIORS, resolve_device
 from ..privacy.settings import Settings
 from ..weights import store
@@ -208,9 +208,15 @@ def photo_and_face(path: Path | None) -> tuple[Photo, Face] | None:
     Raises:
         BadPhoto, NoFace: it cannot be used, or shows no face.
     """
-    if path is None:
-        return None
-    photo = open_photo(path)
+    return with_largest_face(open_photo(path)) if path else None
+
+
+def with_largest_face(photo: Photo) -> tuple[Photo, Face]:
+    """A photo and its largest face.
+
+    Raises:
+        NoFace: it shows none.
+    """
     return photo, largest_face(photo.pixels)
 
 
@@ -231,30 +237,54 @@ def run(
     yield Step("getting ready", 0, 1, preview=_close_up(photo, job.faces))
     protected = yield from protect(photo, list(job.faces.values()), settings, target)
     yield Step("judging", 0, 1)
-    numbers = list(job.faces)
-    with _told(job.picture), atomic_write(job.picture, job.record, replace=output.force) as (picture, record):
-        save_photo(protected.photo, picture, keep_metadata=output.keep_metadata, quality=output.quality)
-        report = assess(
-            photo,
-            open_photo(picture),
-            surrogates=frozenset(settings.surrogates),
+    made = Made(photo, protected, job.choice, settings, job.notes)
+    return photo, keep(made, job.picture, job.record, output, probe)
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A protection that is not written yet: the photo before, what became of it, what there is to say."""
+
+    photo: Photo
+    protected: Protected
+    choice: Choice
+    settings: Settings
+    notes: tuple[str, ...] = ()
+
+    def judged(self, after: Photo, probe: Photo | None = None) -> Report:
+        """The report on the result as it is, or as it was written; see `eval.report.assess`."""
+        numbers = list(self.choice.faces)
+        return assess(
+            self.photo,
+            after,
+            surrogates=frozenset(self.settings.surrogates),
             probe=probe,
-            faces=job.faces,
-            limited=[numbers[index] for index in protected.limited],
-            unfinished=[numbers[index] for index in protected.unfinished],
-            unprotected=job.choice.unprotected,
+            faces=self.choice.faces,
+            limited=[numbers[index] for index in self.protected.limited],
+            unfinished=[numbers[index] for index in self.protected.unfinished],
+            unprotected=self.choice.unprotected,
         )
+
+
+def keep(made: Made, picture: Path, record: Path, output: Output, probe: Photo | None = None) -> Record:
+    """Write a protected photo and its record, which judges the written file, opened again.
+
+    Raises:
+        BadPhoto: they cannot be written, or something has appeared in their place.
+    """
+    with _told(picture), atomic_write(picture, record, replace=output.force) as parts:
+        save_photo(made.protected.photo, parts[0], keep_metadata=output.keep_metadata, quality=output.quality)
         written = Record(
             veil=version("veil"),
-            photo=photo.name,
-            settings=settings,
-            report=report,
-            picture_sha256=checksum(picture),
-            doubtful=job.choice.doubtful,
-            notes=job.notes,
+            photo=made.photo.name,
+            settings=made.settings,
+            report=made.judged(open_photo(parts[0]), probe),
+            picture_sha256=checksum(parts[0]),
+            doubtful=made.choice.doubtful,
+            notes=made.notes,
         )
-        record.write_text(written.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    return photo, written
+        parts[1].write_text(written.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return written
 
 
 @contextmanager
