@@ -119,7 +119,7 @@ def search(kind: Any, portrait: tuple[Photo, Face], **more: Any) -> Optimisation
 def test_a_search_settles_and_fills_its_ceiling(script: dict[str, Any], portrait: tuple[Photo, Face]) -> None:
     found = search(script["Settling"], portrait)
     rates = [found.optimizer.param_groups[0]["lr"]]
-    with patch("veil.privacy.latent.within", script["filling"]):
+    with patch("veil.privacy.latent.ceiling_scale", script["filling"]):
         work = optimise(found)
         for _ in range(SHORT.steps):
             next(work)
