@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 from contextlib import ExitStack
+from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -55,11 +56,20 @@ class Commands(TyperGroup):
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"veil {installed('veil')}")
+        raise typer.Exit
+
+
 @app.callback()
 def configure(
     weights: Annotated[
         Path | None, typer.Option(envvar="VEIL_WEIGHTS", help="Folder of the models that are not packaged.")
     ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which veil this is.")
+    ] = False,
 ) -> None:
     """Hide who you are from face-recognition machines; compare by eye whether people still recognise you."""
     if weights:
