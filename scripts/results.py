@@ -2,9 +2,9 @@
 
     python scripts/results.py [--check]
 
-What stands between `<!-- results:NAME -->` and `<!-- /results -->` is made here, so that no figure is typed by
-hand: NAME is one of `BLOCKS`, or each/COLUMN (one of `COLUMNS`, all strengths in a line). With --check nothing is
-written, and the exit code is 1 where a file would change.
+What stands between `<!-- results:NAME -->` and `<!-- /results -->` is made here, so that no figure is typed
+by hand: NAME is one of `BLOCKS`, or each/COLUMN (one of `COLUMNS`, all strengths in a line). With --check
+nothing is written, and the exit code is 1 where a file would change.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ MARKED = re.compile(r"(<!-- results:([\w/-]+) -->)(.*?)(<!-- /results -->)", re.
 
 ROUND = {"strengths": 9, "methods": 10}  # in which blind round the pictures of a run were rated
 VERSION = {"balanced": "balanced-1.7"}  # what a method is called there, where otherwise
+SCALES = ("likeness", "naturalness")
 CONTROL = "jpeg-90"  # the original, saved again: what viewers say of no change
 STRENGTHS = ("subtle", "balanced", "strong")
 NAMES = {
@@ -232,24 +233,30 @@ def setting(run: str, name: str) -> Any:
     )
 
 
+def counts(run: str, method: str) -> tuple[int, str]:
+    """How many people a method was measured on, and how many of them beside each recogniser."""
+    rates = read(run, "rates")
+    some = rates[(rates.method == method) & (rates.disturbance == "none")]
+    each_one = some[some.recognizer != "all"].n
+    low, high = each_one.min(), each_one.max()
+    return int(some[some.recognizer == "all"].n.sum()), f"{low}" if low == high else f"{low} to {high}"
+
+
 def about(run: str) -> str:
     """Who was measured, and by what: the line above a table."""
-    spec, first = manifest(run)["spec"], methods(run)[0]
-    rates = read(run, "rates")
-    count = row(rates, method=first, recognizer="all", disturbance="none")
-    each_one = rates[(rates.method == first) & (rates.disturbance == "none") & (rates.recognizer != "all")].n
-    turns = "in turn, with its kin" if spec["leave_out"] == "turns" else "once for each person, with its kin"
-    size = (
-        f"{each_one.min()}" if each_one.min() == each_one.max() else f"{each_one.min()} to {each_one.max()}"
-    )
-    old = [f"{name} {setting(run, name)}, not {setting('strengths', name)}"
-           for name in ("steps", "ceiling") if setting(run, name) != setting("strengths", name)]  # fmt: skip
+    spec, now = manifest(run)["spec"], "strengths"
+    people, size = counts(run, methods(run)[0])
+    old = [
+        f"{name} {setting(run, name)}, not {setting(now, name)}"
+        for name in ("steps", "ceiling")
+        if setting(run, name) != setting(now, name)
+    ]
     warned = f"**Made with other settings than today's** ({'; '.join(old)}). " if old else ""
+    how = "in turn" if spec["leave_out"] == "turns" else "once for each person"
     return (
-        f"{warned}{0 if count is None else count.n} people of `{spec['dataset']}`, seed "
-        f"{', '.join(map(str, spec['seeds']))}, FAR 1 % where nothing else is said. Each of {listed(spec['judges'])} "
-        f"is left out of the attack {turns}, and then asked (n = {size} each). "
-        f"All tables: [{run}](../benchmarks/{run}/report.md)."
+        f"{warned}{people} people of `{spec['dataset']}`, seed {', '.join(map(str, spec['seeds']))}, FAR 1 % "
+        f"where nothing else is said. Each of {listed(spec['judges'])} is left out of the attack {how}, with "
+        f"its kin, and then asked (n = {size} each). All tables: [{run}](../benchmarks/{run}/report.md)."
     )
 
 
@@ -262,24 +269,21 @@ def clean(run: str, column: str) -> str:
 def footnote() -> str:
     """Who stands behind the table of strengths."""
     judges = manifest("strengths")["spec"]["judges"]
-    rates = read("strengths", "rates")
-    every = rates[(rates.method == "balanced") & (rates.disturbance == "none")]
-    n, few = int(every[every.recognizer == "all"].n.iloc[0]), every[every.recognizer != "all"].n
+    people, size = counts("strengths", "balanced")
     asked = ratings(ROUND["strengths"])
     control = asked[asked.version == CONTROL]
-    likeness, looks = (
-        percent(rate(control[scale] >= 4, list(control.photo))) for scale in ("likeness", "naturalness")
-    )
+    same, looks = (percent(rate(control[scale] >= 4, list(control.photo))) for scale in SCALES)
     viewers = int(asked.groupby(["photo", "version"]).size().max())
     return (
-        f"Held-out photos of CelebA-HQ, seed 0; in square brackets 95 % intervals over people. Machines: {n} people; each "
-        f"of {len(judges)} strong recognisers ({listed(judges)}) is left out of the attack in turn, with its kin, and then "
-        f"asked ({few.min()} people each, so that the worst is a rough figure), at FAR 1 % where nothing else is said. "
-        f"Unprotected photos are not matched in {clean('strengths', 'other_far1')}, at FAR 0.1 % in "
-        f"{clean('strengths', 'other_far01')}. People: {asked.photo.nunique()} of them, rated blind beside the photo before "
-        f"by {viewers} instances of a vision-language model each, which gave the same number in {agreed('likeness')} of "
-        f"pairs; the photo saved again as JPEG 90 gets {likeness} and {looks}."
-    )  # fmt: skip
+        "Held-out photos of CelebA-HQ, seed 0; in square brackets 95 % intervals over people. **Machines:** "
+        f"{people} people; each of {len(judges)} recognisers ({listed(judges)}) is left out of the attack in "
+        f"turn, with its kin, and then asked: {size} people each, so that the worst is a rough figure. FAR "
+        "1 % where nothing else is said. Unprotected photos are not matched in "
+        f"{clean('strengths', 'other_far1')}, at FAR 0.1 % in {clean('strengths', 'other_far01')}. "
+        f"**People:** {asked.photo.nunique()} photos, rated blind beside the photo before by {viewers} "
+        f"instances of a vision-language model each; {agreed('likeness')} of pairs of them gave the same "
+        f"number. The photo itself, saved again as JPEG 90, gets {same} and {looks}."
+    )
 
 
 def agreed(scale: str) -> str:
@@ -315,9 +319,10 @@ def groups() -> str:
     every = read("groups", "groups")
     some = every[every.method == methods("groups")[0]]
     cells = (
-        [f"{one.label}: {one.group}", percent(Interval(one.rate, one.low, one.high)), f"{one.psnr:.1f}", f"{one.n}"]
+        [f"{one.label}: {one.group}", rated, f"{one.psnr:.1f}", f"{one.n}"]
         for one in some.itertuples()
-    )  # fmt: skip
+        for rated in [percent(Interval(one.rate, one.low, one.high))]
+    )
     return table(["group", "the same photo not matched", "PSNR, dB", "n"], cells)
 
 
@@ -364,7 +369,7 @@ def block(name: str) -> str:
 
 
 def rewritten(text: str) -> str:
-    """A document with its blocks made anew: on lines of their own where they stood so, else within the line."""
+    """A document with its blocks made anew, on lines of their own where they stood so."""
 
     def fresh(found: re.Match[str]) -> str:
         begin, name, old, end = found.groups()
@@ -378,7 +383,11 @@ def documents() -> list[Path]:
     return [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-def main(check: Annotated[bool, typer.Option(help="Write nothing; exit with 1 where a file would change.")] = False) -> None:  # fmt: skip
+def main(
+    check: Annotated[
+        bool, typer.Option(help="Write nothing; exit with 1 where a file would change.")
+    ] = False,
+) -> None:
     """Write every document anew whose figures have changed, and name it."""
     texts = {path: path.read_text(encoding="utf-8") for path in documents()}
     changed = {path: new for path, old in texts.items() if (new := rewritten(old)) != old}
