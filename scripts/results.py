@@ -266,6 +266,18 @@ def clean(run: str, column: str) -> str:
     return "-" if value is None else f"{whole(value.value)} %"
 
 
+def note() -> str:
+    """Who stands behind the table of strengths, in short."""
+    people, size = counts("strengths", "balanced")
+    asked = ratings(ROUND["strengths"])
+    return (
+        f"Held-out photos; 95 % intervals over people. Machines: {people} people; each of "
+        f"{len(manifest('strengths')['spec']['judges'])} recognisers was left out of the attack in turn, then "
+        f"asked ({size} people each), at FAR 1 %. People: {asked.photo.nunique()} photos, rated blind by "
+        f"{viewers(asked)} instances of a vision-language model each."
+    )
+
+
 def footnote() -> str:
     """Who stands behind the table of strengths."""
     judges = manifest("strengths")["spec"]["judges"]
@@ -273,17 +285,21 @@ def footnote() -> str:
     asked = ratings(ROUND["strengths"])
     control = asked[asked.version == CONTROL]
     same, looks = (percent(rate(control[scale] >= 4, list(control.photo))) for scale in SCALES)
-    viewers = int(asked.groupby(["photo", "version"]).size().max())
     return (
         "Held-out photos of CelebA-HQ, seed 0; in square brackets 95 % intervals over people. **Machines:** "
         f"{people} people; each of {len(judges)} recognisers ({listed(judges)}) is left out of the attack in "
         f"turn, with its kin, and then asked: {size} people each, so that the worst is a rough figure. FAR "
         "1 % where nothing else is said. Unprotected photos are not matched in "
         f"{clean('strengths', 'other_far1')}, at FAR 0.1 % in {clean('strengths', 'other_far01')}. "
-        f"**People:** {asked.photo.nunique()} photos, rated blind beside the photo before by {viewers} "
+        f"**People:** {asked.photo.nunique()} photos, rated blind beside the photo before by {viewers(asked)} "
         f"instances of a vision-language model each; {agreed('likeness')} of pairs of them gave the same "
         f"number. The photo itself, saved again as JPEG 90, gets {same} and {looks}."
     )
+
+
+def viewers(asked: pd.DataFrame) -> int:
+    """How many viewers saw one picture."""
+    return int(asked.groupby(["photo", "version"]).size().max())
 
 
 def agreed(scale: str) -> str:
@@ -332,6 +348,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "strengths": lambda: compared(
         "strengths", STRENGTHS, ("same-person", "untouched", *MACHINES), first="strength"
     ),
+    "strengths-note": note,
     "strengths-footnote": footnote,
     "strengths-about": lambda: about("strengths"),
     "recognizers": recognizers,
