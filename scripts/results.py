@@ -219,7 +219,7 @@ def compared(run: str, names: Sequence[str], columns: Sequence[str], first: str 
 
 def each(column: str) -> str:
     """One figure of all strengths, in a line."""
-    return ", ".join(f"{COLUMNS[column][1]('strengths', name)} (`{name}`)" for name in STRENGTHS)
+    return "; ".join(f"`{name}` {COLUMNS[column][1]('strengths', name)}" for name in STRENGTHS)
 
 
 # Blocks
@@ -272,9 +272,9 @@ def note() -> str:
     asked = ratings(ROUND["strengths"])
     return (
         f"Held-out photos; 95 % intervals over people. Machines: {people} people; each of "
-        f"{len(manifest('strengths')['spec']['judges'])} recognisers was left out of the attack in turn, then "
-        f"asked ({size} people each), at FAR 1 %. People: {asked.photo.nunique()} photos, rated blind by "
-        f"{viewers(asked)} instances of a vision-language model each."
+        f"{len(manifest('strengths')['spec']['judges'])} recognisers was left out of the attack in turn, "
+        f"then asked ({size} people each), at FAR 1 %. People: {asked.photo.nunique()} photos, rated blind "
+        f"by {viewers(asked)} instances of a vision-language model each."
     )
 
 
@@ -291,9 +291,9 @@ def footnote() -> str:
         f"turn, with its kin, and then asked: {size} people each, so that the worst is a rough figure. FAR "
         "1 % where nothing else is said. Unprotected photos are not matched in "
         f"{clean('strengths', 'other_far1')}, at FAR 0.1 % in {clean('strengths', 'other_far01')}. "
-        f"**People:** {asked.photo.nunique()} photos, rated blind beside the photo before by {viewers(asked)} "
-        f"instances of a vision-language model each; {agreed('likeness')} of pairs of them gave the same "
-        f"number. The photo itself, saved again as JPEG 90, gets {same} and {looks}."
+        f"**People:** {asked.photo.nunique()} photos, rated blind beside the photo before by "
+        f"{viewers(asked)} instances of a vision-language model each; {agreed('likeness')} of pairs of them "
+        f"gave the same number. The photo itself, saved again as JPEG 90, gets {same} and {looks}."
     )
 
 
