@@ -238,8 +238,10 @@ def counts(run: str, method: str) -> tuple[int, str]:
     rates = read(run, "rates")
     some = rates[(rates.method == method) & (rates.disturbance == "none")]
     each_one = some[some.recognizer != "all"].n
-    low, high = each_one.min(), each_one.max()
-    return int(some[some.recognizer == "all"].n.sum()), f"{low}" if low == high else f"{low} to {high}"
+    low, high = int(each_one.min()), int(each_one.max())
+    turns = manifest(run)["spec"]["leave_out"] == "turns"  # else everybody is attacked once for each
+    people = int(some[some.recognizer == "all"].n.sum()) if turns else high
+    return people, f"{low}" if low == high else f"{low} to {high}"
 
 
 def about(run: str) -> str:
