@@ -22,6 +22,7 @@ import pandas as pd
 import typer
 
 from veil.eval.bootstrap import Interval, mean, rate
+from veil.privacy.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "benchmarks"
@@ -346,7 +347,21 @@ def groups() -> str:
 
 MACHINES = ("other", "worst", "other-strict", "same", "jpeg")
 MEASURED = ("likeness", "naturalness", "psnr", "ssim")
+def engine_settings() -> str:
+    """Every field of `Settings`, as its schema describes it, by groups."""
+    schema, group, rows = Settings.model_json_schema()["properties"], "", list[list[str]]()
+    for name, field in schema.items():
+        shown = Settings.model_fields[name].get_default(call_default_factory=True)
+        words = [field["description"], *([f"({field['unit']})"] if "unit" in field else [])]
+        first = "" if field["group"] == group else f"**{field['group']}**"
+        value = ", ".join(map(str, shown)) if isinstance(shown, tuple) else str(shown)
+        rows.append([first, f"`{name}`", value, " ".join(words), field.get("source", "")])
+        group = field["group"]
+    return table(["group", "setting", "default", "what it is", "source"], rows)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
+    "settings": engine_settings,
     "strengths": lambda: compared(
         "strengths", STRENGTHS, ("same-person", "untouched", *MACHINES), first="strength"
     ),
