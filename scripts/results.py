@@ -347,6 +347,8 @@ def groups() -> str:
 
 MACHINES = ("other", "worst", "other-strict", "same", "jpeg")
 MEASURED = ("likeness", "naturalness", "psnr", "ssim")
+
+
 def engine_settings() -> str:
     """Every field of `Settings`, as its schema describes it, by groups."""
     schema, group, rows = Settings.model_json_schema()["properties"], "", list[list[str]]()
