@@ -25,12 +25,12 @@ from veil.core.errors import BadSettings, VeilError
 from veil.core.types import Step
 from veil.ui import wording
 from veil.ui.cli import app
+from veil.ui.records import Record
 from veil.ui.web import html, page, policy
 from veil.ui.web.policy import HOSTED
 from veil.ui.web.server import TABS, passwords
 from veil.ui.web.sessions import Visitors
 from veil.ui.web.tabs.album import Album
-from veil.ui.workflow import Record
 from veil.weights.registry import card
 
 PAGE = Path(__file__).parents[1] / "docs" / "page.md"

@@ -28,7 +28,7 @@ from veil.core.types import Face, Photo, Step, Steps
 from veil.eval.report import Report
 from veil.privacy import Protected
 from veil.privacy.settings import EFFORTS, STRENGTHS, Settings, settings
-from veil.ui import workflow
+from veil.ui import records, workflow
 from veil.ui.cli import app
 from veil.ui.web import results
 from veil.ui.web.sessions import Visitor
@@ -86,7 +86,7 @@ def test_protect_writes_picture_and_report(folder: Path) -> None:
     ]
     after = np.asarray(Image.open(folder / "photo.veiled.png"))
     assert (after != PORTRAIT).any()
-    record = workflow.Record.model_validate_json((folder / "photo.veiled.json").read_text())
+    record = records.Record.model_validate_json((folder / "photo.veiled.json").read_text())
     assert record.photo == "photo.png"
     assert record.limits == LIMITS
     assert record.settings.seed == 7
@@ -460,8 +460,8 @@ def test_faces_are_chosen_by_number(folder: Path) -> None:
         assert numbers == [number for number, chosen in ((1, left), (2, right)) if chosen]
 
 
-def _record(path: Path) -> workflow.Record:
-    return workflow.Record.model_validate_json(path.read_text())
+def _record(path: Path) -> records.Record:
+    return records.Record.model_validate_json(path.read_text())
 
 
 def test_the_honest_judge_is_left_out_of_the_surrogates() -> None:
@@ -682,7 +682,7 @@ def test_json_says_all_and_words_go_elsewhere(folder: Path) -> None:
     bad, good = (json.loads(line) for line in result.stdout.splitlines())
     assert (bad["photo"], bad["exit"]) == ("small.png", 2)
     assert "measures only" in bad["error"]
-    assert (good["photo"], good["exit"], good["schema_number"]) == ("photo.png", 0, workflow.SCHEMA)
+    assert (good["photo"], good["exit"], good["schema_number"]) == ("photo.png", 0, records.SCHEMA)
     assert Path(good["picture"]).exists()
     assert good["report"] == json.loads(Path(good["record"]).read_text())["report"]
 
@@ -811,7 +811,7 @@ def test_what_is_protected_already_is_known_again(folder: Path, monkeypatch: pyt
     assert (passed["photo"], passed["passed_over"]) == ("photo.veiled.png", "is protected already")
     copy = shutil.copy(result, folder / "b.png")  # that a record before its own says what was made from it
     veil("protect", copy, "-o", folder / "a.veiled.png")
-    assert workflow.earlier(copy)
+    assert records.earlier(copy)
     assert (done["photo"], done["notes"]) == ("edited.png", [])
     assert "photo.veiled.png is protected already: nothing is written" in several.stderr
 
