@@ -1,4 +1,4 @@
-"""What `ui.web.gradio_queue` uses of gradio's insides is there: where a new gradio moves it, this says what."""
+"""What `ui.web.gradio_queue` uses of gradio's insides is there: after an upgrade this says what moved."""
 
 from __future__ import annotations
 

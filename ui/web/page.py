@@ -61,8 +61,7 @@ class Page:
         line = (
             event.session_hash for event in gradio_queue.waiting(self.queue) if event.concurrency_id == ENGINE
         )
-        waits = any(one.session_hash == session and one.concurrency_id == ENGINE for one in line)
-        return waits or self.visitors.busy(session)
+        return session in line or self.visitors.busy(session)
 
     async def stop(self, session: str | None) -> str:
         """Take a visitor's job out of the line, or stop it within one step; returns what to say."""
