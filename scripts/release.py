@@ -2,9 +2,10 @@
 
     python scripts/release.py [--trial] [-o dist]
 
-Builds what is committed, not what lies around it, from two folders; installs the wheel into a fresh environment
-that borrows this one's dependencies, and runs `veil models` there. `--trial` leaves out version, changelog and
-tag. Ends with 1 and says why where something is wrong, and then writes nothing. Needs the extra "dev".
+Builds what is committed, not what lies around it, from two folders; installs the wheel into a fresh
+environment that borrows the dependencies of this one, and runs `veil models` there. `--trial` leaves out
+version, changelog and tag. Ends with 1 and says why where something is wrong, and then writes nothing.
+Needs the extra "dev".
 """
 
 from __future__ import annotations
