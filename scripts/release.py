@@ -83,9 +83,8 @@ def build(folder: Path) -> list[Path]:
         folder / "dist",
         folder / "source",
     ]
-    subprocess.run(
-        command, env={**os.environ, "SOURCE_DATE_EPOCH": moment}, stdout=subprocess.DEVNULL, check=True
-    )
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": moment}
+    subprocess.run(command, env=environment, umask=0o022, stdout=subprocess.DEVNULL, check=True)
     (sdist,) = (folder / "dist").glob("*.tar.gz")
     (wheel,) = (folder / "dist").glob("*.whl")
     normalise(sdist, int(moment))
