@@ -74,15 +74,8 @@ def build(folder: Path) -> list[Path]:
     archive = subprocess.run(["git", "-C", str(ROOT), "archive", "HEAD"], capture_output=True, check=True)
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as source:
         source.extractall(folder / "source", filter="data")
-    command = [
-        sys.executable,
-        "-m",
-        "build",
-        "--no-isolation",
-        "--outdir",
-        folder / "dist",
-        folder / "source",
-    ]
+    options = ["--no-isolation", "--outdir", folder / "dist"]
+    command = [sys.executable, "-m", "build", *options, folder / "source"]
     environment = {**os.environ, "SOURCE_DATE_EPOCH": moment}
     subprocess.run(command, env=environment, umask=0o022, stdout=subprocess.DEVNULL, check=True)
     (sdist,) = (folder / "dist").glob("*.tar.gz")

@@ -309,6 +309,7 @@ def test_reports_are_self_contained_and_complete(done: Path) -> None:
     assert manifest["versions"]["veil"]
 
 
+@pytest.mark.slow
 def test_another_process_and_a_cluster_give_the_same_rows(
     faces: Path, rows: pd.DataFrame, tmp_path: Path
 ) -> None:

@@ -67,6 +67,7 @@ def portraits() -> list[Image.Image]:
     return [group.crop(tuple(box)).resize((240, 240)) for box in boxes]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(14000, 2000), (2000, 14000)])
 def test_every_face_of_a_panorama_is_found(size: tuple[int, int]) -> None:
     photo, corners = Image.new("RGB", size, (90, 110, 130)), list[tuple[int, int]]()
@@ -163,6 +164,7 @@ def test_small_faces_are_found_and_named(size: int, reason: str) -> None:
     assert found.reason(1) == reason
 
 
+@pytest.mark.slow
 def test_a_huge_photo_is_searched_without_a_copy_of_it_in_floats() -> None:
     script = (
         "import resource, numpy as np\n"

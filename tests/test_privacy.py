@@ -237,6 +237,7 @@ def test_the_result_is_the_mean_of_the_last_latents(photo: Photo, crop: Crop, po
     assert not torch.allclose(work.result(), last, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_an_unseen_recogniser_loses_the_face(photo: Photo) -> None:
     """The main job, in full: `strong`, on the recogniser left out, which compares with the same photo."""
     faces = find_faces(photo.pixels)
@@ -337,6 +338,7 @@ def test_impersonation_moves_towards_the_target(photo: Photo) -> None:
     assert float(after @ them.T) > float(before @ them.T) + 0.2
 
 
+@pytest.mark.slow
 def test_faces_taken_together_come_out_as_one_after_the_other(
     portrait: Prior, monkeypatch: pytest.MonkeyPatch
 ) -> None:

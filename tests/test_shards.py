@@ -66,6 +66,7 @@ def is_complete(folder: Path) -> None:
         assert (folder / f"photo/{number}.png").stat().st_size == 100_000
 
 
+@pytest.mark.slow
 def test_ten_kills_lose_and_repeat_nothing(tmp_path: Path) -> None:
     (tmp_path / "killed").touch()
     chance = random.Random(0)
@@ -110,6 +111,7 @@ def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
     is_complete(tmp_path)
 
 
+@pytest.mark.slow
 def test_ray_gives_the_same_and_survives_a_killed_worker(tmp_path: Path) -> None:
     process = start(tmp_path, "local")
     output, complaint = process.communicate(timeout=120)
