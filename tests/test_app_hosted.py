@@ -163,6 +163,7 @@ def test_a_heavy_upload_is_cut_off(hosted: Any) -> None:
     assert httpx.post(f"{hosted.address}gradio_api/upload", files=sent, timeout=30).status_code == 413
 
 
+@pytest.mark.slow
 def test_nothing_that_is_logged_or_printed_names_a_photo(
     hosted: Any, portrait: Path, tmp_path: Path, caplog: Any, capfd: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -373,6 +374,7 @@ def test_the_sweeper_outlives_what_goes_wrong(tmp_path: Path, caplog: pytest.Log
     assert "ann" not in caplog.text
 
 
+@pytest.mark.slow
 def test_a_photo_that_two_visitors_uploaded_stays_for_the_other(tmp_path: Path) -> None:
     visitors, photo = Visitors(tmp_path, None, 1), tmp_path / "same.jpg"
     photo.write_bytes(b"x")

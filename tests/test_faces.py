@@ -42,6 +42,7 @@ def test_every_face_of_a_group_is_found_the_largest_first() -> None:
         assert np.all(face.points < face.box[2:] + 0.1 * face.side)
 
 
+@pytest.mark.slow
 def test_a_large_photo_gives_the_same_face_in_its_own_pixels() -> None:
     small = astronaut()
     large = np.asarray(Image.fromarray(small).resize((4096, 4096), Image.Resampling.LANCZOS))

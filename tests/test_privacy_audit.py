@@ -128,6 +128,7 @@ def test_what_researchers_do_stays_here(tmp_path: Path, faces: Path) -> None:
     assert [path for path in written if not path.is_relative_to(tmp_path)] == []
 
 
+@pytest.mark.slow
 def test_the_audit_hears_of_the_network(tmp_path: Path) -> None:
     """So that the tests above can fail: `fetch`, the one command that may, is heard."""
     spoken: Any = subprocess.run(
