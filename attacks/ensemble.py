@@ -36,14 +36,14 @@ class Ensemble:
         face: Face,
         *,
         target: tuple[Tensor, Face] | None = None,
-        own_identity: float = 1.0,
-        balance: bool = True,
-        focus: float = 0.0,
+        source_weight: float = 1.0,
+        standardise_cosines: bool = True,
+        easy_surrogate_bias: float = 0.0,
         views: int = 0,
         seed: int = 0,
     ) -> None:
-        self.face, self.views, self.own_identity = face, views, own_identity
-        self.balance, self.focus = balance, focus
+        self.face, self.views, self.source_weight = face, views, source_weight
+        self.standardise_cosines, self.easy_surrogate_bias = standardise_cosines, easy_surrogate_bias
         self.generator, self.step = Generator().manual_seed(seed), 0
         self.parts = [
             (
@@ -60,22 +60,22 @@ class Ensemble:
         return self._look(image, self.views)
 
     @property
-    def lead(self) -> float:
+    def worst_margin(self) -> float:
         """By how many standard deviations the surrogate that is worst off, over the views of the last call,
         was on the right side of its threshold at FAR 0.1 %."""
-        return float(torch.stack(self.leads).min())
+        return float(torch.stack(self.margins).min())
 
     @torch.no_grad()
     def verdict(self, image: Tensor) -> tuple[dict[str, float], float]:
         """The cosine to the person's own clean embedding, by recogniser, of an image as it is, and the lead
         over a view of each kind. Of the clean image a cosine is a little below 1: its mirror image counts."""
         self._look(image, 1 + len(VIEWS))
-        return {name: float(cosine) for name, cosine in self.alike.items()}, self.lead
+        return {name: float(cosine) for name, cosine in self.cosines.items()}, self.worst_margin
 
     def _look(self, image: Tensor, views: int) -> Tensor:
         shown = list(draw(image, self.face, views, self.step, self.generator))
         self.step += 1
-        losses, self.leads, self.alike = list[Tensor](), list[Tensor](), dict[str, Tensor]()
+        losses, self.margins, self.cosines = list[Tensor](), list[Tensor](), dict[str, Tensor]()
         for recognizer, (mean, spread), own, target in self.parts:
             faces = recognizer.embed(torch.cat([recognizer.align(view, face) for view, face in shown]))
             alike = faces @ own
@@ -83,13 +83,13 @@ class Ensemble:
             lead = DEVIATIONS["far01"] - loss.detach().mean()
             if target is not None:
                 towards = faces @ target
-                loss = impersonate(towards) / spread + self.own_identity * loss.clamp(min=0)
+                loss = impersonate(towards) / spread + self.source_weight * loss.clamp(min=0)
                 lead = (towards.detach().mean() - mean) / spread - DEVIATIONS["far01"]
-            losses.append(loss.mean() * (1 if self.balance else spread))
-            self.leads.append(lead)
-            self.alike[recognizer.name] = alike[0].detach()
+            losses.append(loss.mean() * (1 if self.standardise_cosines else spread))
+            self.margins.append(lead)
+            self.cosines[recognizer.name] = alike[0].detach()
         every = torch.stack(losses)
-        weights = len(every) * torch.softmax(-self.focus * every.detach(), 0)
+        weights = len(every) * torch.softmax(-self.easy_surrogate_bias * every.detach(), 0)
         return (weights * every).sum(0, keepdim=True)
 
 

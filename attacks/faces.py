@@ -98,12 +98,12 @@ def _detect(pixels: Pixels, smallest: float, margin: int = 0, first: float = 0.6
     if boxes is None:
         return []
     return [
-        Face(np.asarray(box, float), np.asarray(five, float), float(score)).moved(1, -margin, -margin)
+        Face(np.asarray(box, float), np.asarray(five, float), float(score)).transformed(1, -margin, -margin)
         for box, five, score in zip(boxes, points, scores, strict=True)
     ]
 
 
-def overlap(a: Array, b: Array) -> float:
+def iou(a: Array, b: Array) -> float:
     """Intersection over union of two boxes."""
     wide, high = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
     shared = max(wide, 0.0) * max(high, 0.0)
@@ -162,7 +162,7 @@ def _look(pixels: Pixels, smallest: float) -> Iterator[Face]:
         high, wide = copy.shape[:2]
         margin, first = (0, STRICT) if turn else (round(MARGIN * max(high, wide)), 0.6)
         for face in _detect(np.rot90(copy, turn), smallest * scale, margin, first):
-            yield _turned_back(face, turn, wide, high).moved(pixels.shape[1] / wide, 0.0, 0.0)
+            yield _turned_back(face, turn, wide, high).transformed(pixels.shape[1] / wide, 0.0, 0.0)
 
 
 def _tiles(high: int, wide: int) -> Iterator[tuple[int, int]]:
@@ -181,7 +181,7 @@ def _candidates(pixels: Pixels, smallest: float) -> list[Face]:
     seen = list(_look(pixels, smallest))
     for left, top in _tiles(*pixels.shape[:2]):
         tile = pixels[top : top + LONGEST, left : left + LONGEST]
-        seen += [face.moved(1, left, top) for face in _look(tile, smallest)]
+        seen += [face.transformed(1, left, top) for face in _look(tile, smallest)]
     seen.sort(key=lambda face: -face.score)
     return [face for turn in range(4) for face in _apart(face for face in seen if face.turn == turn)]
 
@@ -201,7 +201,7 @@ def _same_place(a: Face, b: Face) -> bool:
     middle = small.box.reshape(2, 2).mean(0)
     inset = large.side / 6
     within = bool((middle > large.box[:2] + inset).all() and (middle < large.box[2:] - inset).all())
-    return within or overlap(a.box, b.box) > SAME
+    return within or iou(a.box, b.box) > SAME
 
 
 def _refine(pixels: Pixels, coarse: Face, turn: int) -> Face | None:
@@ -210,11 +210,11 @@ def _refine(pixels: Pixels, coarse: Face, turn: int) -> Face | None:
         size = round(2 * reach * REFINED)
         part, scale, corner = around(pixels, coarse, reach, size)
         found = [
-            _turned_back(face, turn, size, size).moved(1 / scale, *corner)
+            _turned_back(face, turn, size, size).transformed(1 / scale, *corner)
             for face in _detect(np.rot90(part, turn), REFINED / 2)
         ]
-        best = max(found, key=lambda face: overlap(face.box, coarse.box), default=None)
-        if best and overlap(best.box, coarse.box) > SAME:
+        best = max(found, key=lambda face: iou(face.box, coarse.box), default=None)
+        if best and iou(best.box, coarse.box) > SAME:
             return best
     return None
 
@@ -244,7 +244,7 @@ def _support(pixels: Pixels, face: Face) -> float:
     part, scale, corner = around(pixels, face, 1.0, blazeface.SIZE)
     score, four = blazeface.most_likely(np.rot90(part, face.turn).copy())
     there = _turned_back(replace(face, points=four), face.turn, blazeface.SIZE, blazeface.SIZE)
-    points = there.moved(1 / scale, *corner).points
+    points = there.transformed(1 / scale, *corner).points
     stray = np.linalg.norm(points - np.vstack([face.points[:3], face.points[3:].mean(0)]), axis=1).mean()
     return score * float(np.clip(1 - stray / max(face.eyes, 1.0), 0, 1))
 
@@ -299,7 +299,7 @@ def largest_face(pixels: Pixels) -> Face:
     return faces[0]
 
 
-def similarity(source: Array, target: Array) -> Array:
+def umeyama(source: Array, target: Array) -> Array:
     """The similarity transform (2, 3) that takes points source (N, 2) nearest to target (N, 2).
 
     Least squares over rotation, scale and shift (Umeyama 1991).
@@ -318,13 +318,13 @@ def inverse(matrix: Array) -> Array:
     return np.hstack([linear, -linear @ matrix[:, 2:]])
 
 
-def fit(face: Face, template: Array, size: int) -> Array:
+def template_transform(face: Face, template: Array, size: int) -> Array:
     """The transform (2, 3) from a crop of `size` pixels, in which the face's five points lie as in the
     template (5, 2) in fractions of the side, to the photo."""
-    return inverse(similarity(face.points, template * size - 0.5))
+    return inverse(umeyama(face.points, template * size - 0.5))
 
 
-def square(face: Face, margin: float, size: int) -> Array:
+def box_transform(face: Face, margin: float, size: int) -> Array:
     """The transform (2, 3) from a crop of `size` pixels, upright around the face's box with `margin` times
     its longer side added on each side, to the photo."""
     side = float(max(face.box[2] - face.box[0], face.box[3] - face.box[1])) * (1 + 2 * margin)

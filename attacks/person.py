@@ -81,8 +81,8 @@ def vectors(pixels: Pixels, face: Face) -> Vectors:
     """The unit vectors (D,) that the recognisers give a face of a photo (H, W, 3)."""
     reach = REACH * (face.box[2:] - face.box[:2]).max() * np.array([-1, -1, 1, 1])
     size = pixels.shape[1], pixels.shape[0]
-    left, top, right, bottom = replace(face, box=face.box + reach).within(size)
-    image, there = to_tensor(pixels[top:bottom, left:right]), face.moved(1.0, -left, -top)
+    left, top, right, bottom = replace(face, box=face.box + reach).clipped_box(size)
+    image, there = to_tensor(pixels[top:bottom, left:right]), face.transformed(1.0, -left, -top)
     return {name: identity(recognizer(name), image, there) for name in VOTERS}
 
 

@@ -37,7 +37,7 @@ def fitting(folder: Path, stem: str, ending: str) -> str:
 
 
 @contextmanager
-def beside(*paths: Path, replace: bool = False) -> Generator[list[Path]]:
+def atomic_write(*paths: Path, replace: bool = False) -> Generator[list[Path]]:
     """Yield places to write to, which become `paths` (of one folder) together when nothing was raised.
 
     Where the run is killed between two of them, the next run that writes to the folder moves the others.

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
-from .types import Step, Work
+from .types import Step, Steps
 
 T = TypeVar("T")
 
 
-def finish(work: Work[T], report: Callable[[Step], object] = lambda step: None) -> T:
+def finish(work: Steps[T], report: Callable[[Step], object] = lambda step: None) -> T:
     """Drain `work`, handing each step to `report`, and return what the work returns."""
-    run = Run(work)
+    run = WithResult(work)
     try:
         for step in run:
             report(step)
@@ -24,12 +24,12 @@ def finish(work: Work[T], report: Callable[[Step], object] = lambda step: None) 
     return run.result
 
 
-class Run(Generic[T]):
+class WithResult(Generic[T]):
     """Follow `work` step by step; `result` holds what it returned once the iteration has ended."""
 
     result: T
 
-    def __init__(self, work: Work[T]) -> None:
+    def __init__(self, work: Steps[T]) -> None:
         self._work = work
 
     def __iter__(self) -> Iterator[Step]:

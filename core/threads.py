@@ -7,7 +7,7 @@ import os
 SPINS = "1000"  # rounds of libgomp's loop, some microseconds; 300,000 where nothing is said
 
 
-def settle() -> None:
+def configure_threads() -> None:
     """Make results repeatable, and work beside other programs bearable; call it before torch is imported.
 
     MKL gives the same seed the same bits only where asked to, at no cost. OpenMP's threads wait for each

@@ -72,12 +72,12 @@ class Face:
         """The distance between the eyes, in pixels."""
         return float(np.linalg.norm(self.points[1] - self.points[0]))
 
-    def within(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    def clipped_box(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
         """The box (left, top, right, bottom) in whole pixels, cut to a photo of (width, height)."""
         left, top, right, bottom = np.clip(self.box.round().astype(int), 0, size * 2).tolist()
         return left, top, right, bottom
 
-    def moved(self, scale: float, dx: float, dy: float) -> Face:
+    def transformed(self, scale: float, dx: float, dy: float) -> Face:
         """The same face where each point p of the image has gone to scale * p + (dx, dy)."""
         shift = np.array([dx, dy])
         box = (self.box.reshape(2, 2) * scale + shift).reshape(4)
@@ -104,5 +104,5 @@ class Step:
     preview: Pixels | None = None
 
 
-Work: TypeAlias = Generator[Step, None, T]
+Steps: TypeAlias = Generator[Step, None, T]
 Objective: TypeAlias = "Callable[[Tensor], Tensor]"  # (B, 3, H, W) -> (B,), lower is better protected

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from .errors import BadPhoto
-from .files import beside, printable
+from .files import atomic_write, printable
 from .types import Photo
 
 # Where the first of several endings is the one that veil gives itself.
@@ -76,7 +76,7 @@ def save_photo(
     if photo.icc and photo.icc[16:20] == space:  # a profile of another space would make the file unreadable
         options["icc_profile"] = photo.icc
     try:
-        with beside(path, replace=replace) as (part,):
+        with atomic_write(path, replace=replace) as (part,):
             image.save(part, format, **options)
     except (OSError, ValueError, RuntimeError) as error:
         raise BadPhoto(

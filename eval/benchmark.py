@@ -28,17 +28,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ..attacks import RECOGNIZERS, independent, packaged
 from ..attacks.faces import ARCFACE, find_faces
 from ..core.errors import BadSettings, DeviceFull, NoFace, VeilError, WeightsCorrupt, WeightsMissing
-from ..core.files import beside
+from ..core.files import atomic_write
 from ..core.images import open_photo, to_tensor
 from ..core.registry import Registry, unknown
-from ..core.types import Array, Face, Photo, Pixels, Step, Work
+from ..core.types import Array, Face, Photo, Pixels, Step, Steps
 from ..weights.registry import card, cards
-from . import FACE_MEASURES, MEASURES, METRICS, SET_MEASURES, shards
+from . import FACE_MEASURES, MEASURES, METRICS, SET_MEASURES, resumable
+from .bootstrap import RATES
 from .calibration import made_of, overlap
 from .datasets import Sample, balanced, checksum, main_face, samples
 from .detectors import DETECTORS, Detector
 from .disturbances import Disturbance
-from .statistics import RATES
 from .verification import embedding
 
 CLEAN = "identity"  # the method that changes nothing: every benchmark has it
@@ -47,7 +47,7 @@ PICTURE = ".png"
 PASSING = (DeviceFull, WeightsCorrupt, WeightsMissing)  # what may go better the next time
 
 
-class Knob(BaseModel):
+class TunedSetting(BaseModel):
     """The setting of a method that is searched until its quality is that of `Match`, between two values; from
     `start`, or from the middle."""
 
@@ -77,11 +77,11 @@ class MethodSpec(BaseModel):
     attacks: bool = True
     pool: tuple[str, ...] = ()
     disturbances: tuple[str, ...] = ()
-    knob: Knob | None = None
+    knob: TunedSetting | None = None
     curve: str = ""
 
 
-class Match(BaseModel):
+class QualityTarget(BaseModel):
     """Make the mean of `metric` over the first `photos` equal for all methods that have a knob.
 
     To the mean of the method `like`, or to `value`, within a share `tolerance`.
@@ -130,10 +130,10 @@ class Spec(BaseModel):
     targets: str = ""
     rate: Literal["far10", "far1", "far01"] = "far1"
     seeds: tuple[int, ...] = (0,)
-    match: Match | None = None
+    match: QualityTarget | None = None
     measures: tuple[str, ...] = ("ms_ssim", "chroma", "brightness", "colourfulness", *FACE_MEASURES)
 
-    def folds(self, method: MethodSpec) -> dict[str, tuple[str, ...]]:
+    def surrogate_sets(self, method: MethodSpec) -> dict[str, tuple[str, ...]]:
         """The surrogates of a method by the recogniser left out; "all" where there is one set of them."""
         if not method.attacks or self.surrogates:
             return {"all": self.surrogates or self.judges}
@@ -146,13 +146,13 @@ class Spec(BaseModel):
         Its order is drawn anew each time round: groups and targets take turns, too, and must not meet the
         same fold each time.
         """
-        folds = list(self.folds(method))
+        folds = list(self.surrogate_sets(method))
         turn, place = divmod(index, len(folds))
         return Random(turn).sample(folds, len(folds))[place]
 
     def unseen(self, method: MethodSpec, fold: str) -> tuple[str, ...]:
         """The judges that know nothing of a fold's surrogates."""
-        used = self.folds(method)[fold] if method.attacks else ()
+        used = self.surrogate_sets(method)[fold] if method.attacks else ()
         return tuple(judge for judge in self.judges if all(independent(judge, name) for name in used))
 
 
@@ -165,7 +165,7 @@ class Protect(Protocol):
 
 
 @dataclass(frozen=True)
-class Tools:
+class EngineHooks:
     """What is handed to the judge.
 
     protect: protects one face of a photo.
@@ -220,7 +220,7 @@ def read(path: Path) -> Spec:
         raise BadSettings(f"{path}: {name!r} does not fit: {first['msg']}.") from error
 
 
-def check(spec: Spec, tools: Tools) -> None:
+def check(spec: Spec, tools: EngineHooks) -> None:
     """Check everything that a file says before the long work begins.
 
     Raises:
@@ -278,7 +278,7 @@ def _try_out(measure: str) -> None:
         raise unknown("metric", measure, (*MEASURES, *FACE_MEASURES, *SET_MEASURES))
 
 
-def condition(tools: Tools, name: str) -> tuple[Disturbance, Detector]:
+def condition(tools: EngineHooks, name: str) -> tuple[Disturbance, Detector]:
     """What happens to a photo before it is recognised, and how faces are found in it.
 
     Raises:
@@ -298,7 +298,7 @@ def methods(spec: Spec) -> tuple[MethodSpec, ...]:
 
 
 def tasks(
-    spec: Spec, tools: Tools, people: list[Sample], faces: Path, matched: Mapping[str, float]
+    spec: Spec, tools: EngineHooks, people: list[Sample], faces: Path, matched: Mapping[str, float]
 ) -> Iterator[Task]:
     """Everything that has to be done, photo by photo, so that a run that is cut short is complete in part."""
     targets: list[tuple[Path, Path] | None] = [None]
@@ -308,7 +308,9 @@ def tasks(
     for seed in spec.seeds:
         for index, one in enumerate(people):
             for method in methods(spec):
-                folds = spec.folds(method) if spec.leave_out == "each" else [spec.turn(method, index)]
+                folds = (
+                    spec.surrogate_sets(method) if spec.leave_out == "each" else [spec.turn(method, index)]
+                )
                 for fold in folds:
                     target = targets[index % len(targets)]
                     yield task(spec, tools, one, method, fold, matched.get(method.name), seed, target)
@@ -316,7 +318,7 @@ def tasks(
 
 def task(
     spec: Spec,
-    tools: Tools,
+    tools: EngineHooks,
     sample: Sample,
     method: MethodSpec,
     fold: str,
@@ -329,7 +331,7 @@ def task(
     changes = {
         **method.settings,
         **({method.knob.setting: value} if method.knob and value is not None else {}),
-        "surrogates": spec.folds(method)[fold],
+        "surrogates": spec.surrogate_sets(method)[fold],
         "seed": seed,
         "goal": "impersonate" if aimed else "dodge",
     }
@@ -349,8 +351,8 @@ def task(
 
 
 def run(
-    spec: Spec, tools: Tools, faces: Path, folder: Path, workers: int = 1, cluster: str | None = None
-) -> Work[Path]:
+    spec: Spec, tools: EngineHooks, faces: Path, folder: Path, workers: int = 1, cluster: str | None = None
+) -> Steps[Path]:
     """Run what is missing of a benchmark; yields a step a photo and returns the file of the rows.
 
     A folder may be run again for more people or fewer, and for more left-out recognisers: what is done stays
@@ -363,19 +365,19 @@ def run(
     check(spec, tools)
     folder.mkdir(parents=True, exist_ok=True)
     _same(folder / "spec.json", spec, tools)
-    store = shards.Store(folder / "photos", ROWS)
+    store = resumable.Store(folder / "photos", ROWS)
     people = yield from choose(spec, faces, folder)
     matched = yield from match(spec, tools, people, store, faces, workers, cluster)
     everything = list(tasks(spec, tools, people, faces, matched))
     _again(store, [one.key for one in everything])
-    yield from shards.run(
+    yield from resumable.run(
         [(one.key, one) for one in everything], partial(perform, tools), store, workers, cluster
     )
     _manifest(spec, everything, people, matched, folder)
     return collect(everything, store, folder)
 
 
-def _same(file: Path, spec: Spec, tools: Tools) -> None:
+def _same(file: Path, spec: Spec, tools: EngineHooks) -> None:
     """Remember the benchmark of a folder, and the weights and settings that it was made with."""
     grows: Any = {
         **dict.fromkeys(("photos", "per_group", "leave_out"), True),
@@ -392,7 +394,7 @@ def _same(file: Path, spec: Spec, tools: Tools) -> None:
         if before.get(part, about[part]) != about[part]:  # older folders do not know all parts
             words = "another benchmark" if part == "spec" else f"results of other {part}"
             raise BadSettings(f"{file.parent} holds {words}.", "Name another folder with --output.")
-    shards.replace(file, (json.dumps(about, indent=1) + "\n").encode())
+    resumable.replace(file, (json.dumps(about, indent=1) + "\n").encode())
 
 
 def _same_photos(file: Path, people: Iterable[Sample]) -> None:
@@ -405,10 +407,10 @@ def _same_photos(file: Path, people: Iterable[Sample]) -> None:
                 f"{file.parent} holds results of other photos of {identity!r}.",
                 "Name another folder with --output.",
             )
-    shards.replace(file, (json.dumps(before | photos, indent=1) + "\n").encode())
+    resumable.replace(file, (json.dumps(before | photos, indent=1) + "\n").encode())
 
 
-def _again(store: shards.Store, keys: Iterable[str]) -> None:
+def _again(store: resumable.Store, keys: Iterable[str]) -> None:
     """Forget the results that failed by what may pass."""
     for key in filter(store.has, keys):
         if any(row.get("passing") for row in load(store.path(key, ROWS))[0]):
@@ -417,13 +419,13 @@ def _again(store: shards.Store, keys: Iterable[str]) -> None:
 
 def _weights(spec: Spec) -> dict[str, str]:
     """The checksums of the networks of a benchmark."""
-    attacks = (names for method in spec.methods for names in spec.folds(method).values())
+    attacks = (names for method in spec.methods for names in spec.surrogate_sets(method).values())
     used = {*spec.judges, *chain.from_iterable(attacks)}
     others = {one.name for one in cards().values() if one.packaged and one.kind != "recogniser"}
     return {name: card(name).sha256 for name in sorted(used | others)}
 
 
-def choose(spec: Spec, faces: Path, folder: Path) -> Work[list[Sample]]:
+def choose(spec: Spec, faces: Path, folder: Path) -> Steps[list[Sample]]:
     """The people of a benchmark: the first that show a face and, if asked for, whom every judge knows."""
     everyone = samples(faces / spec.dataset)
     if spec.per_group:
@@ -445,7 +447,7 @@ def choose(spec: Spec, faces: Path, folder: Path) -> Work[list[Sample]]:
             yield Step("choosing people", done, len(everyone))
         if verdicts[one.identity]:
             chosen.append(one)
-    shards.replace(file, json.dumps(verdicts).encode())
+    resumable.replace(file, json.dumps(verdicts).encode())
     _same_photos(known, [one for one in everyone if one.identity in verdicts])
     return chosen
 
@@ -468,19 +470,19 @@ def recognised(sample: Sample, spec: Spec) -> bool:
 
 def match(
     spec: Spec,
-    tools: Tools,
+    tools: EngineHooks,
     people: list[Sample],
-    store: shards.Store,
+    store: resumable.Store,
     faces: Path,
     workers: int,
     cluster: str | None,
-) -> Work[dict[str, float]]:
+) -> Steps[dict[str, float]]:
     """What the knobs have to be set to; everything that is tried is kept like other results."""
     wanted, found = spec.match, dict[str, float]()
     if not wanted:
         return found
 
-    def quality(method: MethodSpec, value: float | None) -> Work[float]:
+    def quality(method: MethodSpec, value: float | None) -> Steps[float]:
         some = [
             task(spec, tools, one, method, spec.turn(method, index), value)
             for index, one in enumerate(people[: wanted.photos])
@@ -490,7 +492,7 @@ def match(
             (f"{name}/{one.sample.identity}", dataclasses.replace(one, quality_only=True)) for one in some
         ]
         _again(store, [key for key, _ in tried])
-        yield from shards.run(tried, partial(perform, tools), store, workers, cluster)
+        yield from resumable.run(tried, partial(perform, tools), store, workers, cluster)
         rows = [row for key, _ in tried for row in load(store.path(key, ROWS))[0] if not row["error"]]
         return float(np.mean([row[wanted.metric] for row in rows]))
 
@@ -504,7 +506,9 @@ def match(
     return found
 
 
-def search(knob: Knob, quality: Callable[[float], Work[float]], goal: float, wanted: Match) -> Work[float]:
+def search(
+    knob: TunedSetting, quality: Callable[[float], Steps[float]], goal: float, wanted: QualityTarget
+) -> Steps[float]:
     """The knob's value at which quality, which may rise or fall with it, meets the goal: by the secant method
     in its logarithm, between values on both sides of the goal once there are such.
 
@@ -527,7 +531,7 @@ def search(knob: Knob, quality: Callable[[float], Work[float]], goal: float, wan
     return round(float(np.exp(min(tried, key=lambda one: abs(tried[one])))), 8)
 
 
-def perform(tools: Tools, one: Task) -> dict[str, bytes]:
+def perform(tools: EngineHooks, one: Task) -> dict[str, bytes]:
     """Protect, save, disturb and judge one photo: the picture, then its rows and embeddings."""
     try:
         before, face = _face(one.sample.photo, find_faces)
@@ -577,7 +581,7 @@ def _about(one: Task) -> dict[str, Any]:
 
 
 def judge(
-    tools: Tools, one: Task, before: Photo, face: Face, after: Pixels
+    tools: EngineHooks, one: Task, before: Photo, face: Face, after: Pixels
 ) -> tuple[list[dict[str, Any]], dict[str, Array]]:
     """Rows by disturbance and recogniser, and the embeddings that they come from.
 
@@ -632,7 +636,7 @@ def _vector(name: str, image: Any, face: Face) -> Array:
 def quality(before: Pixels, after: Pixels, face: Face, measures: Iterable[str] = ()) -> dict[str, float]:
     """PSNR, SSIM and the given measures of one photo; PSNR and SSIM over the face."""
     images = to_tensor(before), to_tensor(after)
-    left, top, right, bottom = face.within((before.shape[1], before.shape[0]))
+    left, top, right, bottom = face.clipped_box((before.shape[1], before.shape[0]))
     parts = [image[..., top:bottom, left:right] for image in images]
     known = METRICS | MEASURES
     whole = {name: known[name](*images) for name in (*METRICS, *measures) if name in known} | {
@@ -669,7 +673,7 @@ COLUMNS: dict[str, type] = {
 }
 
 
-def collect(everything: list[Task], store: shards.Store, folder: Path) -> Path:
+def collect(everything: list[Task], store: resumable.Store, folder: Path) -> Path:
     """Gather all rows into rows.parquet and rows.csv, a few at a time."""
     import pyarrow as arrow
     from pyarrow import csv, parquet
@@ -683,7 +687,7 @@ def collect(everything: list[Task], store: shards.Store, folder: Path) -> Path:
     schema = arrow.schema([(name, kinds[kind]) for name, kind in COLUMNS.items()])
     file = folder / "rows.parquet"
     with (
-        beside(file, folder / "rows.csv", replace=True) as parts,
+        atomic_write(file, folder / "rows.csv", replace=True) as parts,
         parquet.ParquetWriter(parts[0], schema) as columns,
         csv.CSVWriter(parts[1], schema) as lines,
     ):
@@ -718,4 +722,4 @@ def _manifest(
         "probes": probes,
         "warnings": overlap(made_of(), photos, [*photos.values(), *probes.values()]),
     }
-    shards.replace(folder / "manifest.json", (json.dumps(manifest, indent=1) + "\n").encode())
+    resumable.replace(folder / "manifest.json", (json.dumps(manifest, indent=1) + "\n").encode())

@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict
 from ..attacks import RECOGNIZERS, packaged
 from ..core.errors import BadSettings, UnknownName
 from ..core.images import open_photo, to_tensor
-from ..core.types import Step, Work
+from ..core.types import Step, Steps
 from ..weights.registry import card
+from .bootstrap import Curve, Interval, percentiles
 from .datasets import album, checksum, main_face
-from .statistics import Curve, Interval, percentiles
 from .verification import embedding
 
 RATES = {"far10": 0.1, "far1": 0.01, "far01": 0.001}
@@ -60,7 +60,7 @@ class Calibration(BaseModel):
     measured: tuple[Measured, ...] = ()
 
 
-def calibrate(folder: Path, names: Sequence[str] = packaged(), draws: int = 200) -> Work[Calibration]:
+def calibrate(folder: Path, names: Sequence[str] = packaged(), draws: int = 200) -> Steps[Calibration]:
     """Measure recognisers on a dataset; yields a step a photo.
 
     Raises:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.types import Array
 from .benchmark import ROWS, load
-from .statistics import rate
+from .bootstrap import rate
 from .summary import Frame, frame, missed, ranks
 
 COLUMNS = ["method", "recognizer", "direction", "measure", "rate", "low", "high", "n"]

@@ -18,7 +18,7 @@ from ..core.images import to_tensor
 from ..core.types import Face, Photo
 from ..weights.registry import card
 from . import FACE_MEASURES, METRICS, SEEN_BY_PEOPLE
-from .verification import Match, embedding, seen_by
+from .verification import Match, embedding, used_by
 
 Pair: TypeAlias = tuple[Tensor, Tensor]
 REACH = 1.5  # of a face's larger side: how far around it judges may look
@@ -95,7 +95,7 @@ class Report(BaseModel):
     def headline(self) -> Headline | None:
         """The honest count over all faces; None where no recogniser is left to be counted."""
         matches = [match for face in self.faces for match in face.matches]
-        fair = [match for match in matches if match.seen == "no" and match.recognised]
+        fair = [match for match in matches if match.used_by_attack == "no" and match.recognised]
         if not fair:
             return None
         return Headline(fooled=sum(not match.still_recognised for match in fair), judges=len(fair))
@@ -105,7 +105,7 @@ def assess(
     before: Photo,
     after: Photo,
     *,
-    seen: frozenset[str] = frozenset(),
+    surrogates: frozenset[str] = frozenset(),
     recognizers: Iterable[str] | None = None,
     probe: Photo | None = None,
     faces: Mapping[int, Face] | None = None,
@@ -144,16 +144,16 @@ def assess(
     def judge(number: int, face: Face) -> FaceReport:
         again = same_place(face, found)
         images, places = _around((before, after), (face, again or face))
-        left, top, right, bottom = places[0].within((images[0].shape[-1], images[0].shape[-2]))
+        left, top, right, bottom = places[0].clipped_box((images[0].shape[-1], images[0].shape[-2]))
         return FaceReport(
             number=number,
-            box=face.within(before.size),
+            box=face.clipped_box(before.size),
             found=again is not None,
             limited=number in limited,
             unfinished=number in unfinished,
             **{name: round(float(FACE_MEASURES[name](*images, places[0])), 4) for name in SEEN_BY_PEOPLE},
             quality=_quality(*(image[..., top:bottom, left:right] for image in images)),
-            matches=tuple(_match(name, images, places, person, seen) for name in names),
+            matches=tuple(_match(name, images, places, person, surrogates) for name in names),
         )
 
     return Report(
@@ -174,9 +174,9 @@ def _around(photos: tuple[Photo, Photo], faces: tuple[Face, Face]) -> tuple[Pair
     boxes = np.array([face.box for face in faces])
     box = np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
     reach = REACH * (box[2:] - box[:2]).max() * np.array([-1, -1, 1, 1])
-    left, top, right, bottom = replace(faces[0], box=box + reach).within(photos[0].size)
+    left, top, right, bottom = replace(faces[0], box=box + reach).clipped_box(photos[0].size)
     before, after = (to_tensor(photo.pixels[top:bottom, left:right]) for photo in photos)
-    here, there = (face.moved(1.0, -left, -top) for face in faces)
+    here, there = (face.transformed(1.0, -left, -top) for face in faces)
     return (before, after), (here, there)
 
 
@@ -198,7 +198,7 @@ def _match(
     reference = person.get(name, before)
     return Match(
         recognizer=name,
-        seen=seen_by(name, seen),
+        used_by_attack=used_by(name, seen),
         before=round(float(before @ reference), 4),
         after=round(float(after @ reference), 4),
         threshold=card(name).thresholds["far1"],

@@ -15,7 +15,7 @@ from ..core.errors import BadSettings, VeilError
 from ..core.types import Array
 from ..weights.registry import card
 from . import SEEN_BY_PEOPLE
-from .statistics import RATES, Interval, mean, rate
+from .bootstrap import RATES, Interval, mean, rate
 
 Frame: TypeAlias = Any  # pandas.DataFrame, whose annotations are too loose for a strict checker
 CLEAN, REBUILT = "identity", "reconstruction"

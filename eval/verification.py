@@ -6,19 +6,20 @@ from collections.abc import Iterable
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, computed_field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, computed_field
 from torch import Tensor
 
 from ..attacks import independent, recognizer
 from ..core.types import Face
 
-Seen = Literal["yes", "related", "no"]
+UsedByAttack = Literal["yes", "related", "no"]
 
 
 class Match(BaseModel):
     """What one recogniser makes of a face before and after its protection.
 
-    seen: whether the attack used it; "related" where it shares a trunk with one that the attack used.
+    used_by_attack: whether the attack used it; "related" where it shares a trunk with one that the attack
+        used. Reports of before call it "seen".
     before, after: cosines to the person, in [-1, 1]; above `threshold` it takes the two for one person.
     threshold: the cosine that 1 % of the pairs of different people exceed.
     """
@@ -26,7 +27,7 @@ class Match(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     recognizer: str
-    seen: Seen
+    used_by_attack: UsedByAttack = Field(validation_alias=AliasChoices("used_by_attack", "seen"))
     before: float
     after: float
     threshold: float
@@ -44,7 +45,7 @@ class Match(BaseModel):
         return self.after > self.threshold
 
 
-def seen_by(name: str, attack: Iterable[str]) -> Seen:
+def used_by(name: str, attack: Iterable[str]) -> UsedByAttack:
     """Whether an attack that used the recognisers `attack` used `name` too, or one that falls with it."""
     attack = frozenset(attack)
     if name in attack:

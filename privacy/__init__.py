@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..core.errors import DeviceFull
 from ..core.registry import Registry
-from ..core.types import Face, Photo, Work
+from ..core.types import Face, Photo, Steps
 
 if TYPE_CHECKING:
     from .settings import Settings
@@ -32,7 +32,7 @@ class Protected:
     faces: tuple[Face, ...]
     similarity: tuple[dict[str, float], ...]
     settings: Settings
-    leads: tuple[float, ...] = ()
+    worst_margins: tuple[float, ...] = ()
     sizes: tuple[float, ...] = ()
 
     @property
@@ -48,7 +48,7 @@ class Protected:
 
     @property
     def _known(self) -> list[int]:
-        return [index for index, lead in enumerate(self.leads) if lead < 0]
+        return [index for index, lead in enumerate(self.worst_margins) if lead < 0]
 
 
 class Method(Protocol):
@@ -56,7 +56,7 @@ class Method(Protocol):
 
     def __call__(
         self, photo: Photo, faces: Sequence[Face], settings: Settings, target: tuple[Photo, Face] | None
-    ) -> Work[Protected]: ...
+    ) -> Steps[Protected]: ...
 
 
 METHODS: Registry[Method] = Registry(
@@ -76,7 +76,7 @@ METHODS: Registry[Method] = Registry(
 
 def protect(
     photo: Photo, faces: Sequence[Face], settings: Settings, target: tuple[Photo, Face] | None = None
-) -> Work[Protected]:
+) -> Steps[Protected]:
     """Protect `faces` of `photo`: a generator that yields a `Step` for every step and returns `Protected`.
 
     Closing the generator cancels it and leaves every network as it was.

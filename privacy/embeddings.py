@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..core.types import Step, Work
-from .inversion import move
+from ..core.types import Step, Steps
+from .inversion import ddim_step
 from .priors import Prior
 
 PATIENCE = 4
@@ -25,7 +25,7 @@ def learn(
     steps: int,
     rate: float,
     patience: int = PATIENCE,
-) -> Work[list[Tensor]]:
+) -> Steps[list[Tensor]]:
     """One embedding (B, N, D) for each step down from the deepest level, each starting from the one before.
 
     Every embedding is optimised so that one denoising step lands on the inversion's trajectory; the next
@@ -49,7 +49,7 @@ def learn(
         learned.append(embedding)
         if end != timesteps[0]:
             with torch.no_grad():
-                latent = move(prior, latent, prior.noise(latent, start, embedding), start, end)
+                latent = ddim_step(prior, latent, prior.noise(latent, start, embedding), start, end)
     return learned
 
 
@@ -78,7 +78,7 @@ class Fit:
             self.optimizer.step()
         with torch.enable_grad():
             noise = self.prior.noise(self.latent, self.start, self.guess)
-            landed = move(self.prior, self.latent, noise, self.start, self.end)
+            landed = ddim_step(self.prior, self.latent, noise, self.start, self.end)
             self.loss = (landed - self.goal).square().mean((1, 2, 3))
         reached = self.loss.detach()
         self.stale = 0 if bool((reached < 0.99 * self.lowest).any()) else self.stale + 1

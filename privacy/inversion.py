@@ -19,11 +19,11 @@ def levels(prior: Prior, schedule: int, depth: int) -> tuple[int, ...]:
     return (0, *(total // schedule * step + 1 for step in range(1, depth + 1)))
 
 
-def move(prior: Prior, latent: Tensor, noise: Tensor, start: int, end: int) -> Tensor:
+def ddim_step(prior: Prior, latent: Tensor, noise: Tensor, start: int, end: int) -> Tensor:
     """Take latents from timestep `start` to `end`, up or down, along the noise (eq. 12 with sigma 0)."""
-    here, there = prior.kept(start), prior.kept(end)
-    clean = (latent - (1 - here) ** 0.5 * noise) / here**0.5
-    return there**0.5 * clean + (1 - there) ** 0.5 * noise
+    alpha_bar_start, alpha_bar_end = prior.alpha_bar(start), prior.alpha_bar(end)
+    denoised = (latent - (1 - alpha_bar_start) ** 0.5 * noise) / alpha_bar_start**0.5
+    return alpha_bar_end**0.5 * denoised + (1 - alpha_bar_end) ** 0.5 * noise
 
 
 @torch.no_grad()
@@ -32,7 +32,7 @@ def invert(prior: Prior, latent: Tensor, timesteps: Sequence[int]) -> list[Tenso
     trajectory = [latent]
     for start, end in zip(timesteps, timesteps[1:], strict=False):
         noise = prior.noise(trajectory[-1], start, prior.unconditional)
-        trajectory.append(move(prior, trajectory[-1], noise, start, end))
+        trajectory.append(ddim_step(prior, trajectory[-1], noise, start, end))
     return trajectory
 
 
@@ -43,5 +43,5 @@ def denoise(prior: Prior, latent: Tensor, timesteps: Sequence[int], embeddings: 
     """
     down = list(reversed(timesteps))
     for start, end, embedding in zip(down, down[1:], embeddings, strict=False):
-        latent = move(prior, latent, prior.noise(latent, start, embedding), start, end)
+        latent = ddim_step(prior, latent, prior.noise(latent, start, embedding), start, end)
     return latent

@@ -11,18 +11,26 @@ from torch import Tensor
 
 from ..attacks.ensemble import Ensemble
 from ..core.images import to_pixels
-from ..core.types import Step, Work
-from .canvas import Canvas, side_by_side
-from .limits import Price, change_energy, chroma_energy, colours, roughness, smooth, within
-from .looks import Looks
+from ..core.types import Step, Steps
+from .appearance import AppearancePenalty
+from .face_context import FaceContext, side_by_side
 from .paste import feather, greyed
+from .penalties import (
+    PenaltySchedule,
+    ceiling_scale,
+    change_energy,
+    chroma_energy,
+    colours,
+    roughness,
+    smooth,
+)
 from .priors import Prior
 from .settings import Settings
 from .structure import denoise_with_maps, distance
 
 
 @dataclass(frozen=True)
-class Start:
+class InvertedFaces:
     """Where the optimisation starts: latents (B, C, h, w) at the deepest of `timesteps`, the embeddings that
     lead them back, the clean latents, what these decode to (B, 3, S, S), and the attention maps on it."""
 
@@ -35,25 +43,27 @@ class Start:
 
 
 @torch.no_grad()
-def start(prior: Prior, latent: Tensor, timesteps: Sequence[int], embeddings: Sequence[Tensor]) -> Start:
+def reconstruct(
+    prior: Prior, latent: Tensor, timesteps: Sequence[int], embeddings: Sequence[Tensor]
+) -> InvertedFaces:
     """Walk the unchanged latents back once: what they give never changes again."""
     clean, maps = denoise_with_maps(prior, latent, timesteps, embeddings)
-    return Start(latent, timesteps, embeddings, clean, prior.decode(clean), maps)
+    return InvertedFaces(latent, timesteps, embeddings, clean, prior.decode(clean), maps)
 
 
 @torch.no_grad()
-def evened(prior: Prior, start: Start) -> Tensor:
+def channel_scale(prior: Prior, inverted: InvertedFaces) -> Tensor:
     """How far each channel of the latents has to move, (B, C, 1, 1), for all to be seen alike: 1 on average.
 
     An optimiser that moves all channels alike spends most of what may be seen on the few that hold light and
     shade, whatever they do for protection.
     """
-    nudge = 0.1 * torch.randn(start.clean.shape[-2:], generator=torch.Generator().manual_seed(0))
+    nudge = 0.1 * torch.randn(inverted.clean.shape[-2:], generator=torch.Generator().manual_seed(0))
     gains: list[Tensor] = []
-    for channel in range(start.clean.shape[1]):
-        nudged = start.clean.clone()
+    for channel in range(inverted.clean.shape[1]):
+        nudged = inverted.clean.clone()
         nudged[:, channel] += nudge.to(nudged)
-        gains.append((prior.decode(nudged) - start.reconstruction).square().mean((1, 2, 3)).log() / 2)
+        gains.append((prior.decode(nudged) - inverted.reconstruction).square().mean((1, 2, 3)).log() / 2)
     logs = torch.stack(gains, 1)
     return (logs.mean(1, keepdim=True) - logs).exp()[..., None, None]
 
@@ -72,32 +82,41 @@ class Optimisation:
     def __init__(
         self,
         prior: Prior,
-        start: Start,
+        inverted: InvertedFaces,
         settings: Settings,
-        canvases: Sequence[Canvas],
+        canvases: Sequence[FaceContext],
         objectives: Sequence[Ensemble],
         origin: Tensor,
     ) -> None:
-        self.prior, self.start, self.settings = prior, start, settings
+        self.prior, self.inverted, self.settings = prior, inverted, settings
         self.canvases, self.objectives, self.origin = canvases, objectives, origin
-        self.looks = [
-            Looks(canvas.image, canvas.face, settings.perceptual, settings.landmarks, settings.expression)
+        self.appearance = [
+            AppearancePenalty(
+                canvas.image, canvas.face, settings.perceptual, settings.landmarks, settings.expression
+            )
             for canvas in canvases
         ]
         self.mask, self.before = feather(prior.size).to(origin), origin.clamp(0, 1)
         self.colours, self.smooth = colours(self.before), smooth(self.before)
-        self.pace = evened(prior, start) if settings.even else torch.ones(()).to(origin)
-        self.moved = torch.zeros_like(start.latent).requires_grad_()
-        self.optimizer = torch.optim.Adam([self.moved], settings.rate, settings.memory)
-        self.last = deque([torch.zeros_like(start.latent)], max(1, round(settings.average * settings.steps)))
-        self.prices = [
-            Price(settings.price, settings.margin, settings.ceiling / 255, settings.steps) for _ in canvases
+        self.channel_scale = (
+            channel_scale(prior, inverted) if settings.equalise_channels else torch.ones(()).to(origin)
+        )
+        self.delta = torch.zeros_like(inverted.latent).requires_grad_()
+        self.optimizer = torch.optim.Adam([self.delta], settings.learning_rate, settings.betas)
+        self.last = deque(
+            [torch.zeros_like(inverted.latent)], max(1, round(settings.tail_average * settings.steps))
+        )
+        self.penalties = [
+            PenaltySchedule(
+                settings.penalty_scale, settings.target_margin, settings.ceiling / 255, settings.steps
+            )
+            for _ in canvases
         ]
 
-    def change(self, moved: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def change(self, delta: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The change of the crops (B, 3, S, S) by so far moved latents, and their attention maps."""
-        latent = self.start.latent + self.pace * moved
-        clean, maps = denoise_with_maps(self.prior, latent, self.start.timesteps, self.start.embeddings)
+        latent = self.inverted.latent + self.channel_scale * delta
+        clean, maps = denoise_with_maps(self.prior, latent, self.inverted.timesteps, self.inverted.embeddings)
         change = self.prior.decode(clean) - self.origin
         return greyed(change) if self.canvases[0].grey else change, maps
 
@@ -105,33 +124,37 @@ class Optimisation:
         """One step; returns the loss and the canvases before it."""
         settings = self.settings
         with torch.enable_grad():
-            change, maps = self.change(self.moved)
+            change, maps = self.change(self.delta)
             seen = (self.before + self.mask * change).clamp(0, 1) - self.before
             energy = change_energy(seen)
             pairs = zip(self.canvases, change, strict=True)
             images = [canvas.with_change(own[None]) for canvas, own in pairs]
             loss = torch.cat([see(image) for see, image in zip(self.objectives, images, strict=True)])
-            visible = settings.change * energy + settings.chroma * chroma_energy(seen, self.colours)
+            visible = settings.energy_weight * energy + settings.chroma * chroma_energy(seen, self.colours)
             visible = visible + settings.smoothness * roughness(seen, self.smooth)
-            visible = visible + settings.structure * distance(maps, self.start.maps, len(images))
-            visible = visible + torch.cat([see(image) for see, image in zip(self.looks, images, strict=True)])
-            loss = (loss + loss.new_tensor([price.value for price in self.prices]) * visible).sum()
+            visible = visible + settings.structure * distance(maps, self.inverted.maps, len(images))
+            visible = visible + torch.cat(
+                [see(image) for see, image in zip(self.appearance, images, strict=True)]
+            )
+            loss = (loss + loss.new_tensor([price.value for price in self.penalties]) * visible).sum()
             self.optimizer.zero_grad()
             loss.backward()
-        for price, objective, size in zip(self.prices, self.objectives, energy.sqrt().tolist(), strict=True):
-            price.update(objective.lead, size)
+        for price, objective, size in zip(
+            self.penalties, self.objectives, energy.sqrt().tolist(), strict=True
+        ):
+            price.update(objective.worst_margin, size)
         self.optimizer.step()
-        self.last.append(self.moved.detach().clone())
+        self.last.append(self.delta.detach().clone())
         return loss.item(), [image.detach() for image in images]
 
     @torch.no_grad()
     def result(self) -> Tensor:
         """The change of the crops (B, 3, S, S) that the last latents give on average, below the ceiling."""
         change = self.change(torch.stack(tuple(self.last)).mean(0))[0]
-        return change * within(self.settings.ceiling / 255, self.mask * change)
+        return change * ceiling_scale(self.settings.ceiling / 255, self.mask * change)
 
 
-def optimise(optimisation: Optimisation) -> Work[Tensor]:
+def optimise(optimisation: Optimisation) -> Steps[Tensor]:
     """Drive an optimisation to its end; returns the change of the crops (B, 3, S, S)."""
     total = optimisation.settings.steps
     for done in range(1, total + 1):

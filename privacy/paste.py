@@ -21,7 +21,7 @@ def feather(size: int) -> Tensor:
     return (smooth[:, None] * smooth[None, :])[None, None]
 
 
-def spread(change: Tensor, to_image: Array, width: int, height: int) -> Tensor:
+def warp_into(change: Tensor, to_image: Array, width: int, height: int) -> Tensor:
     """A crop's change (B, C, S, S) as it lies in an image: (B, C, H, W), differentiably; 0 outside.
 
     `to_image` (2, 3) maps crop pixels to image pixels. Bicubic.
@@ -79,7 +79,7 @@ def paste(pixels: Pixels, change: Tensor, to_photo: Array, grey: bool = False) -
     masked = change * feather(change.shape[-1]).to(change)
     if grey:
         masked = greyed(masked)
-    layer = spread(masked, shifted(to_photo, left, top), right - left, bottom - top)
+    layer = warp_into(masked, shifted(to_photo, left, top), right - left, bottom - top)
     part = pixels[top:bottom, left:right].astype(np.float32) + 255 * layer[0].permute(1, 2, 0).numpy()
     result = pixels.copy()
     result[top:bottom, left:right] = np.rint(np.clip(part, 0, 255)).astype(np.uint8)

@@ -13,13 +13,13 @@ from pydantic import Field
 from torch import Tensor
 
 from ..attacks.ensemble import Ensemble
-from ..attacks.faces import fit
+from ..attacks.faces import template_transform
 from ..attacks.pixel import ATTACKS, Budget
-from ..core.types import Crop, Face, Photo, Work
+from ..core.types import Crop, Face, Photo, Steps
 from . import Protected
-from .canvas import Canvas, cut, detail
-from .engine import in_turn
-from .priors import placed
+from .engine import protect_in_batches
+from .face_context import FaceContext, align_crop, detail
+from .priors import resolve_device
 from .priors.portrait import SIZE, TEMPLATE
 from .settings import Settings
 
@@ -39,24 +39,24 @@ def protect(
     faces: Sequence[Face],
     settings: Settings,
     target: tuple[Photo, Face] | None = None,
-) -> Work[Protected]:
+) -> Steps[Protected]:
     """Protect faces by a pixel attack; see `privacy.protect`."""
     epsilon = settings.epsilon if isinstance(settings, PixelSettings) else EPSILON
     budget = Budget(epsilon, settings.steps, settings.seed)
 
     def crop_of(face: Face) -> Crop:
         """The engine's crop, in about as many pixels as the photo has there."""
-        size = int(np.clip(round(SIZE * detail(fit(face, TEMPLATE, SIZE))), SIZE, FINEST))
-        return cut(photo.pixels, face, TEMPLATE, size, placed(settings.device))
+        size = int(np.clip(round(SIZE * detail(template_transform(face, TEMPLATE, SIZE))), SIZE, FINEST))
+        return align_crop(photo.pixels, face, TEMPLATE, size, resolve_device(settings.device))
 
     def find(
-        crops: Sequence[Crop], canvases: Sequence[Canvas], objectives: Sequence[Ensemble]
-    ) -> Work[Tensor]:
+        crops: Sequence[Crop], canvases: Sequence[FaceContext], objectives: Sequence[Ensemble]
+    ) -> Steps[Tensor]:
         ((crop, canvas, objective),) = zip(crops, canvases, objectives, strict=True)
         image = crop.pixels.clamp(0, 1)
         return ATTACKS[attack](image, lambda x: objective(canvas.with_change(x - image)), budget)
 
-    return (yield from in_turn(photo, faces, settings, target, crop_of, find))
+    return (yield from protect_in_batches(photo, faces, settings, target, crop_of, find))
 
 
 identity = partial(protect, "identity")

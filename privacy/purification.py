@@ -13,8 +13,8 @@ from torch import Tensor
 from ..attacks.faces import find_faces
 from ..core.registry import Registry
 from ..core.types import Pixels
-from .canvas import cut
-from .inversion import move
+from .face_context import align_crop
+from .inversion import ddim_step
 from .paste import paste
 from .priors import Prior, prior
 
@@ -39,11 +39,11 @@ def purified(used: Prior, images: Tensor, timestep: int, seed: int = 0) -> Tenso
     latent = used.encode(images)
     if timestep:
         noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(seed))
-        kept = used.kept(timestep)
+        kept = used.alpha_bar(timestep)
         latent = kept**0.5 * latent + (1 - kept) ** 0.5 * noise
     steps = [*range(timestep, 0, -STRIDE), 0] if timestep else []
     for start, end in zip(steps, steps[1:], strict=False):
-        latent = move(used, latent, used.noise(latent, start, used.unconditional), start, end)
+        latent = ddim_step(used, latent, used.noise(latent, start, used.unconditional), start, end)
     return used.decode(latent).clamp(0, 1)
 
 
@@ -51,7 +51,7 @@ def washed(pixels: Pixels, timestep: int, name: str = "portrait") -> Pixels:
     """A photo (H, W, 3) whose faces are purified and pasted back."""
     used, result = prior(name), pixels.copy()
     for face in find_faces(pixels):
-        crop = cut(pixels, face, used.template, used.size)
+        crop = align_crop(pixels, face, used.template, used.size)
         change = purified(used, crop.pixels, timestep) - crop.pixels
         result = paste(result, change, crop.to_photo)
     return result

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..core.progress import finish
-from ..core.types import Face, Photo, Step, Work
+from ..core.types import Face, Photo, Step, Steps
 from . import Protected
-from .canvas import cut
-from .engine import find_start
+from .engine import invert_faces
+from .face_context import align_crop
 from .paste import paste
 from .priors import prior
 from .settings import Settings
@@ -16,12 +16,12 @@ from .settings import Settings
 
 def protect(
     photo: Photo, faces: Sequence[Face], settings: Settings, target: tuple[Photo, Face] | None = None
-) -> Work[Protected]:
+) -> Steps[Protected]:
     """Replace faces by their reconstruction: inverted, with learned embeddings, and denoised again."""
     used, pixels = prior(settings.prior, settings.size, settings.device), photo.pixels
     for number, face in enumerate(faces, 1):
-        crop = cut(photo.pixels, face, used.template, used.size, used.device)
-        rebuilt = finish(find_start(used, crop.pixels, settings)).reconstruction
+        crop = align_crop(photo.pixels, face, used.template, used.size, used.device)
+        rebuilt = finish(invert_faces(used, crop.pixels, settings)).reconstruction
         pixels = paste(pixels, rebuilt - crop.pixels, crop.to_photo, photo.grey)
         yield Step("rebuilding", number, len(faces))
     return Protected(photo.with_pixels(pixels), tuple(faces), ({},) * len(faces), settings)

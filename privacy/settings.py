@@ -5,9 +5,18 @@ Every value is written into the report, so that a result can be made again.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from ..attacks import attacked
 from ..core.errors import BadSettings
@@ -16,53 +25,197 @@ Goal = Literal["dodge", "impersonate"]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
+# What settings were called in reports of schema 3 and before, and in benchmark files of that time.
+FORMER_NAMES = {
+    "rate": "learning_rate",
+    "memory": "betas",
+    "average": "tail_average",
+    "even": "equalise_channels",
+    "own_identity": "source_weight",
+    "balance": "standardise_cosines",
+    "focus": "easy_surrogate_bias",
+    "change": "energy_weight",
+    "price": "penalty_scale",
+    "margin": "target_margin",
+    "compose": "add_change",
+}
+PAPER_SOURCE = "arXiv 2503.10350"
+
+
+def _setting(
+    description: str, group: str, default: Any = ..., *, unit: str = "", source: str = "", **limits: Any
+) -> Any:
+    """A field of `Settings`, whose JSON schema also says its group, unit and source."""
+    said = {"group": group, "unit": unit, "source": source}
+    extra: dict[str, Any] = {key: value for key, value in said.items() if value}
+    if "default_factory" in limits:
+        return Field(description=description, json_schema_extra=extra, **limits)
+    return Field(default, description=description, json_schema_extra=extra, **limits)
+
+
 class Settings(BaseModel):
-    """Everything that decides how a face is protected; the defaults are `balanced` at effort `normal`."""
+    """Everything that decides how a face is protected; the defaults are `balanced` at effort `normal`.
+
+    Fields stand in groups: what is done ("run"), how deep the latent lies that is optimised ("diffusion"),
+    how it is optimised ("optimiser"), what for ("objective"), and what the change costs ("penalties").
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    method: str = "veil"
-    prior: str = "portrait"
-    size: int | None = Field(None, ge=64, le=1024)  # pixels: the side of a crop; the prior's own where None
-    device: str = "cpu"  # as torch names it
-    surrogates: tuple[str, ...] = Field(default_factory=attacked, min_length=1)
-    goal: Goal = "dodge"
-    seed: int = Field(0, ge=0)
+    # run
+    method: str = _setting("how a change is made", "run", "veil")
+    prior: str = _setting("the diffusion model", "run", "portrait")
+    size: int | None = _setting(
+        "the side of a crop; the prior's own where none is given", "run", None, ge=64, le=1024, unit="pixels"
+    )
+    device: str = _setting("where the prior lies, as torch names it", "run", "cpu")
+    surrogates: tuple[str, ...] = _setting(
+        "the recognisers that are attacked; all that are packaged but the judge that is held out",
+        "run",
+        default_factory=attacked,
+        min_length=1,
+    )
+    goal: Goal = _setting("to look like nobody known, or like a target", "run", "dodge")
+    seed: int = _setting("of all that is drawn", "run", 0, ge=0)
 
-    # the diffusion: how deep the latent lies that is optimised (DDIM steps of a schedule of so many)
-    schedule: int = Field(7, ge=2, le=500)
-    depth: int = Field(1, ge=0)
-    embedding_steps: int = Field(4, ge=0)
-    embedding_rate: float = Field(0.3, gt=0)
+    # diffusion
+    schedule: int = _setting(
+        "into how many DDIM steps the noise schedule is cut",
+        "diffusion",
+        7,
+        ge=2,
+        le=500,
+        unit="steps",
+        source=f"{PAPER_SOURCE}, section 4.1 (20)",
+    )
+    depth: int = _setting(
+        "how many of them are inverted and denoised again; 0 moves the autoencoder's latent",
+        "diffusion",
+        1,
+        ge=0,
+        unit="steps",
+        source=f"{PAPER_SOURCE}, section 4.1 (3)",
+    )
+    embedding_steps: int = _setting(
+        "of optimising the unconditional embedding of each denoising step",
+        "diffusion",
+        4,
+        ge=0,
+        unit="steps",
+        source=f"{PAPER_SOURCE}, section 3.2; arXiv 2211.09794",
+    )
+    embedding_rate: float = _setting(
+        "AdamW's learning rate there", "diffusion", 0.3, gt=0, source=f"{PAPER_SOURCE}, section 3.2"
+    )
 
-    # the adversarial latent
-    steps: int = Field(60, ge=1)
-    rate: float = Field(0.25, gt=0)
-    memory: tuple[Share, Share] = (0.7, 0.9)  # Adam's betas: with so few steps the usual ones lag behind
-    average: float = Field(0.4, ge=0, le=1)  # the share of the steps, the last, whose mean is the result
-    even: bool = True  # move each channel of the latent so far that all are seen alike
-    views: int = Field(1, ge=0)  # a step, of those that take turns; 0: the photo as it is
-    own_identity: float = Field(1.0, ge=0)
-    balance: bool = True  # count each surrogate's cosines by how strangers' are spread
-    focus: float = 0.17  # how much more a surrogate counts by what it is fooled further (log of its weight)
-    structure: float = Field(16_000.0, ge=0)
+    # optimiser of the adversarial latent
+    steps: int = _setting(
+        "of Adam on the latent", "optimiser", 60, ge=1, unit="steps", source=f"{PAPER_SOURCE}, section 3.3"
+    )
+    learning_rate: float = _setting(
+        "Adam's", "optimiser", 0.25, gt=0, unit="standard deviations of the latent"
+    )
+    betas: tuple[Share, Share] = _setting(
+        "Adam's; with so few steps the usual ones lag behind",
+        "optimiser",
+        (0.7, 0.9),
+        source="arXiv 1412.6980",
+    )
+    tail_average: float = _setting(
+        "the share of the steps, the last, whose mean latent is the result",
+        "optimiser",
+        0.4,
+        ge=0,
+        le=1,
+        source="Polyak and Juditsky 1992, doi:10.1137/0330046",
+    )
+    equalise_channels: bool = _setting(
+        "move each channel of the latent so far that all are seen alike", "optimiser", True
+    )
 
-    # limits on a change, which keep skin smooth but not yet the person (a nose drawn by shade is cheap):
-    # what it costs, its colour, and what of it is spots and wrinkles on smooth skin; that early features
-    # see it, that the parts of the face are seen elsewhere, or another expression on it; a factor of all
-    # these and of `structure`; how far every surrogate must be beyond its threshold at FAR 0.1 % for the
-    # change to be made smaller (in standard deviations of strangers' cosines); how much may change at most
-    # (root mean square over the crop, in 1/255)
-    change: float = Field(7_600.0, ge=0)
-    chroma: float = Field(87_000.0, ge=0)
-    smoothness: float = Field(12_000.0, ge=0)
-    perceptual: float = Field(24.0, ge=0)
-    landmarks: float = Field(600.0, ge=0)
-    expression: float = Field(0.6, ge=0)
-    price: float = Field(2.1, gt=0)
-    margin: float = 6.0
-    ceiling: float = Field(1.7, gt=0)
-    compose: bool = True
+    # objective
+    views: int = _setting(
+        "random views a step, of kinds that take turns; 0: the photo as it is",
+        "objective",
+        1,
+        ge=0,
+        source="arXiv 1707.07397",
+    )
+    source_weight: float = _setting(
+        "in impersonation, of the similarity to oneself beyond a stranger's", "objective", 1.0, ge=0
+    )
+    standardise_cosines: bool = _setting(
+        "count cosines in standard deviations of strangers' cosines", "objective", True
+    )
+    easy_surrogate_bias: float = _setting(
+        "softmax weight exp(-bias * loss): above 0 favours surrogates that are fooled already",
+        "objective",
+        0.17,
+    )
+    target_margin: float = _setting(
+        "how far every surrogate must be beyond its threshold at FAR 0.1 % before the penalties grow",
+        "objective",
+        6.0,
+        unit="standard deviations of strangers' cosines",
+    )
+
+    # penalties: they keep skin smooth but not yet the person (a nose drawn by shade is cheap)
+    structure: float = _setting(
+        "weight of how far self-attention maps move",
+        "penalties",
+        16000.0,
+        ge=0,
+        source=f"{PAPER_SOURCE}, section 3.4",
+    )
+    energy_weight: float = _setting("weight of the mean square of the change", "penalties", 7600.0, ge=0)
+    chroma: float = _setting(
+        "weight of what of it is neither brightening nor darkening", "penalties", 87000.0, ge=0
+    )
+    smoothness: float = _setting(
+        "weight of spots and wrinkles on smooth skin",
+        "penalties",
+        12000.0,
+        ge=0,
+        source="Legge and Foley 1980, doi:10.1364/JOSA.70.001458",
+    )
+    perceptual: float = _setting(
+        "weight of how differently early features of the face mesh see it",
+        "penalties",
+        24.0,
+        ge=0,
+        source="LPIPS, arXiv 1801.03924, equation 1",
+    )
+    landmarks: float = _setting(
+        "weight of how far 468 points of the face move",
+        "penalties",
+        600.0,
+        ge=0,
+        unit="squared eye distances",
+    )
+    expression: float = _setting(
+        "weight of how differently the expression is read (Kullback-Leibler)", "penalties", 0.6, ge=0
+    )
+    penalty_scale: float = _setting(
+        "the least factor of all these penalties; it grows where more protection is not needed",
+        "penalties",
+        2.1,
+        gt=0,
+    )
+    ceiling: float = _setting(
+        "the largest root mean square of the change over the crop", "penalties", 1.7, gt=0, unit="1/255"
+    )
+    add_change: bool = _setting(
+        "add the change of the reconstruction to the photo; else the plain output replaces it",
+        "penalties",
+        True,
+        source=f"{PAPER_SOURCE}, section 4.1 (plain output)",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_former_names(cls, values: object) -> object:
+        """Settings as reports and benchmark files of before name them."""
+        return renamed(cast("dict[str, Any]", values)) if isinstance(values, dict) else values
 
     @field_validator("depth")
     @classmethod
@@ -75,7 +228,7 @@ class Settings(BaseModel):
 STRENGTHS: dict[str, dict[str, Any]] = {
     "subtle": {"ceiling": 1.5},
     "balanced": {},
-    "strong": {"price": 0.8, "ceiling": 4.4},
+    "strong": {"penalty_scale": 0.8, "ceiling": 4.4},
 }
 # The paper's own setting (arXiv 2503.10350, section 4.1), for comparison: its plain output replaces the face.
 PAPER: dict[str, Any] = {
@@ -83,24 +236,24 @@ PAPER: dict[str, Any] = {
     "depth": 3,
     "embedding_steps": 20,
     "steps": 30,
-    "rate": 0.02,
-    "memory": (0.9, 0.999),
-    "average": 0.0,
-    "even": False,
+    "learning_rate": 0.02,
+    "betas": (0.9, 0.999),
+    "tail_average": 0.0,
+    "equalise_channels": False,
     "views": 0,
-    "own_identity": 0.0,
-    "balance": False,
-    "focus": 0.0,
+    "source_weight": 0.0,
+    "standardise_cosines": False,
+    "easy_surrogate_bias": 0.0,
     "structure": 3000.0,
-    "change": 0.0,
+    "energy_weight": 0.0,
     "chroma": 0.0,
     "smoothness": 0.0,
     "perceptual": 0.0,
     "landmarks": 0.0,
     "expression": 0.0,
-    "margin": 100.0,
+    "target_margin": 100.0,
     "ceiling": 255.0,
-    "compose": False,
+    "add_change": False,
 }
 PRESETS = {**STRENGTHS, "paper": PAPER}
 # How long to search for a change, whatever its strength; the paper has steps of its own.
@@ -123,6 +276,11 @@ DESCRIPTIONS = {
 }
 
 
+def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same settings by today's names: see `FORMER_NAMES`."""
+    return {FORMER_NAMES.get(name, name): value for name, value in values.items()}
+
+
 def settings(strength: str = "balanced", effort: str = "normal", **changes: Any) -> Settings:
     """The settings of a preset, a strength or "paper", over those of an effort, with `changes`.
 
@@ -135,7 +293,7 @@ def settings(strength: str = "balanced", effort: str = "normal", **changes: Any)
         raise BadSettings(f"There is no effort called {effort!r}.", f"There are: {', '.join(EFFORTS)}.")
     fitting = FITTING.get(str(changes.get("prior")).partition(":")[0], {})
     try:
-        return Settings(**{**EFFORTS[effort], **fitting, **PRESETS[strength], **changes})
+        return Settings(**{**EFFORTS[effort], **fitting, **PRESETS[strength], **renamed(changes)})
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])

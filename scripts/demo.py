@@ -1,8 +1,8 @@
 """Protect the demo portraits, scikit-image's astronaut and insightface's group photo, in the folder demo/."""
 
-from veil.core.threads import settle
+from veil.core.threads import configure_threads
 
-settle()  # before torch is loaded
+configure_threads()  # before torch is loaded
 
 import sys
 from pathlib import Path
@@ -11,7 +11,8 @@ from insightface.data import get_image
 from PIL import Image
 from skimage.data import astronaut
 
-from veil.ui.cli import FELL_SHORT, app
+from veil.ui.cli import app
+from veil.ui.commands.protect import FELL_SHORT
 
 DEMO = Path(__file__).parents[1] / "demo"
 

@@ -10,9 +10,9 @@ was kept.
 
 from __future__ import annotations
 
-from veil.core.threads import settle
+from veil.core.threads import configure_threads
 
-settle()  # before torch is loaded
+configure_threads()  # before torch is loaded
 
 import shutil
 import sys
@@ -29,10 +29,10 @@ from skimage.data import astronaut
 from veil.core.errors import VeilError
 from veil.core.progress import finish
 from veil.privacy.settings import settings
-from veil.ui import jobs
+from veil.ui import workflow
 from veil.ui.outputs import Output
-from veil.ui.visitors import give_back
-from veil.ui.whom import Whom
+from veil.ui.selection import Whom
+from veil.ui.web.sessions import give_back
 
 PROCESS = psutil.Process()
 
@@ -59,9 +59,9 @@ def protect(folder: Path, number: int, steps: int) -> None:
     else:
         Image.fromarray(astronaut()[20:260, 100:340]).save(photo)
     try:
-        job = jobs.prepare(photo, Output(), Whom(), set())
-        assert isinstance(job, jobs.Job)
-        work = jobs.run(job, settings(steps=steps, embedding_steps=1, seed=number))
+        job = workflow.prepare(photo, Output(), Whom(), set())
+        assert isinstance(job, workflow.Job)
+        work = workflow.run(job, settings(steps=steps, embedding_steps=1, seed=number))
         if number % 10 == 3:
             next(work)
             next(work)

@@ -9,9 +9,9 @@ protection by that prior begins: only the drop below it is protection.
 
 from __future__ import annotations
 
-from veil.core.threads import settle
+from veil.core.threads import configure_threads
 
-settle()  # before torch is loaded
+configure_threads()  # before torch is loaded
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -23,13 +23,13 @@ from rich.progress import track
 from torch import Tensor
 
 from veil.attacks import packaged
-from veil.attacks.faces import square, warp
+from veil.attacks.faces import box_transform, warp
 from veil.core.errors import VeilError
 from veil.core.images import open_photo, to_pixels, to_tensor
 from veil.core.types import Face, Pixels
 from veil.eval.datasets import main_face, samples
 from veil.eval.metrics.fsim import BINS, fsim
-from veil.privacy.canvas import cut
+from veil.privacy.face_context import align_crop
 from veil.privacy.paste import paste
 from veil.privacy.priors import PRIORS, Prior, prior
 from veil.privacy.purification import purified
@@ -41,16 +41,16 @@ SHARES = (0.08, 0.15, 0.5)  # of its side that the face takes: one in each bin
 def shown(pixels: Pixels, face: Face) -> Iterator[tuple[Pixels, Face]]:
     """A photo in pictures of 256 pixels, at three sizes of its face."""
     for share in SHARES:
-        place = square(face, (1 / share - 1) / 2, SIDE)
+        place = box_transform(face, (1 / share - 1) / 2, SIDE)
         scale, shift = place[0, 0], place[:, 2]
         picture = to_pixels(warp(to_tensor(pixels), place, SIDE, "border"))
-        yield picture, face.moved(1 / scale, *(-shift / scale))
+        yield picture, face.transformed(1 / scale, *(-shift / scale))
 
 
 @torch.no_grad()
 def rebuilt(used: Prior, pixels: Pixels, face: Face) -> Pixels:
     """A picture whose face went through a prior's autoencoder."""
-    crop = cut(pixels, face, used.template, used.size)
+    crop = align_crop(pixels, face, used.template, used.size)
     return paste(pixels, purified(used, crop.pixels, 0) - crop.pixels, crop.to_photo)
 
 

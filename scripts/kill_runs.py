@@ -11,9 +11,9 @@ not end well or left something behind.
 
 from __future__ import annotations
 
-from veil.core.threads import settle
+from veil.core.threads import configure_threads
 
-settle()  # before torch is loaded
+configure_threads()  # before torch is loaded
 
 import gc
 import os
@@ -42,15 +42,16 @@ from skimage.data import astronaut
 
 from veil.attacks.faces import search
 from veil.core.errors import VeilError
+from veil.core.files import PREFIX
 from veil.core.progress import finish
 from veil.eval.benchmark import load
 from veil.eval.report import assess
 from veil.privacy.settings import EFFORTS
-from veil.ui import app as page
-from veil.ui import jobs
+from veil.ui import records, workflow
 from veil.ui.cli import app
-from veil.ui.outcomes import wish
-from veil.ui.page_album import Album, continued, each
+from veil.ui.web import server as page
+from veil.ui.web.results import wish
+from veil.ui.web.tabs.album import Album, continued, each
 
 JUDGES = ("mobilefacenet", "mobileface")
 BENCHMARK = """
@@ -65,6 +66,7 @@ methods = [
 ]
 """
 TOUCHES = ("open", "os.link", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod")
+ESCAPED = 70  # the exit code where veil has not caught an error
 Work: TypeAlias = Callable[[Path], int]
 
 
@@ -111,7 +113,7 @@ def protected(folder: Path, all_due: bool) -> None:
 def whole(path: Path) -> None:
     """Check that a file is as long as it ought to be."""
     if path.suffix == ".json":
-        jobs.Record.model_validate_json(path.read_bytes())
+        records.Record.model_validate_json(path.read_bytes())
     else:
         with Image.open(path) as image:
             image.load()
@@ -163,7 +165,10 @@ def benchmark(folder: Path) -> int:
 
 def measured(folder: Path, all_due: bool) -> None:
     """Every piece that says it is finished can be read, and in the end all are there."""
-    pieces = list((folder / "run").rglob("*.npz"))
+    found = (folder / "run").rglob("*.npz")
+    pieces = [
+        path for path in found if not path.parent.name.startswith(PREFIX)
+    ]  # those are still to be moved
     for path in pieces:
         load(path)
         whole(path.with_suffix(".png"))
@@ -174,7 +179,7 @@ def measured(folder: Path, all_due: bool) -> None:
 
 
 CASES = {
-    "protect": Case(protect, protected, (0, 2, 3)),  # 2: results of the run before are left as they are
+    "protect": Case(protect, protected, (0, 3)),  # what the run before has done is passed over
     "album": Case(album, zipped, (0,)),
     "benchmark": Case(benchmark, measured, (0,)),
 }
@@ -198,7 +203,7 @@ def start(folder: Path, work: Work, before: Callable[[], object] = lambda: None)
     """Work in a process of its own, what it says going to a file; returns its number."""
     if process := os.fork():
         return process
-    code = 70
+    code = ESCAPED
     try:
         log = os.open(folder.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(log, 1)
@@ -292,6 +297,7 @@ def tried(folder: Path, case: Case, end: Callable[[Path, Case], int]) -> int:
     before = originals(folder)
     code = end(folder, case)
     log = folder.with_suffix(".log").read_text()
+    assert code != ESCAPED, log  # a traceback may find no room
     assert "Traceback" not in log, log
     assert originals(folder) == before
     case.look(folder, False)
@@ -311,12 +317,12 @@ def load_networks() -> None:
     """What a first run loads, so that those that are forked from here have it; no step is taken back yet."""
     torch.set_num_threads(1)
     EFFORTS["quick"] = {"steps": 1, "embedding_steps": 1}
-    vars(jobs).update(assess=partial(assess, recognizers=JUDGES))
-    import_module("veil.eval.pages")
+    vars(workflow).update(assess=partial(assess, recognizers=JUDGES))
+    import_module("veil.eval.html_report")
     with tempfile.TemporaryDirectory() as name:
         make(Path(name) / "warm")
-        photo = jobs.open_photo(Path(name) / "warm" / "photos" / "0.png")
-    jobs.assess(photo, photo, faces=search(photo.pixels).numbered)
+        photo = workflow.open_photo(Path(name) / "warm" / "photos" / "0.png")
+    workflow.assess(photo, photo, faces=search(photo.pixels).numbered)
     gc.freeze()
 
 

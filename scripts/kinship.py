@@ -10,9 +10,9 @@ alike, the stronger the more. Two that share a trunk, faceres and faceres-deep, 
 
 from __future__ import annotations
 
-from veil.core.threads import settle
+from veil.core.threads import configure_threads
 
-settle()  # before torch is loaded
+configure_threads()  # before torch is loaded
 
 from itertools import combinations, islice
 from pathlib import Path
@@ -26,8 +26,8 @@ from rich.progress import track
 from veil.attacks import packaged
 from veil.core.images import open_photo, to_tensor
 from veil.core.types import Array
+from veil.eval.bootstrap import draws_of, percentiles
 from veil.eval.datasets import main_face, samples
-from veil.eval.statistics import draws_of, percentiles
 from veil.eval.verification import embedding
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from veil.attacks import recognizer
-from veil.attacks.faces import fit, warp
+from veil.attacks.faces import template_transform, warp
 from veil.attacks.networks import emotion, facemesh
 from veil.core.errors import WeightsMissing
 from veil.core.images import to_pixels, to_tensor
@@ -31,7 +31,7 @@ from veil.eval.metrics.backbone import require
 from veil.eval.metrics.likeness import PARTS, SIDE, lightness, parts, structure
 from veil.eval.metrics.lpips import lpips
 from veil.eval.metrics.naturalness import naturalness
-from veil.privacy.canvas import cut
+from veil.privacy.face_context import align_crop
 from veil.privacy.paste import paste
 from veil.privacy.priors import prior
 from veil.privacy.purification import purified
@@ -72,7 +72,7 @@ class Look:
     @cached_property
     def crop(self) -> Tensor:
         """(1, 3, SIDE, SIDE)."""
-        return warp(self.image, fit(self.face, facemesh.LOOSER, SIDE), SIDE)
+        return warp(self.image, template_transform(self.face, facemesh.LOOSER, SIDE), SIDE)
 
     @cached_property
     def fine(self) -> Tensor:
@@ -83,8 +83,8 @@ class Look:
     @cached_property
     def parts(self) -> dict[str, Tensor]:
         """Weights (SIDE, SIDE) that add up to 1: where each part lies, and the whole "face"."""
-        matrix = torch.from_numpy(fit(self.face, facemesh.LOOSER, SIDE)).float()
-        mesh = (facemesh.points(self.image, self.face)[0] - matrix[:, 2]) @ matrix[:, :2].inverse().T
+        matrix = torch.from_numpy(template_transform(self.face, facemesh.LOOSER, SIDE)).float()
+        mesh = (facemesh.landmarks(self.image, self.face)[0] - matrix[:, 2]) @ matrix[:, :2].inverse().T
         line = torch.arange(SIDE).float()
         places = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1).reshape(-1, 2)
         face = (-(torch.cdist(places, mesh).amin(1) / REACH).square() / 2).exp().reshape(SIDE, SIDE)
@@ -95,7 +95,7 @@ class Look:
         """The photo with its face purified by our prior from a timestep on; 0: as it is."""
         if timestep not in self._washed:
             used, pixels = prior("portrait"), to_pixels(self.image)
-            crop = cut(pixels, self.face, used.template, used.size)
+            crop = align_crop(pixels, self.face, used.template, used.size)
             change = purified(used, crop.pixels, timestep) - crop.pixels
             self._washed[timestep] = to_tensor(paste(pixels, change, crop.to_photo))
         return self._washed[timestep]
@@ -160,14 +160,14 @@ def part_structure(pair: Pair, part: str) -> float:
 
 def mesh(pair: Pair, part: str) -> float:
     """How far the face mesh's points of a part have moved, in distances of the eyes."""
-    old, new = (facemesh.points(look.image, look.face)[0] for look in pair.looks)
+    old, new = (facemesh.landmarks(look.image, look.face)[0] for look in pair.looks)
     points = list(PARTS.get(part, range(468)))
     return -float((new - old)[points].norm(dim=-1).mean()) / pair.before.face.eyes
 
 
 def early(pair: Pair, number: int) -> float:
     """How alike the early features of the face mesh are."""
-    levels = (facemesh.seen(look.image, look.face)[1][number] for look in pair.looks)
+    levels = (facemesh.landmarks_and_features(look.image, look.face)[1][number] for look in pair.looks)
     old, new = (functional.normalize(one, dim=1) for one in levels)
     return -float((old - new).square().sum(1).mean())
 

@@ -9,9 +9,9 @@ engine's place, so that the page is measured and not the engine; `--engine real`
 
 from __future__ import annotations
 
-from veil.core.threads import settle
+from veil.core.threads import configure_threads
 
-settle()  # before torch is loaded
+configure_threads()  # before torch is loaded
 
 import argparse
 import multiprocessing
@@ -38,7 +38,7 @@ def serve(engine: str, out: Connection) -> None:
     from veil import privacy
     from veil.core.types import Step
     from veil.privacy import Protected
-    from veil.ui import app, hosting
+    from veil.ui.web import policy, server
 
     begun = time.monotonic()
 
@@ -54,7 +54,7 @@ def serve(engine: str, out: Connection) -> None:
 
     if engine != "real":
         privacy.METHODS = {"veil": stand_in}  # type: ignore[assignment]
-    with app.opened(hosting.HOSTED) as (blocks, address):
+    with server.opened(policy.HOSTED) as (blocks, address):
         page: Any = blocks.veil  # type: ignore[attr-defined]
         out.send((address, time.monotonic() - begun))
         while out.recv() != "end":

@@ -9,9 +9,9 @@ doubtful, with 95 % intervals from drawing people.
 
 from __future__ import annotations
 
-from veil.core.threads import settle
+from veil.core.threads import configure_threads
 
-settle()  # before torch is loaded
+configure_threads()  # before torch is loaded
 
 from itertools import islice
 from pathlib import Path
@@ -24,8 +24,8 @@ from rich.progress import track
 from veil.attacks.person import OTHER, SAME, Vectors, vectors, vote
 from veil.core.images import open_photo
 from veil.core.types import Array
+from veil.eval.bootstrap import rate
 from veil.eval.datasets import main_face, samples
-from veil.eval.statistics import rate
 
 
 def seen(photo: Path) -> Vectors | None:

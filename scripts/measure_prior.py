@@ -7,9 +7,9 @@ denoising, both over the 128 pixel crops of every photo (or every N-th), and the
 predicted noise with the unconditional embedding on 100 crops (every fifth photo) at fixed noise.
 """
 
-from veil.core.threads import settle
+from veil.core.threads import configure_threads
 
-settle()  # before torch is loaded
+configure_threads()  # before torch is loaded
 
 from pathlib import Path
 
@@ -23,8 +23,8 @@ from torch import Tensor
 from veil.attacks.faces import largest_face
 from veil.core.progress import finish
 from veil.eval.metrics.psnr import psnr
-from veil.privacy.canvas import cut
 from veil.privacy.embeddings import learn
+from veil.privacy.face_context import align_crop
 from veil.privacy.inversion import denoise, invert, levels
 from veil.privacy.priors import Prior, prior
 from veil.privacy.settings import Settings
@@ -35,7 +35,7 @@ def crops(faces: Path, used: Prior) -> Tensor:
     found: list[Tensor] = []
     for path in track(sorted((faces / "celebahq_pairs").glob("[ab]/*.png")), "crops"):
         pixels = np.asarray(Image.open(path).convert("RGB"))
-        found.append(cut(pixels, largest_face(pixels), used.template, used.size).pixels)
+        found.append(align_crop(pixels, largest_face(pixels), used.template, used.size).pixels)
     return torch.cat(found)
 
 
@@ -52,7 +52,7 @@ def interval(values: Tensor) -> str:
 def noise_error(used: Prior, latents: Tensor, level: int) -> float:
     """Mean squared error of the predicted noise at one timestep, with noise seeded by it."""
     noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(level))
-    kept = used.kept(level)
+    kept = used.alpha_bar(level)
     noisy = kept**0.5 * latents + (1 - kept) ** 0.5 * noise
     predicted = torch.cat([used.noise(part, level, used.unconditional) for part in noisy.split(25)])
     return float((predicted - noise).square().mean())

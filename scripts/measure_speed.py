@@ -15,9 +15,9 @@ astronaut and insightface's group photo, which are compared with themselves.
 
 from __future__ import annotations
 
-from veil.core.threads import settle
+from veil.core.threads import configure_threads
 
-settle()  # before torch is loaded
+configure_threads()  # before torch is loaded
 
 import ctypes
 import gc
@@ -47,16 +47,16 @@ from veil.attacks.ensemble import Ensemble
 from veil.attacks.faces import find_faces
 from veil.core.images import open_photo, to_tensor
 from veil.core.progress import finish
-from veil.core.types import Crop, Face, Photo, Work
+from veil.core.types import Crop, Face, Photo, Steps
 from veil.eval.datasets import main_face, samples
 from veil.eval.metrics.psnr import psnr
 from veil.eval.verification import embedding
 from veil.privacy import Protected, protect
-from veil.privacy.canvas import Canvas, cut
 from veil.privacy.embeddings import learn
-from veil.privacy.engine import in_turn
+from veil.privacy.engine import protect_in_batches
+from veil.privacy.face_context import FaceContext, align_crop
 from veil.privacy.inversion import invert, levels
-from veil.privacy.latent import Optimisation, optimise, start
+from veil.privacy.latent import Optimisation, optimise, reconstruct
 from veil.privacy.priors import Prior, prior
 from veil.privacy.settings import Settings, settings
 from veil.weights.registry import card
@@ -97,9 +97,9 @@ def find_as_published(
     used: Prior,
     settings: Settings,
     crops: Sequence[Crop],
-    canvases: Sequence[Canvas],
+    canvases: Sequence[FaceContext],
     objectives: Sequence[Ensemble],
-) -> Work[Tensor]:
+) -> Steps[Tensor]:
     """The same change of one face as `find_change` has it, with all that the paper's script computes."""
     schedule = levels(used, settings.schedule, settings.schedule - 1)
     timesteps = schedule[: settings.depth + 1]
@@ -108,26 +108,28 @@ def find_as_published(
     trajectory = invert(used, latent, schedule)[: settings.depth + 1]
     steps, rate = settings.embedding_steps, settings.embedding_rate
     embeddings = yield from learn(used, trajectory, timesteps, steps, rate, patience=steps + 1)
-    begin = start(used, trajectory[-1], timesteps, embeddings)
+    begin = reconstruct(used, trajectory[-1], timesteps, embeddings)
     begin = replace(begin, maps=[map_.repeat(4, 1, 1) for map_ in begin.maps])
     fourfold = Fourfold(**vars(used))
     optimisation = Optimisation(fourfold, begin, settings, canvases, objectives, crops[0].pixels)
     return (yield from optimise(optimisation))
 
 
-def as_published(photo: Photo, faces: Sequence[Face], settings: Settings) -> Work[Protected]:
+def as_published(photo: Photo, faces: Sequence[Face], settings: Settings) -> Steps[Protected]:
     """Protect faces at the cost of the paper's public script."""
     used = prior(settings.prior)
 
     def crop_of(face: Face) -> Crop:
-        return cut(photo.pixels, face, used.template, used.size)
+        return align_crop(photo.pixels, face, used.template, used.size)
 
     return (
-        yield from in_turn(photo, faces, settings, None, crop_of, partial(find_as_published, used, settings))
+        yield from protect_in_batches(
+            photo, faces, settings, None, crop_of, partial(find_as_published, used, settings)
+        )
     )
 
 
-WAYS: dict[str, tuple[str, Callable[[Photo, Sequence[Face], Settings], Work[Protected]]]] = {
+WAYS: dict[str, tuple[str, Callable[[Photo, Sequence[Face], Settings], Steps[Protected]]]] = {
     "balanced": ("balanced", protect),
     "paper": ("paper", protect),
     "paper, as published": ("paper", as_published),
@@ -192,9 +194,9 @@ def portraits() -> Iterator[Case]:
     for pixels in astronaut(), get_image("t1")[..., ::-1]:  # BGR
         for face in find_faces(np.ascontiguousarray(pixels)):
             box = face.box + 0.5 * face.side * np.array([-1, -1, 1, 1])
-            left, top, right, bottom = replace(face, box=box).within((pixels.shape[1], pixels.shape[0]))
+            left, top, right, bottom = replace(face, box=box).clipped_box((pixels.shape[1], pixels.shape[0]))
             photo = Photo(np.ascontiguousarray(pixels[top:bottom, left:right]), "portrait.png")
-            moved = face.moved(1, -left, -top)
+            moved = face.transformed(1, -left, -top)
             yield Case(photo, moved, photo, moved)
 
 

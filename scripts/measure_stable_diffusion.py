@@ -10,9 +10,9 @@ cannot be told from these. Where weights are offloaded, those of the layer at wo
 
 from __future__ import annotations
 
-from veil.core.threads import settle
+from veil.core.threads import configure_threads
 
-settle()  # before torch is loaded
+configure_threads()  # before torch is loaded
 
 import resource
 import time
@@ -32,9 +32,9 @@ from torch.utils._pytree import tree_leaves
 from veil.attacks import recognizer
 from veil.attacks.ensemble import Ensemble
 from veil.attacks.faces import largest_face
-from veil.privacy.canvas import canvas_of, cut
+from veil.privacy.face_context import align_crop, context_of
 from veil.privacy.inversion import levels
-from veil.privacy.latent import Optimisation, start
+from veil.privacy.latent import Optimisation, reconstruct
 from veil.privacy.priors import Prior
 from veil.privacy.priors.stable_diffusion import build
 from veil.privacy.settings import settings
@@ -124,15 +124,15 @@ def step(dtype: torch.dtype, checkpoint: bool, offload: bool, size: int, depth: 
     torch.set_num_threads(1)
     pixels = astronaut()
     prior, decoder = full_size(dtype, size, checkpoint, offload)
-    crop = cut(pixels, largest_face(pixels), prior.template, prior.size)
-    canvas, chosen = canvas_of(crop, pixels), settings(views=0)
+    crop = align_crop(pixels, largest_face(pixels), prior.template, prior.size)
+    canvas, chosen = context_of(crop, pixels), settings(views=0)
     objective = Ensemble([recognizer(name)], canvas.image, canvas.face)
     timesteps, plain = levels(prior, chosen.schedule, depth), [prior.unconditional] * depth
     with torch.no_grad():
         latent = prior.encode(crop.pixels)
-    begin = start(prior, latent, timesteps, plain)
+    begin = reconstruct(prior, latent, timesteps, plain)
     work = Optimisation(prior, begin, chosen, [canvas], [objective], begin.reconstruction)
-    held = [*prior.unet.parameters(), *decoder.parameters(), *begin.maps, begin.reconstruction, work.moved]
+    held = [*prior.unet.parameters(), *decoder.parameters(), *begin.maps, begin.reconstruction, work.delta]
     with Alive(held) as alive:
         since = time.perf_counter()
         work.advance()

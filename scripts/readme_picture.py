@@ -3,9 +3,9 @@
 python scripts/readme_picture.py
 """
 
-from veil.core.threads import settle
+from veil.core.threads import configure_threads
 
-settle()  # before torch is loaded
+configure_threads()  # before torch is loaded
 
 from pathlib import Path
 

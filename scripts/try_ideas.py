@@ -22,9 +22,9 @@ ideas, tried at equal PSNR (benchmarks/ideas.md), are in this file's history.
 
 from __future__ import annotations
 
-from veil.core.threads import settle
+from veil.core.threads import configure_threads
 
-settle()  # before torch is loaded
+configure_threads()  # before torch is loaded
 
 import io
 import json
@@ -54,29 +54,29 @@ from veil.attacks.ensemble import Ensemble
 from veil.core.images import open_photo, to_tensor
 from veil.core.progress import finish
 from veil.core.types import Face, Photo
-from veil.eval import shards
+from veil.eval import resumable
+from veil.eval.bootstrap import Interval, mean, rate
 from veil.eval.datasets import Sample, main_face, samples
 from veil.eval.metrics.likeness import likeness
 from veil.eval.metrics.naturalness import naturalness
 from veil.eval.metrics.psnr import psnr
-from veil.eval.statistics import Interval, mean, rate
 from veil.eval.verification import embedding
 from veil.privacy import Protected, protect
 from veil.privacy.latent import Optimisation
-from veil.privacy.limits import Price, change_energy
+from veil.privacy.penalties import PenaltySchedule, change_energy
 from veil.privacy.settings import Settings, settings
 from veil.weights.registry import card
 
 STRONG = ("dlib", "mobilefacenet", "faceres", "faceplugin", "sface")
 SKIPPED = 200
-TRIED: dict[str, Any] = {"steps": 60, "price": 2.1, "margin": 6.0, "seed": 0}
+TRIED: dict[str, Any] = {"steps": 60, "penalty_scale": 2.1, "target_margin": 6.0, "seed": 0}
 PICTURE, ROW = ".png", ".json"  # of a finished measurement; the row says that it is
 
 Copies = Mapping[str, Recognizer]  # by the names of what they are copies of
 Row = dict[str, Any]
 
 
-class Proportional(Price):
+class Proportional(PenaltySchedule):
     """A price that moves by how far the change is from its ceiling, so that it comes to rest there."""
 
     GAIN, FASTEST = 0.3, 0.18  # of log(size / ceiling); by how much the logarithm of the price moves at most
@@ -88,7 +88,7 @@ class Proportional(Price):
         super().update(lead, size)
         if self.steps > self.PATIENCE:
             away = self.GAIN * math.log(max(size, 1e-9) / self.ceiling)
-            least = self.AHEAD if self.lead > self.margin else -self.FASTEST
+            least = self.AHEAD if self.smoothed_margin > self.target_margin else -self.FASTEST
             move = min(max(away, least), self.FASTEST)
             self.value = min(max(before * math.exp(move), self.least), self.MOST * self.least)
 
@@ -195,12 +195,16 @@ class Idea:
             return finish(protect(photo, [face], chosen.model_copy(update=self.changes)))
 
 
-SETTLES = {"latent.Price": Proportional, "latent.within": filling, "engine.Optimisation": Settling}
-SETTLED = {"rate": 0.1, "average": 0.3, "ceiling": 2.0}
+SETTLES = {
+    "latent.PenaltySchedule": Proportional,
+    "latent.ceiling_scale": filling,
+    "engine.Optimisation": Settling,
+}
+SETTLED = {"learning_rate": 0.1, "tail_average": 0.3, "ceiling": 2.0}
 IDEAS: dict[str, Idea] = {
     "default, ceiling 1.7": Idea({"ceiling": 1.7}),
     "default, ceiling 2.3": Idea({"ceiling": 2.3}),
-    "default, ceiling 5.2 and price .6": Idea({"ceiling": 5.2, "price": 0.6}),
+    "default, ceiling 5.2 and price .6": Idea({"ceiling": 5.2, "penalty_scale": 0.6}),
     "the price settles, ceiling 1.6": Idea({**SETTLED, "ceiling": 1.6}, SETTLES),
     "the price settles, ceiling 2": Idea(SETTLED, SETTLES),
     "the price settles, and a change of single pixels beside the latent": Idea(
@@ -338,7 +342,7 @@ def main(
     jobs = [(f"{job[0]}/{job[1].photo.stem}", job) for job in every]
     with Progress() as progress:
         task = progress.add_task("protecting", total=len(jobs))
-        for step in shards.run(jobs, perform, shards.Store(run, ROW), workers):
+        for step in resumable.run(jobs, perform, resumable.Store(run, ROW), workers):
             progress.update(task, completed=step.done)
     print(table(finished(run), [one.identity for one, _ in chosen]))
     print(f"\nn = {len(chosen)} people, seed 0")

@@ -20,9 +20,9 @@ bound of what the engine does not pay for and the judge may ask.
 
 from __future__ import annotations
 
-from veil.core.threads import settle
+from veil.core.threads import configure_threads
 
-settle()  # before torch is loaded
+configure_threads()  # before torch is loaded
 
 import hashlib
 import io
@@ -45,8 +45,8 @@ from sklearn.linear_model import RidgeCV
 
 from veil.attacks.faces import largest_face
 from veil.core.images import to_tensor
+from veil.eval.bootstrap import draws_of, grouped
 from veil.eval.metrics.likeness import PARTS
-from veil.eval.statistics import draws_of, grouped
 
 SCALES = ("likeness", "naturalness")
 UNTOUCHED = "jpeg-90"

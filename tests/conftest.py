@@ -19,7 +19,7 @@ from skimage.data import astronaut
 from typer.testing import CliRunner
 
 from veil.core.registry import Registry
-from veil.core.types import Face, Photo, Step, Work
+from veil.core.types import Face, Photo, Step, Steps
 from veil.privacy import Protected
 from veil.privacy.settings import STRENGTHS, Settings, settings
 
@@ -36,7 +36,7 @@ class StandIn:
 
     def __call__(
         self, photo: Photo, faces: Sequence[Face], settings: Settings, target: tuple[Photo, Face] | None
-    ) -> Work[Protected]:
+    ) -> Steps[Protected]:
         self.begun, self.running = self.begun + 1, self.running + 1
         self.most = max(self.most, self.running)
         try:
@@ -52,8 +52,8 @@ class StandIn:
             pixels[top:bottom, left:right] = np.asarray(part.resize((9, 9)).resize(part.size))
         return Protected(photo.with_pixels(pixels), tuple(faces), ({},) * len(faces), settings)
 
-    def _paint(self, photo: Photo, faces: Sequence[Face], settings: Settings) -> Work[None]:
-        steps = 600 if settings.price == SLOW else 5
+    def _paint(self, photo: Photo, faces: Sequence[Face], settings: Settings) -> Steps[None]:
+        steps = 600 if settings.penalty_scale == SLOW else 5
         left, top, right, bottom = faces[0].box.round().astype(int).clip(0)
         for done in range(1, steps + 1):
             time.sleep(0.1)
@@ -85,8 +85,8 @@ settings = { steps = 1 }
 knob = { setting = "epsilon", low = 0.01, high = 0.2 }
 """
 
-SLOW = settings("strong").price
-assert SLOW != settings("balanced").price
+SLOW = settings("strong").penalty_scale
+assert SLOW != settings("balanced").penalty_scale
 assert "strong" in STRENGTHS
 
 
@@ -115,19 +115,20 @@ def open_page(**changes: Any) -> Generator[Opened]:
     from dataclasses import replace
 
     from veil import privacy
-    from veil.ui import app, hosting, jobs
+    from veil.ui import workflow
+    from veil.ui.web import policy, server
 
     engine = StandIn()
-    base = hosting.HOSTED if changes.pop("hosted", False) else hosting.LOCAL
+    base = policy.HOSTED if changes.pop("hosted", False) else policy.LOCAL
     mcp = bool(changes.pop("mcp", False))
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "stand_in", SimpleNamespace(engine=engine))
         methods = privacy.METHODS | Registry("method", {"veil": "stand_in:engine"})
         patch.setattr(privacy, "METHODS", methods)
-        patch.setattr(jobs, "assess", partial(jobs.assess, recognizers=("dlib", "sface")))
+        patch.setattr(workflow, "assess", partial(workflow.assess, recognizers=("dlib", "sface")))
         patch.setenv("GRADIO_TEMP_DIR", "")  # so that it is put back afterwards
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "")
-        with app.opened(replace(base, **changes), mcp=mcp) as (blocks, address):
+        with server.opened(replace(base, **changes), mcp=mcp) as (blocks, address):
             page: Any = getattr(blocks, "veil")  # noqa: B009
             yield Opened(address, page.visitors.root, engine, page)
 
@@ -153,9 +154,9 @@ def served() -> Generator[Opened]:
 @pytest.fixture
 def forgetful(monkeypatch: pytest.MonkeyPatch) -> Generator[Opened]:
     """The page as strangers meet it, which keeps files only half a second."""
-    from veil.ui import app
+    from veil.ui.web import server
 
-    monkeypatch.setattr(app, "SWEEP", 0.2)
+    monkeypatch.setattr(server, "SWEEP", 0.2)
     yield from open_page(hosted=True, keep=0.5)
 
 

@@ -23,16 +23,17 @@ from typer.testing import CliRunner
 from veil.attacks import RECOGNIZERS
 from veil.core.errors import BadSettings, VeilError
 from veil.core.types import Step
-from veil.ui import hosting, page, pieces, present
-from veil.ui.app import TABS, passwords
+from veil.ui import wording
 from veil.ui.cli import app
-from veil.ui.hosting import HOSTED
-from veil.ui.jobs import Record
-from veil.ui.page_album import Album
-from veil.ui.visitors import Visitors
+from veil.ui.records import Record
+from veil.ui.web import html, page, policy
+from veil.ui.web.policy import HOSTED
+from veil.ui.web.server import TABS, passwords
+from veil.ui.web.sessions import Visitors
+from veil.ui.web.tabs.album import Album
 from veil.weights.registry import card
 
-ROOT = Path(__file__).parents[1]
+PAGE = Path(__file__).parents[1] / "docs" / "page.md"
 
 pytestmark = pytest.mark.filterwarnings(
     # websockets and starlette's own test aids, used by gradio, announce their next versions
@@ -46,13 +47,12 @@ def client(opened: Any, folder: Path) -> Client:
 
 
 def example() -> str:
-    """The program in the README's section on the page."""
-    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## The page\n")[2]
-    return section.partition("```python\n")[2].partition("```")[0]
+    """The program in the document on the page."""
+    return PAGE.read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
 
 
 @pytest.mark.slow
-def test_the_example_of_the_readme(
+def test_the_example_of_the_document(
     opened: Any, portrait: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     """It runs as it stands, but for the address and where the client puts what it downloads."""
@@ -79,9 +79,8 @@ def test_the_example_of_the_readme(
     page.close()
 
 
-def test_the_readme_names_the_options_and_endpoints(opened: Any) -> None:
-    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## The page\n")[2]
-    section = section.partition("\n## ")[0]
+def test_the_document_names_the_options_and_endpoints(opened: Any) -> None:
+    section = PAGE.read_text(encoding="utf-8")
     known = CliRunner().invoke(app, ["ui", "--help"], env={"COLUMNS": "200"}).output
     options = set(re.findall(r" (--[a-z-]+)", section))
     assert options == set(re.findall(r"(--[a-z-]+)", known)) - {"--help"}
@@ -95,7 +94,7 @@ ENDPOINTS = ("check", "faces", "impersonate", "models", "protect")
 
 
 def test_names_of_the_endpoints(opened: Any, portrait: Path, tmp_path: Path) -> None:
-    """They are promised to programs: what is added or renamed here changes the README too."""
+    """They are promised to programs: what is added or renamed here changes docs/page.md too."""
     page = client(opened, tmp_path)
     named = page.view_api(return_format="dict", print_info=False)["named_endpoints"]
     assert sorted(named) == [f"/{name}" for name in ENDPOINTS]
@@ -181,7 +180,7 @@ def test_leaving_stops_the_work_within_one_step(tmp_path: Path) -> None:
             closed.set()
 
     visitors = Visitors(tmp_path, None, 1)
-    shown = page.Page(hosting.LOCAL, visitors, blocks=None).watch(visitors.of("ann"), endless(), str)
+    shown = page.Page(policy.LOCAL, visitors, blocks=None).watch(visitors.of("ann"), endless(), str)
     assert "progressbar" in next(shown)
     shown.close()
     assert closed.wait(5)
@@ -200,7 +199,7 @@ def test_the_page_hears_of_work_that_takes_its_time(tmp_path: Path) -> None:
         free.wait(60)
 
     visitors = Visitors(tmp_path, None, 1)
-    shown = page.Page(hosting.LOCAL, visitors, blocks=None).watch(visitors.of("ann"), slow(), str)
+    shown = page.Page(policy.LOCAL, visitors, blocks=None).watch(visitors.of("ann"), slow(), str)
     for _ in range(3):
         assert "data:image/jpeg" in next(shown)
     assert page.EVERY <= 1
@@ -209,36 +208,36 @@ def test_the_page_hears_of_work_that_takes_its_time(tmp_path: Path) -> None:
 
 
 def test_progress_says_where_it_is() -> None:
-    begin = page.place(Step("learning embeddings", 0, 3))[0]
-    middle = page.place(Step("protecting", 20, 40))[0]
-    assert 0 == begin < middle < page.place(Step("judging", 0, 1))[0] < 1
-    share, title = page.place(Step("face 2 of 2: protecting", 0, 40))
+    begin = page.progress_share(Step("learning embeddings", 0, 3))[0]
+    middle = page.progress_share(Step("protecting", 20, 40))[0]
+    assert 0 == begin < middle < page.progress_share(Step("judging", 0, 1))[0] < 1
+    share, title = page.progress_share(Step("face 2 of 2: protecting", 0, 40))
     assert title.startswith("Face 2 of 2: changing")
-    assert 0.4 < share < page.place(Step("face 2 of 2: protecting", 40, 40))[0] <= 0.85
-    share, title = page.place(Step("faces 1 to 4 of 8: protecting", 40, 40))
+    assert 0.4 < share < page.progress_share(Step("face 2 of 2: protecting", 40, 40))[0] <= 0.85
+    share, title = page.progress_share(Step("faces 1 to 4 of 8: protecting", 40, 40))
     assert title.startswith("Faces 1 to 4 of 8: changing")
     assert share == pytest.approx(0.85 / 2)
 
 
 def test_what_comes_from_outside_is_escaped() -> None:
     evil = "<script>alert(1)</script>.jpg"
-    html = pieces.problem(VeilError(evil, evil)) + pieces.outcomes([("done", evil, evil)])
-    html += pieces.downloads([(evil, Path("/tmp") / "x" / "<b>.jpg")])
-    assert "<script" not in html
-    assert "<b>.jpg" not in html
+    page = html.problem(VeilError(evil, evil)) + html.outcomes([("done", evil, evil)])
+    page += html.downloads([(evil, Path("/tmp") / "x" / "<b>.jpg")])
+    assert "<script" not in page
+    assert "<b>.jpg" not in page
 
 
 def test_honest_judges_come_first() -> None:
     class Match:
-        def __init__(self, seen: str) -> None:
-            self.seen = seen
+        def __init__(self, used: str) -> None:
+            self.used_by_attack = used
 
     matches: Any = [Match("yes"), Match("related"), Match("no")]
-    assert [match.seen for match in present.fairest_first(matches)] == ["no", "related", "yes"]
+    assert [match.used_by_attack for match in wording.fairest_first(matches)] == ["no", "related", "yes"]
 
 
 def test_the_change_is_amplified_around_grey() -> None:
-    from veil.ui.pictures import AMPLIFIED, amplified, embedded
+    from veil.ui.web.pictures import AMPLIFIED, amplified, embedded
 
     before = np.full((4, 4, 3), 100, np.uint8)
     after = before.copy()

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from veil.attacks import packaged
-from veil.ui.app import opened
+from veil.ui.web.server import opened
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 SHOTS = Path(__file__).parents[1] / "artefacts" / "page"

@@ -22,9 +22,9 @@ from PIL import Image
 
 from veil.core.errors import BadPhoto
 from veil.privacy.settings import settings
-from veil.ui import app, hosting, page
-from veil.ui.page_album import Album, continued
-from veil.ui.visitors import Visitors
+from veil.ui.web import page, policy, server
+from veil.ui.web.sessions import Visitors
+from veil.ui.web.tabs.album import Album, continued
 
 pytestmark = pytest.mark.filterwarnings(
     # websockets and starlette's own test aids, used by gradio, announce their next versions
@@ -223,7 +223,7 @@ def test_photos_are_bounded_before_they_are_decoded(
 ) -> None:
     path = tmp_path / "photo.png"
     Image.new("RGB", size).save(path)
-    rules = hosting.Rules(longest=2000, heaviest=10_000)
+    rules = policy.Rules(longest=2000, heaviest=10_000)
     if words:
         with pytest.raises(BadPhoto, match=words):
             rules.admit(path)
@@ -239,20 +239,20 @@ def test_a_tiff_of_floats_is_bounded_as_well(tmp_path: Path) -> None:
     path = tmp_path / "photo.tif"
     tifffile.imwrite(path, np.zeros((100, 2400, 3), np.float32), photometric="rgb")
     with pytest.raises(BadPhoto, match="2400 x 100 pixels"):
-        hosting.Rules(longest=2000).admit(path)
+        policy.Rules(longest=2000).admit(path)
 
 
 def test_what_was_deleted_is_asked_for_again(tmp_path: Path) -> None:
     """After ten minutes photos and results of an album are gone; "Continue" must not count on them."""
     with pytest.raises(BadPhoto, match=r"me\.png is not here any more") as gone:
-        hosting.HOSTED.admit(tmp_path / "me.png")
+        policy.HOSTED.admit(tmp_path / "me.png")
     assert "drop it again" in gone.value.hint
     visitors, asked = Visitors(tmp_path, None, 1), settings()
     ann, paths = visitors.of("ann"), ["a.png", "b.png"]
     rows = {"a.png": ("done", "a.png", "fine"), "b.png": ("waiting", "b.png", "not done yet")}
-    results = {"a.png": (ann.place("a.veiled.png"), ann.place("a.veiled.json"))}
-    begun = Album(asked, rows, results, ann.place("veiled.zip"))
-    opened = page.Page(hosting.HOSTED, visitors, blocks=None)
+    results = {"a.png": (ann.path_for("a.veiled.png"), ann.path_for("a.veiled.json"))}
+    begun = Album(asked, rows, results, ann.path_for("veiled.zip"))
+    opened = page.Page(policy.HOSTED, visitors, blocks=None)
     for path in results["a.png"]:
         path.write_bytes(b"x")
     goes_on = continued(opened, begun, ann, paths, asked)
@@ -265,14 +265,14 @@ def test_what_was_deleted_is_asked_for_again(tmp_path: Path) -> None:
 
 def test_what_is_quick_is_done_side_by_side(hosted: Any) -> None:
     lines = hosted.page.queue.event_queue_per_concurrency_id
-    assert lines["light"].concurrency_limit == hosting.HOSTED.light > 1
-    assert lines[hosting.ENGINE].concurrency_limit == hosting.HOSTED.concurrency == 1
+    assert lines["light"].concurrency_limit == policy.HOSTED.light > 1
+    assert lines[policy.ENGINE].concurrency_limit == policy.HOSTED.concurrency == 1
 
 
 def test_rules_come_from_the_environment() -> None:
-    assert hosting.rules({}) == hosting.LOCAL
-    assert hosting.rules({"VEIL_HOSTED": "0"}) == hosting.LOCAL
-    chosen = hosting.rules({"VEIL_HOSTED": "1"}, 2, 1000)
+    assert policy.rules({}) == policy.LOCAL
+    assert policy.rules({"VEIL_HOSTED": "0"}) == policy.LOCAL
+    chosen = policy.rules({"VEIL_HOSTED": "1"}, 2, 1000)
     assert chosen.hosted
     assert (chosen.concurrency, chosen.longest) == (2, 1000)
     assert chosen.keep is not None
@@ -289,7 +289,7 @@ def test_what_a_killed_page_kept_goes_with_the_next(tmp_path: Path, monkeypatch:
     for left in (folder / ".lock", folder / "files" / "visitor-0" / "me.jpg"):
         left.parent.mkdir(parents=True, exist_ok=True)
         left.touch()
-    with app.opened():
+    with server.opened():
         assert not folder.exists()
         (lives,) = tmp_path.iterdir()
         assert lives.stat().st_mode & 0o77 == 0
@@ -303,7 +303,7 @@ def test_old_files_are_swept_and_waiting_visitors_keep_theirs(tmp_path: Path) ->
     for path in (upload, lost):
         path.write_bytes(b"x")
     visitor = visitors.of("ann", [str(upload)])
-    result = visitor.place("result.png")
+    result = visitor.path_for("result.png")
     result.write_bytes(b"y")
     time.sleep(0.3)
     visitors.sweep(waiting={"ann"})

@@ -26,15 +26,28 @@ from veil.attacks.networks import blazeface
 from veil.core.errors import BadSettings, DeviceFull, NoFace, UnknownName, WeightsMissing
 from veil.core.images import open_photo, to_tensor
 from veil.core.progress import finish
-from veil.core.types import Face, Photo, Pixels, Step, Work
-from veil.eval import FACE_MEASURES, MEASURES, pages, plots, shards, summary
-from veil.eval.benchmark import ROWS, Knob, Match, Spec, check, judge, match, methods, read, run, search, task
+from veil.core.types import Face, Photo, Pixels, Step, Steps
+from veil.eval import FACE_MEASURES, MEASURES, html_report, plots, resumable, summary
+from veil.eval.benchmark import (
+    ROWS,
+    QualityTarget,
+    Spec,
+    TunedSetting,
+    check,
+    judge,
+    match,
+    methods,
+    read,
+    run,
+    search,
+    task,
+)
 from veil.eval.datasets import samples
 from veil.eval.metrics import fid
-from veil.eval.sets import over_sets
+from veil.eval.set_metrics import measure_sets
 from veil.eval.summary import missed, ranks
 from veil.eval.verification import embedding
-from veil.ui.bench import TOOLS
+from veil.ui.engine_hooks import ENGINE_HOOKS
 from veil.weights.registry import card
 
 ROOT = Path(__file__).parents[1]
@@ -125,8 +138,8 @@ def test_a_face_that_the_other_detector_misses_is_looked_for_with_ours(
     spec = read(faces / "six.toml")
     one = samples(faces / "people")[0]
     photo = open_photo(one.photo)
-    chosen = task(spec, TOOLS, one, methods(spec)[0], "all")
-    found, _ = judge(TOOLS, chosen, photo, find_faces(photo.pixels)[0], photo.pixels)
+    chosen = task(spec, ENGINE_HOOKS, one, methods(spec)[0], "all")
+    found, _ = judge(ENGINE_HOOKS, chosen, photo, find_faces(photo.pixels)[0], photo.pixels)
     ours, theirs = ([row for row in found if row["disturbance"] == name] for name in ("none", "blazeface"))
     assert [row["found"] for row in theirs] == [False, False]
     same = pytest.approx([row["probe"] for row in ours], abs=1e-5)  # computed twice, on as many threads
@@ -148,7 +161,7 @@ def test_sets_are_measured_against_the_photos_before(
     done: Path, rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fid, "_network", Shrunk)
-    found = over_sets(done, rows, ["fid"]).set_index("method")
+    found = measure_sets(done, rows, ["fid"]).set_index("method")
     assert found["n"].to_dict() == {"identity": 4, "pgd": 8, "random-noise": 4}
     assert found["fid"]["identity"] == pytest.approx(0, abs=1e-9)
     assert found["fid"]["random-noise"] > 1e-6
@@ -159,9 +172,9 @@ def test_sets_are_measured_against_the_photos_before(
     ]
     assert found["fid"]["pgd"] == pytest.approx(fid.distance(*features), rel=1e-4)
     spec = json.loads((done / "manifest.json").read_text())["spec"] | {"measures": ["chroma", "fid"]}
-    frames = pages.frames(done, rows, "dodged", spec)
+    frames = html_report.frames(done, rows, "dodged", spec)
     assert "fid" not in frames["quality"]
-    (table,) = [lines for heading, _, lines in pages.tables(frames) if heading == "Over all photos"]
+    (table,) = [lines for heading, _, lines in html_report.tables(frames) if heading == "Over all photos"]
     assert table[0] == ["method", "fid", "n"]
     assert [line[0] for line in table[1:]] == ["identity", "pgd", "random-noise"]
 
@@ -187,14 +200,14 @@ def test_a_finished_run_is_not_repeated_and_a_lost_photo_is(faces: Path, done: P
     lost.unlink()
     steps: list[Step] = []
     before = (done / "rows.csv").read_text()
-    finish(run(spec, TOOLS, faces, done, 0), steps.append)
+    finish(run(spec, ENGINE_HOOKS, faces, done, 0), steps.append)
     again = {path: path.stat().st_mtime_ns for path in files}
     assert {path for path in files if files[path] != again[path]} == {lost}
     table, old = (pd.read_csv(file) for file in (done / "rows.csv", kept(faces, before)))
     pd.testing.assert_frame_equal(table.drop(columns="seconds"), old.drop(columns="seconds"))
     assert set(table.loc[table["method"] == "pgd", "curve"]) == {"pgd"}
     renamed = [one.model_copy(update={"curve": "pixels"}) for one in spec.methods]
-    finish(run(spec.model_copy(update={"methods": tuple(renamed)}), TOOLS, faces, done, 0))
+    finish(run(spec.model_copy(update={"methods": tuple(renamed)}), ENGINE_HOOKS, faces, done, 0))
     curves = summary.read(done / "rows.parquet").groupby("method")["curve"].unique()
     assert {name: list(found) for name, found in curves.items()} == {
         "identity": ["identity"],
@@ -202,9 +215,9 @@ def test_a_finished_run_is_not_repeated_and_a_lost_photo_is(faces: Path, done: P
         "random-noise": ["pixels"],
     }
     assert again == {path: path.stat().st_mtime_ns for path in files}
-    finish(run(spec, TOOLS, faces, done, 0))
+    finish(run(spec, ENGINE_HOOKS, faces, done, 0))
     with pytest.raises(BadSettings, match="holds another benchmark"):
-        finish(run(spec.model_copy(update={"title": "other"}), TOOLS, faces, done, 0))
+        finish(run(spec.model_copy(update={"title": "other"}), ENGINE_HOOKS, faces, done, 0))
 
 
 @pytest.mark.slow
@@ -215,20 +228,22 @@ def test_a_run_grows_by_people_and_left_out_recognisers(faces: Path, tmp_path: P
     small = read(faces / "six.toml").model_copy(
         update={**changes, "methods": (method.model_copy(update=attack),)}
     )
-    finish(run(small, TOOLS, faces, tmp_path, 0))
+    finish(run(small, ENGINE_HOOKS, faces, tmp_path, 0))
     first = {path: path.stat().st_mtime_ns for path in tmp_path.glob("photos/**/*.npz")}
     assert {path.relative_to(tmp_path / "photos").as_posix() for path in first} == {
         "identity/person-0-all-0.npz",
         f"pgd/person-0-{small.turn(small.methods[0], 0)}-0.npz",
     }
-    table = summary.read(finish(run(small.model_copy(update={"photos": 2}), TOOLS, faces, tmp_path, 0)))
+    table = summary.read(
+        finish(run(small.model_copy(update={"photos": 2}), ENGINE_HOOKS, faces, tmp_path, 0))
+    )
     attacked = table[table["method"] == "pgd"]
     assert attacked["recognizer"].tolist() == [small.turn(small.methods[0], index) for index in (0, 1)]
     assert {*attacked["recognizer"]} == {*JUDGES}
     assert set(attacked["disturbance"]) == {"none"}
     assert set(table.loc[table["method"] == "identity", "disturbance"]) == {"none", "jpeg-75"}
     whole = summary.read(
-        finish(run(small.model_copy(update={"leave_out": "each"}), TOOLS, faces, tmp_path, 0))
+        finish(run(small.model_copy(update={"leave_out": "each"}), ENGINE_HOOKS, faces, tmp_path, 0))
     )
     assert (whole["method"] == "pgd").sum() == 2
     assert set(whole["identity"]) == {"person-0"}
@@ -241,7 +256,7 @@ def test_a_run_grows_by_people_and_left_out_recognisers(faces: Path, tmp_path: P
         about = json.loads((tmp_path / "spec.json").read_text())
         (tmp_path / "spec.json").write_text(json.dumps({**about, part: {**about[part], name: value}}))
         with pytest.raises(BadSettings, match=f"results of other {part}"):
-            finish(run(small, TOOLS, faces, tmp_path, 0))
+            finish(run(small, ENGINE_HOOKS, faces, tmp_path, 0))
         (tmp_path / "spec.json").write_text(json.dumps(about))
     assert not {"dlib", "faceplugin"} & {*about["weights"]}  # what it does not ask may change
 
@@ -261,10 +276,10 @@ def test_what_failed_for_want_of_memory_is_done_again(faces: Path, tmp_path: Pat
     def protect(*arguments: Any) -> Photo:
         for failure in failures:  # the first of the method that changes nothing, the other of pgd
             raise failure
-        return TOOLS.protect(*arguments)
+        return ENGINE_HOOKS.protect(*arguments)
 
     for left in (["No face.", "No room."], ["No face."], ["No face."]):
-        table = pd.read_parquet(finish(run(few, replace(TOOLS, protect=protect), faces, tmp_path, 0)))
+        table = pd.read_parquet(finish(run(few, replace(ENGINE_HOOKS, protect=protect), faces, tmp_path, 0)))
         assert sorted({*table["error"]} - {""}) == left
 
 
@@ -275,14 +290,14 @@ def test_other_photos_of_the_same_people_are_not_mixed_in(
 ) -> None:
     shutil.copytree(faces / "people", tmp_path / "people")
     few = little(faces, only_recognised=only_recognised, rate="far10")
-    finish(run(few, TOOLS, tmp_path, tmp_path / "run", 0))
+    finish(run(few, ENGINE_HOOKS, tmp_path, tmp_path / "run", 0))
     rest = ("person-1", "person-2", "person-3")
     for person in rest:  # who were not asked for
         shutil.rmtree(tmp_path / "people" / person)
-    finish(run(few, TOOLS, tmp_path, tmp_path / "run", 0))
+    finish(run(few, ENGINE_HOOKS, tmp_path, tmp_path / "run", 0))
     shutil.copy(faces / "people" / "person-1" / "a.png", tmp_path / "people" / "person-0" / "b.png")
     with pytest.raises(BadSettings, match="other photos of 'person-0'"):
-        finish(run(few, TOOLS, tmp_path, tmp_path / "run", 0))
+        finish(run(few, ENGINE_HOOKS, tmp_path, tmp_path / "run", 0))
 
 
 def test_a_person_is_the_whole_path_of_a_folder(tmp_path: Path) -> None:
@@ -325,7 +340,7 @@ def test_another_process_and_a_cluster_give_the_same_rows(
     spec = read(faces / "six.toml").model_copy(update=changes)
     tables: list[pd.DataFrame] = []
     for number, cluster in enumerate([None, "local"]):
-        file = finish(run(spec, TOOLS, faces, tmp_path / str(number), 1, cluster))
+        file = finish(run(spec, ENGINE_HOOKS, faces, tmp_path / str(number), 1, cluster))
         tables.append(pd.read_parquet(file).drop(columns="seconds"))
     pd.testing.assert_frame_equal(tables[1], tables[0])
     clean = rows[(rows["method"] == "identity") & (rows["disturbance"] == "none")]
@@ -341,12 +356,12 @@ def test_a_method_that_changes_nothing_is_reported_not_scored(faces: Path, tmp_p
     methods = read(faces / "six.toml").methods[:1]
     changes = {"match": None, "photos": 1, "disturbances": ("none",), "methods": methods}
     spec = read(faces / "six.toml").model_copy(update=changes)
-    file = finish(run(spec, replace(TOOLS, protect=nothing), faces, tmp_path, 0))
+    file = finish(run(spec, replace(ENGINE_HOOKS, protect=nothing), faces, tmp_path, 0))
     assert set(summary.read(file)["method"]) == {"identity"}
     (failure,) = summary.failures(file).to_dict("records")
     assert failure["method"] == "pgd"
     assert "changed nothing" in failure["error"]
-    markdown, _ = pages.write(tmp_path)
+    markdown, _ = html_report.write(tmp_path)
     assert "pgd: 1 photos are not scored" in markdown.read_text()
 
 
@@ -378,7 +393,7 @@ def test_what_is_refused_before_the_work(case: str, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     base: dict[str, Any] = {"title": "", "dataset": "", "judges": ("dlib",), "methods": ({"name": "veil"},)}
     with pytest.raises(kind, match=words):
-        check(Spec.model_validate(base | changes), TOOLS)
+        check(Spec.model_validate(base | changes), ENGINE_HOOKS)
 
 
 def test_bad_files_are_told(faces: Path, tmp_path: Path) -> None:
@@ -395,13 +410,16 @@ def test_a_method_may_have_surrogates_of_its_own() -> None:
     deep = ("dlib", "faceres", "faceres-deep")
     base = {"title": "", "dataset": "", "judges": ("dlib", "faceres"), "pool": ("dlib", "mobileface")}
     spec = Spec.model_validate(base | {"methods": ({"name": "a"}, {"name": "b", "pool": deep})})
-    assert spec.folds(spec.methods[0]) == {"dlib": ("mobileface",), "faceres": ("dlib", "mobileface")}
-    assert spec.folds(spec.methods[1]) == {"dlib": ("faceres", "faceres-deep"), "faceres": ("dlib",)}
+    assert spec.surrogate_sets(spec.methods[0]) == {
+        "dlib": ("mobileface",),
+        "faceres": ("dlib", "mobileface"),
+    }
+    assert spec.surrogate_sets(spec.methods[1]) == {"dlib": ("faceres", "faceres-deep"), "faceres": ("dlib",)}
 
 
 def test_who_is_left_out_takes_its_kin_along_and_all_others_attack() -> None:
     spec = Spec.model_validate({"title": "", "dataset": "", "judges": STRONG, "methods": ({"name": "a"},)})
-    folds = spec.folds(spec.methods[0])
+    folds = spec.surrogate_sets(spec.methods[0])
     assert tuple(folds) == STRONG
     for out, used in folds.items():
         kin = {"faceres", "faceres-deep"} if out == "faceres" else {out}
@@ -423,10 +441,10 @@ def test_turns_are_even_and_tied_neither_to_groups_nor_to_targets() -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_our_own_benchmarks_are_sound(file: Path) -> None:
     spec = read(file)
-    check(spec, TOOLS)
+    check(spec, ENGINE_HOOKS)
     assert (spec.judges, spec.leave_out) == (STRONG, "turns")
     for method in spec.methods:
-        for fold in spec.folds(method):
+        for fold in spec.surrogate_sets(method):
             assert spec.unseen(method, fold)
 
 
@@ -437,13 +455,13 @@ def test_the_search_meets_its_goal_or_the_nearer_end(
 ) -> None:
     tried: list[float] = []
 
-    def quality(value: float) -> Work[float]:
+    def quality(value: float) -> Steps[float]:
         yield Step("trying", 1, 1)
         tried.append(value)
         return float(-20 * np.log10(value)) + (0.5 if value > 0.05 else 0)
 
-    wanted = Match(value=goal, tolerance=0.002)
-    knob = Knob(setting="epsilon", low=0.001, high=0.5, start=start)
+    wanted = QualityTarget(value=goal, tolerance=0.002)
+    knob = TunedSetting(setting="epsilon", low=0.001, high=0.5, start=start)
     assert finish(search(knob, quality, goal, wanted)) == pytest.approx(expected, rel=0.01)
     assert len(tried) == len(set(tried)) <= (1 if start == 0.0316 and goal == 30 else 5)
 
@@ -455,12 +473,12 @@ def test_the_search_bears_a_measure_that_saturates(goal: float, start: float | N
     def likeness(value: float) -> float:
         return 1 + 4 / (1 + (value / 0.03) ** power)
 
-    def quality(value: float) -> Work[float]:
+    def quality(value: float) -> Steps[float]:
         yield Step("trying", 1, 1)
         return likeness(value)
 
-    knob = Knob(setting="epsilon", low=0.005, high=0.1, start=start)  # as our files have it
-    found = finish(search(knob, quality, goal, Match(value=goal)))
+    knob = TunedSetting(setting="epsilon", low=0.005, high=0.1, start=start)  # as our files have it
+    found = finish(search(knob, quality, goal, QualityTarget(value=goal)))
     assert likeness(found) == pytest.approx(goal, rel=0.02)
 
 
@@ -479,15 +497,15 @@ def test_methods_are_matched_in_a_measure_of_the_face(
 ) -> None:
     monkeypatch.setitem(sys.modules, "stand_in_likeness", SimpleNamespace(seen=seen))
     monkeypatch.setitem(FACE_MEASURES._entries, "likeness", "stand_in_likeness:seen")  # pyright: ignore
-    wanted = Match(metric="likeness", value=3.0, photos=2)
+    wanted = QualityTarget(metric="likeness", value=3.0, photos=2)
     spec = read(faces / "six.toml").model_copy(update={"match": wanted, "measures": ("points",)})
     with pytest.raises(BadSettings, match="not measured"):
-        check(spec, TOOLS)
+        check(spec, ENGINE_HOOKS)
     spec = spec.model_copy(update={"measures": ("likeness",)})
-    check(spec, TOOLS)
-    store = shards.Store(tmp_path, ROWS)
+    check(spec, ENGINE_HOOKS)
+    store = resumable.Store(tmp_path, ROWS)
     people = samples(faces / "people")[:2]
-    tools = replace(TOOLS, protect=brighter)
+    tools = replace(ENGINE_HOOKS, protect=brighter)
     found = finish(match(spec, tools, people, store, faces, 0, None))
     assert set(found) == {"pgd", "random-noise"}
     photos = [open_photo(one.photo) for one in people]
@@ -559,7 +577,7 @@ def test_the_headline_is_the_first_table_and_agrees_with_the_others(done: Path, 
         assert table[f"{photo}_far1 least"].to_dict() == worst.to_dict()
         assert (table[f"{photo}_far01"] >= table[f"{photo}_far1"]).all()
     text, page = ((done / f"report.{kind}").read_text() for kind in ("md", "html"))
-    for heading, _ in pages.WORDS.values():
+    for heading, _ in html_report.WORDS.values():
         assert heading == "At a glance" or f"## {heading}\n" not in text.split("## At a glance")[0]
         assert (
             heading == "At a glance" or f"<h2>{heading}</h2><p>" not in page.split("<h2>At a glance</h2>")[0]
@@ -619,19 +637,19 @@ def test_reports_say_whether_likeness_was_measured(likeness: bool) -> None:
     rows = verdicts() if likeness else verdicts().drop(columns="likeness")
     rows = rows.assign(**{outcome: 0.0 for outcome in summary.OUTCOMES}, ssim=1.0)
     metrics = ["psnr", "ssim", *(["likeness"] if likeness else [])]
-    found = pages.from_rows(rows, "dodged", "a", metrics)
+    found = html_report.from_rows(rows, "dodged", "a", metrics)
     assert next(iter(found)) == "headline"
-    (heading, picture), *_ = pages.drawn(rows, found, "dodged")
+    (heading, picture), *_ = html_report.drawn(rows, found, "dodged")
     assert heading == ("Protection and likeness" if likeness else "Protection and PSNR")
     assert Image.open(BytesIO(picture)).width > 500  # two panels
-    assert ("nobody was asked" in pages.about(rows, "dodged")) == likeness
-    assert ("equal PSNR is not equal likeness" in pages.about(rows, "dodged")) != likeness
-    (_, _, lines), *_ = pages.tables(found)
+    assert ("nobody was asked" in html_report.about(rows, "dodged")) == likeness
+    assert ("equal PSNR is not equal likeness" in html_report.about(rows, "dodged")) != likeness
+    (_, _, lines), *_ = html_report.tables(found)
     if likeness:
         assert dict(zip(lines[0], lines[1], strict=True))["likeness"].startswith("0.450 [0.")
     assert ("likeness" in lines[0]) == likeness
     assert dict(zip(lines[0], lines[2], strict=True))["other photo, FAR 1 %"].endswith(" (0.0)")
-    assert "headline" not in pages.from_rows(rows.assign(aim=0.1), "impersonated", "a", metrics)
+    assert "headline" not in html_report.from_rows(rows.assign(aim=0.1), "impersonated", "a", metrics)
 
 
 def test_ranks_and_misses_agree_with_counting() -> None:

@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 
 from veil.core.errors import BadPhoto, BadSettings, UnknownName
 from veil.core.progress import finish
+from veil.eval.bootstrap import Curve, draws_of, mean, rate
 from veil.eval.calibration import Calibration, calibrate, made_of, overlap, thresholds
 from veil.eval.datasets import balanced, labels, samples
-from veil.eval.statistics import Curve, draws_of, mean, rate
 from veil.ui.cli import app
 from veil.weights.registry import card
 

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from errno import ENOSPC
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -23,14 +24,15 @@ from typer.testing import CliRunner, Result
 from veil.core.errors import BadPhoto, NoFace
 from veil.core.images import open_photo
 from veil.core.progress import finish
-from veil.core.types import Face, Photo, Step, Work
+from veil.core.types import Face, Photo, Step, Steps
 from veil.eval.report import Report
 from veil.privacy import Protected
 from veil.privacy.settings import EFFORTS, STRENGTHS, Settings, settings
-from veil.ui import jobs, outcomes
+from veil.ui import records, workflow
 from veil.ui.cli import app
-from veil.ui.present import LIMITS, headline, machines, people
-from veil.ui.visitors import Visitor
+from veil.ui.web import results
+from veil.ui.web.sessions import Visitor
+from veil.ui.wording import LIMITS, headline, machines, people
 from veil.weights import registry, store
 
 PORTRAIT = astronaut()[20:260, 100:340]
@@ -42,7 +44,7 @@ def veil(*arguments: object) -> Result:
 
 def engine(
     photo: Photo, faces: Sequence[Face], settings: Settings, target: tuple[Photo, Face] | None
-) -> Work[Protected]:
+) -> Steps[Protected]:
     """Covers the chosen faces with noise."""
     pixels = photo.pixels.copy()
     noise = np.random.default_rng(0)
@@ -57,10 +59,10 @@ def engine(
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a portrait; the engine and, for speed, all but two judges are replaced."""
-    monkeypatch.setattr(jobs, "protect", engine)
-    monkeypatch.setattr(jobs, "assess", partial(jobs.assess, recognizers=("dlib", "sface")))
+    monkeypatch.setattr(workflow, "protect", engine)
+    monkeypatch.setattr(workflow, "assess", partial(workflow.assess, recognizers=("dlib", "sface")))
     checked = ("dlib", "sface", "faceres", "facenet", "stable-diffusion")
-    monkeypatch.setattr(jobs, "cards", lambda: dict.fromkeys(checked))
+    monkeypatch.setattr(workflow, "cards", lambda: dict.fromkeys(checked))
     Image.fromarray(PORTRAIT).save(tmp_path / "photo.png")
     return tmp_path
 
@@ -84,12 +86,15 @@ def test_protect_writes_picture_and_report(folder: Path) -> None:
     ]
     after = np.asarray(Image.open(folder / "photo.veiled.png"))
     assert (after != PORTRAIT).any()
-    record = jobs.Record.model_validate_json((folder / "photo.veiled.json").read_text())
+    record = records.Record.model_validate_json((folder / "photo.veiled.json").read_text())
     assert record.photo == "photo.png"
     assert record.limits == LIMITS
     assert record.settings.seed == 7
     (face,) = record.report.faces
-    assert {match.recognizer: match.seen for match in face.matches} == {"dlib": "yes", "sface": "no"}
+    assert {match.recognizer: match.used_by_attack for match in face.matches} == {
+        "dlib": "yes",
+        "sface": "no",
+    }
     assert record.report.headline
     assert record.report.headline.judges == 1
     for words in ("sface", "no longer recognised", "photo.veiled.png", "does not promise"):
@@ -236,7 +241,7 @@ def test_bad_input_is_refused_before_the_work(
     prepare, arguments, message = BAD[case]
     prepare(folder)
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(jobs, "protect", None)
+    monkeypatch.setattr(workflow, "protect", None)
     refuses(folder, arguments, message)
 
 
@@ -292,6 +297,110 @@ def test_a_bad_photo_does_not_lose_the_others(folder: Path) -> None:
     assert "no longer recognised" in result.stdout
 
 
+@pytest.fixture
+def half_done(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of two photos of which the first is done."""
+    (folder / "in").mkdir()
+    for name in ("a.png", "b.png"):
+        shutil.copy(folder / "photo.png", folder / "in" / name)
+    (folder / "photo.png").unlink()
+
+    def killed(photo: Photo, *rest: Any) -> Steps[Protected]:
+        if photo.name == "b.png":
+            raise KeyboardInterrupt
+        return engine(photo, *rest)
+
+    monkeypatch.setattr(workflow, "protect", killed)
+    assert veil("protect", folder / "in").exit_code == 130
+    assert names(folder / "in") == {"a.png", "b.png", "a.veiled.png", "a.veiled.json"}
+    monkeypatch.setattr(workflow, "protect", engine)
+    return folder / "in"
+
+
+def test_a_run_that_goes_on_passes_over_what_is_done(
+    half_done: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = files(half_done)
+    result = veil("protect", half_done, "--json")
+    assert result.exit_code == 0, result.output
+    done, fresh = (json.loads(line) for line in result.stdout.splitlines())
+    assert (done["photo"], done["passed_over"], done["exit"]) == ("a.png", "was done before", 0)
+    assert Path(done["picture"]).name == "a.veiled.png"
+    assert done["report"]["faces"]
+    assert (fresh["photo"], fresh["exit"], fresh.get("passed_over")) == ("b.png", 0, None)
+    assert "Note: a.png was done before" in result.stderr
+    assert before.items() <= files(half_done).items()
+    monkeypatch.setattr(workflow, "protect", None)
+    before = files(half_done)
+    assert veil("protect", half_done).exit_code == 0
+    alone = veil("protect", half_done / "b.png")
+    assert (alone.exit_code, "b.png was done before" in alone.stderr) == (0, True)
+    assert files(half_done) == before
+    record = (half_done / "a.veiled.json").read_text()
+    judged = json.loads(record)
+    judged["report"]["faces"][0]["matches"][-1].update(seen="no", after=1.0)
+    judged["report"]["unprotected"] = [{"number": 2, "box": [0, 0, 9, 9], "reason": "too small"}]
+    (half_done / "a.veiled.json").write_text(json.dumps(judged))
+    result = veil("protect", half_done, "--json")
+    assert result.exit_code == 3
+    assert "Note: a.png was done before" in result.stderr
+    assert "Not protected: face 2, too small" in result.stderr
+    done = json.loads(result.stdout.splitlines()[0])
+    assert (done["exit"], done["exit_because"]) == (3, ["face left", "still recognised"])
+
+
+def _edit(name: str) -> Callable[[Path], object]:
+    """Change a file by a byte, a picture still being one."""
+    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes() + b"\0")
+
+
+def _from_before(folder: Path) -> None:
+    record = json.loads((folder / "a.veiled.json").read_text())
+    del record["origin"]
+    (folder / "a.veiled.json").write_text(json.dumps(record))
+
+
+def _another_face(folder: Path) -> None:
+    """The report is of a face elsewhere."""
+    record = json.loads((folder / "a.veiled.json").read_text())
+    record["report"]["faces"][0]["box"] = [0, 0, 30, 30]
+    (folder / "a.veiled.json").write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    ("change", "options"),
+    [
+        (_edit("a.png"), []),
+        (_edit("a.veiled.png"), []),
+        (lambda folder: (folder / "a.veiled.png").unlink(), []),
+        (lambda folder: (folder / "a.veiled.json").unlink(), []),
+        (_write("a.veiled.json", b"{}"), []),
+        (_from_before, []),
+        (_another_face, []),
+        (_no, ["--strength", "subtle"]),
+        (_no, ["--seed", "1"]),
+        (_no, ["--keep-metadata"]),
+        (_no, ["--quality", "50"]),
+        (_no, ["--probe", "in/b.png"]),
+    ],
+)
+def test_what_is_not_done_in_just_this_way_is_not_passed_over(
+    half_done: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], object], options: list[str]
+) -> None:
+    monkeypatch.chdir(half_done.parent)
+    monkeypatch.setattr(workflow, "protect", None)
+    change(half_done)
+    refuses(half_done, [str(half_done / "a.png"), *options], "exists already")
+
+
+def test_another_target_is_another_result(half_done: Path) -> None:
+    arguments = ["protect", half_done / "b.png", "--goal", "impersonate", "--target"]
+    assert veil(*arguments, half_done / "a.png").exit_code in (0, 3)
+    assert "was done before" in veil(*arguments, half_done / "a.png").stderr
+    _edit("a.png")(half_done)
+    assert "exists already" in veil(*arguments, half_done / "a.png").stderr
+
+
 def test_results_never_replace_photos_or_each_other(folder: Path) -> None:
     shutil.copy(folder / "photo.png", folder / "photo.veiled.png")
     Image.fromarray(PORTRAIT).save(folder / "photo.jpg")
@@ -319,7 +428,7 @@ def test_stopping_leaves_the_folder_as_it_was(
     def stopped(*_: Any, **__: Any) -> Any:
         raise stop
 
-    def protecting(*_: Any) -> Work[Protected]:
+    def protecting(*_: Any) -> Steps[Protected]:
         try:
             yield Step("painting", 1, 2)
             stopped()
@@ -327,7 +436,7 @@ def test_stopping_leaves_the_folder_as_it_was(
             closed.append(True)
         raise AssertionError
 
-    monkeypatch.setattr(jobs, stage, protecting if stage == "protect" else stopped)
+    monkeypatch.setattr(workflow, stage, protecting if stage == "protect" else stopped)
     before = files(folder)
     result = veil("protect", folder / "photo.png")
     assert result.exit_code == (130 if isinstance(stop, KeyboardInterrupt) else 2)
@@ -352,16 +461,16 @@ def test_faces_are_chosen_by_number(folder: Path) -> None:
         assert numbers == [number for number, chosen in ((1, left), (2, right)) if chosen]
 
 
-def _record(path: Path) -> jobs.Record:
-    return jobs.Record.model_validate_json(path.read_text())
+def _record(path: Path) -> records.Record:
+    return records.Record.model_validate_json(path.read_text())
 
 
 def test_the_honest_judge_is_left_out_of_the_surrogates() -> None:
-    assert jobs.surrogates(None, False, None) == Settings().surrogates
+    assert workflow.surrogates(None, False, None) == Settings().surrogates
     for left_out in ("dlib", "faceres", "faceres-deep"):
-        assert left_out not in jobs.surrogates(None, False, left_out)
-    assert "faceres" not in jobs.surrogates(None, False, "faceres-deep")
-    assert jobs.surrogates("dlib, faceres", False, None) == ("dlib", "faceres")
+        assert left_out not in workflow.surrogates(None, False, left_out)
+    assert "faceres" not in workflow.surrogates(None, False, "faceres-deep")
+    assert workflow.surrogates("dlib, faceres", False, None) == ("dlib", "faceres")
 
 
 def test_all_surrogates_leave_no_headline(folder: Path) -> None:
@@ -381,14 +490,29 @@ def test_assess_reads_what_was_used_from_the_report(folder: Path) -> None:
     arguments = ["assess", folder / "photo.png", folder / "photo.veiled.png"]
     result = veil(*arguments, "--json")
     report = Report.model_validate_json(result.stdout)
-    assert {match.recognizer for match in report.faces[0].matches if match.seen == "yes"} == {"dlib"}
+    assert {match.recognizer for match in report.faces[0].matches if match.used_by_attack == "yes"} == {
+        "dlib"
+    }
     record = (folder / "photo.veiled.json").read_text()
-    (folder / "photo.veiled.json").write_text(record.replace('"price"', '"cost"'))
+    shutil.copy(folder / "photo.png", folder / "photo.veiled.jpg")
+    digest = json.loads(record)["picture_sha256"]
+    for after, said, complaint in (
+        ("photo.veiled.jpg", record, "is the report of another picture"),
+        ("photo.veiled.png", record.replace(digest, "0" * 64), "is the report of another picture"),
+        ("photo.veiled.png", record.replace('"picture_sha256"', '"sum"'), "does not say of which picture"),
+    ):
+        (folder / "photo.veiled.json").write_text(said)
+        refused = veil("assess", folder / "photo.png", folder / after)
+        assert refused.exit_code == 2
+        assert complaint in refused.stderr
+        assert "--seen" in refused.stderr
+    (folder / "photo.veiled.jpg").unlink()
+    (folder / "photo.veiled.json").write_text(record.replace('"penalty_scale"', '"cost"'))
     assert Report.model_validate_json(veil(*arguments, "--json").stdout) == report
     (folder / "photo.veiled.json").write_text(record.replace('"surrogates"', '"attacked"'))
     result = veil(*arguments)
     assert result.exit_code == 2
-    assert "does not say which recognisers were used" in result.stderr
+    assert "which recognisers were used" in result.stderr
     result = veil(*arguments, "--seen", "", "--fail-if-recognised")
     assert re.search(r"never met, \d of \d", " ".join(result.stdout.split()))
     assert result.exit_code == (3 if "still recognised" in result.stdout else 0)
@@ -400,12 +524,12 @@ def test_assess_reads_what_was_used_from_the_report(folder: Path) -> None:
     assert "No honest judge is left" in result.stdout
     assert result.stderr == ""
     nobody = Report.model_validate_json(veil(*arguments, "--seen", "", "--json").stdout)
-    assert {match.seen for match in nobody.faces[0].matches} == {"no"}
+    assert {match.used_by_attack for match in nobody.faces[0].matches} == {"no"}
     assert veil(*arguments, "--seen", "nobody").exit_code == 2
 
 
 def test_a_headline_needs_a_judge_that_knew_the_face() -> None:
-    stranger: Any = SimpleNamespace(seen="no", recognised=False)
+    stranger: Any = SimpleNamespace(used_by_attack="no", recognised=False)
     report: Any = SimpleNamespace(headline=None, faces=[SimpleNamespace(matches=[stranger])])
     assert "even before" in machines(report)
 
@@ -432,7 +556,7 @@ def test_weights_that_are_not_packaged_are_looked_for_where_the_environment_says
 
 def test_the_device_is_the_environments(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VEIL_DEVICE", "meta")
-    assert jobs.device() == "meta"
+    assert workflow.device() == "meta"
     assert veil("protect", folder / "photo.png").exit_code == 0
     assert _record(folder / "photo.veiled.json").settings.device == "meta"
 
@@ -482,12 +606,12 @@ def test_any_name_and_the_batch_goes_on(folder: Path, monkeypatch: pytest.Monkey
 def test_a_mistake_of_ours_does_not_lose_the_batch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.fromarray(PORTRAIT).save(folder / "a.png")
 
-    def fails(photo: Photo, *rest: Any) -> Work[Protected]:
+    def fails(photo: Photo, *rest: Any) -> Steps[Protected]:
         if photo.name == "a.png":
             raise ZeroDivisionError("by nothing")
         return engine(photo, *rest)
 
-    monkeypatch.setattr(jobs, "protect", fails)
+    monkeypatch.setattr(workflow, "protect", fails)
     result = veil("protect", folder / "a.png", folder / "photo.png")
     assert result.exit_code == 2
     assert "went wrong inside veil with a.png (ZeroDivisionError: by nothing)" in result.stderr
@@ -499,12 +623,12 @@ def test_a_mistake_of_ours_does_not_lose_the_batch(folder: Path, monkeypatch: py
 def test_what_appears_meanwhile_is_not_replaced(
     folder: Path, monkeypatch: pytest.MonkeyPatch, late: str
 ) -> None:
-    def protecting(*arguments: Any) -> Work[Protected]:
+    def protecting(*arguments: Any) -> Steps[Protected]:
         result = yield from engine(*arguments)
         (folder / late).write_text("mine")
         return result
 
-    monkeypatch.setattr(jobs, "protect", protecting)
+    monkeypatch.setattr(workflow, "protect", protecting)
     result = veil("protect", folder / "photo.png")
     assert result.exit_code == 2
     assert f"{late} appeared while veil was at work" in result.stderr
@@ -561,7 +685,7 @@ def test_json_says_all_and_words_go_elsewhere(folder: Path) -> None:
     bad, good = (json.loads(line) for line in result.stdout.splitlines())
     assert (bad["photo"], bad["exit"]) == ("small.png", 2)
     assert "measures only" in bad["error"]
-    assert (good["photo"], good["exit"], good["schema_number"]) == ("photo.png", 0, jobs.SCHEMA)
+    assert (good["photo"], good["exit"], good["schema_number"]) == ("photo.png", 0, records.SCHEMA)
     assert Path(good["picture"]).exists()
     assert good["report"] == json.loads(Path(good["record"]).read_text())["report"]
 
@@ -580,13 +704,16 @@ def test_every_command_that_says_something_says_it_as_json() -> None:
 
 @pytest.mark.slow
 def test_the_exit_code_tells_what_is_still_known(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def nothing(photo: Photo, faces: Sequence[Face], settings: Settings, target: Any) -> Work[Protected]:
+    def nothing(photo: Photo, faces: Sequence[Face], settings: Settings, target: Any) -> Steps[Protected]:
         yield Step("painting", 1, 1)
         return Protected(photo, tuple(faces), ({},) * len(faces), settings)
 
-    monkeypatch.setattr(jobs, "protect", nothing)
+    monkeypatch.setattr(workflow, "protect", nothing)
     photo = folder / "photo.png"
-    assert veil("protect", photo).exit_code == 3
+    known = veil("protect", photo, "--json")
+    assert known.exit_code == 3
+    assert "exit code 3, since in 1 photo a recogniser that was not used still knows a face." in known.stderr
+    assert json.loads(known.stdout)["exit_because"] == ["still recognised"]
     assert veil("protect", photo, "--force", "--all-surrogates").exit_code == 0
     assert veil("protect", photo, "--force", "--all-surrogates", "--fail-if-recognised").exit_code == 3
     assert veil("assess", photo, folder / "photo.veiled.png", "--fail-if-recognised").exit_code == 3
@@ -600,6 +727,9 @@ def test_a_face_that_is_too_small_is_named_first(folder: Path) -> None:
     result = veil("protect", folder / "pair.png")
     assert result.exit_code == 3, result.output
     assert result.stdout.startswith("Not protected: face 2")
+    assert "exit code 3, since in 1 photo a face stayed as it was, too small" in result.stderr
+    again = veil("protect", folder / "pair.png", "--json")
+    assert (again.exit_code, json.loads(again.stdout)["exit_because"]) == (3, ["face left"])
     (left,) = _record(folder / "pair.veiled.json").report.unprotected
     assert (left.number, left.reason) == (2, "too small")
     assert veil("protect", folder / "pair.png", "--force", "--faces", "1", "--quiet").exit_code == 0
@@ -648,23 +778,23 @@ def test_all_but_one_person(folder: Path, album: Path) -> None:
 
 
 def test_on_the_page_an_album_may_be_of_one_person(folder: Path, album: Path) -> None:
-    visitor, person = Visitor(folder / "visitor"), jobs.person_of([folder / "photo.png"])
-    wish = outcomes.wish(effort="quick", only=str(folder / "photo.png"))
-    assert wish != outcomes.wish(effort="quick")
-    work = outcomes.protect(album / "pair.png", [1, 2], wish, visitor, endure=False, person=person)
+    visitor, person = Visitor(folder / "visitor"), workflow.person_of([folder / "photo.png"])
+    wish = results.wish(effort="quick", only=str(folder / "photo.png"))
+    assert wish != results.wish(effort="quick")
+    work = results.protect(album / "pair.png", [1, 2], wish, visitor, endure=False, person=person)
     assert [left.reason for left in finish(work).report.unprotected] == ["another person"]
     with pytest.raises(NoFace, match=r"other\.png does not show the person"):
-        finish(outcomes.protect(album / "other.png", [1], wish, visitor, endure=False, person=person))
+        finish(results.protect(album / "other.png", [1], wish, visitor, endure=False, person=person))
 
 
 @pytest.mark.slow
 def test_what_is_protected_already_is_known_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def brighter(photo: Photo, faces: Sequence[Face], settings: Settings, target: Any) -> Work[Protected]:
+    def brighter(photo: Photo, faces: Sequence[Face], settings: Settings, target: Any) -> Steps[Protected]:
         yield Step("painting", 1, 1)
         pixels = photo.pixels // 2 + 100
         return Protected(photo.with_pixels(pixels), tuple(faces), ({},) * len(faces), settings)
 
-    monkeypatch.setattr(jobs, "protect", brighter)
+    monkeypatch.setattr(workflow, "protect", brighter)
     assert "protected already" not in veil("protect", folder / "photo.png").output
     result = folder / "photo.veiled.png"
     for path, protected in ((folder / "photo.png", False), (result, True)):
@@ -685,15 +815,18 @@ def test_what_is_protected_already_is_known_again(folder: Path, monkeypatch: pyt
     several = veil("protect", result, edited, "--json")
     passed, done = (json.loads(line) for line in several.stdout.splitlines())
     assert (passed["photo"], passed["passed_over"]) == ("photo.veiled.png", "is protected already")
+    copy = shutil.copy(result, folder / "b.png")  # that a record before its own says what was made from it
+    veil("protect", copy, "-o", folder / "a.veiled.png")
+    assert records.earlier(copy)
     assert (done["photo"], done["notes"]) == ("edited.png", [])
     assert "photo.veiled.png is protected already: nothing is written" in several.stderr
 
 
 def test_the_page_keeps_the_format_and_shows_what_a_browser_can(folder: Path) -> None:
-    visitor, wish = Visitor(folder / "visitor"), outcomes.wish(effort="quick")
+    visitor, wish = Visitor(folder / "visitor"), results.wish(effort="quick")
     for name, shown in (("a.heic", "after.jpg"), ("b.webp", "b.veiled.webp")):
         Image.fromarray(PORTRAIT).save(folder / name)
-        outcome = finish(outcomes.protect(folder / name, [1], wish, visitor, endure=False))
+        outcome = finish(results.protect(folder / name, [1], wish, visitor, endure=False))
         assert outcome.after.suffix == Path(name).suffix
         assert outcome.shown.name == shown
         assert open_photo(outcome.shown).size == open_photo(outcome.after).size
@@ -716,14 +849,14 @@ def test_a_photo_that_changes_meanwhile_is_not_protected(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The faces that were found in it may be elsewhere now."""
-    prepare = jobs.prepare
+    prepare = workflow.prepare
 
-    def and_then(source: Path, *rest: Any) -> jobs.Job | jobs.PassedOver:
+    def and_then(source: Path, *rest: Any) -> workflow.Job | workflow.PassedOver:
         job = prepare(source, *rest)
         Image.fromarray(np.rot90(PORTRAIT)).save(source)
         return job
 
-    monkeypatch.setattr(jobs, "prepare", and_then)
+    monkeypatch.setattr(workflow, "prepare", and_then)
     result = veil("protect", folder / "photo.png")
     assert result.exit_code == 2
     assert "has changed since" in result.stderr
@@ -745,14 +878,27 @@ def test_links_to_folders_are_named(folder: Path) -> None:
     assert "is a link to a folder, and not followed" in result.stderr
 
 
+def test_where_errors_cannot_be_written_the_exit_code_tells_and_the_batch_goes_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, err: bool = False, **__: object) -> None:
+        if err:
+            raise OSError(ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(typer, "echo", full)
+    assert veil("protect", folder / "missing.jpg", folder / "photo.png", "--quiet").exit_code == 2
+    assert "photo.veiled.png" in names(folder)
+    assert veil("fetch", "no-such-model").exit_code == 2
+
+
 def test_an_output_that_nobody_reads_ends_the_batch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Path] = []
 
-    def broken(source: Path, *_: Any) -> jobs.Job:
+    def broken(source: Path, *_: Any) -> workflow.Job:
         asked.append(source)
         raise BrokenPipeError
 
     Image.fromarray(PORTRAIT).save(folder / "other.png")
-    monkeypatch.setattr(jobs, "prepare", broken)
+    monkeypatch.setattr(workflow, "prepare", broken)
     veil("protect", folder / "photo.png", folder / "other.png")
     assert len(asked) == 1

@@ -7,9 +7,9 @@ import pytest
 
 from veil.core import errors
 from veil.core.extras import needs
-from veil.core.progress import Run, finish
+from veil.core.progress import WithResult, finish
 from veil.core.registry import Registry
-from veil.core.types import Face, Photo, Step, Work
+from veil.core.types import Face, Photo, Step, Steps
 
 
 def test_every_error_is_a_veil_error_with_a_hint_and_is_drawn() -> None:
@@ -46,7 +46,7 @@ def test_a_registry_helps_with_unknown_names(name: str, hint: str) -> None:
     assert error.value.hint.startswith(hint)
 
 
-def counting(closed: list[bool]) -> Work[str]:
+def counting(closed: list[bool]) -> Steps[str]:
     try:
         for done in range(1, 4):
             yield Step("counting", done, 3)
@@ -59,7 +59,7 @@ def test_work_can_be_drained_and_followed() -> None:
     seen: list[Step] = []
     assert finish(counting([]), seen.append) == "counted"
     assert [step.done for step in seen] == [1, 2, 3]
-    run = Run(counting([]))
+    run = WithResult(counting([]))
     assert [step.total for step in run] == [3, 3, 3]
     assert run.result == "counted"
 
@@ -78,7 +78,7 @@ def test_work_is_closed_when_its_follower_stops() -> None:
 def test_a_face_moves_with_its_image() -> None:
     face = Face(np.array([10.0, 20.0, 40.0, 60.0]), np.array([[15.0, 30.0]] * 5), 0.9)
     assert face.side == 30
-    moved = face.moved(2.0, 5.0, -5.0)
+    moved = face.transformed(2.0, 5.0, -5.0)
     np.testing.assert_allclose(moved.box, [25, 35, 85, 115])
     np.testing.assert_allclose(moved.points[0], [35, 55])
     assert moved.score == face.score

@@ -15,7 +15,7 @@ from scipy.linalg import sqrtm
 from skimage.data import astronaut
 
 from veil.attacks import recognizer
-from veil.attacks.faces import find_faces, fit, largest_face, warp
+from veil.attacks.faces import find_faces, largest_face, template_transform, warp
 from veil.attacks.networks import emotion
 from veil.attacks.networks.facemesh import LOOSER
 from veil.core.errors import BadSettings, WeightsMissing
@@ -79,9 +79,9 @@ def test_the_table_of_every_prior_agrees_with_a_direct_computation(face: Face) -
             np.allclose(largest_face(pixels).points, where.points, atol=0.2 * where.side) or where.side < 30
         )
         with torch.no_grad():
-            crop = warp(image, fit(where, used.template, used.size), used.size, "border")
+            crop = warp(image, template_transform(where, used.template, used.size), used.size, "border")
             change = used.decode(used.encode(crop)).clamp(0, 1) - crop
-            after = to_tensor(paste(pixels, change, fit(where, used.template, used.size)))
+            after = to_tensor(paste(pixels, change, template_transform(where, used.template, used.size)))
             one, other = (model.embed(model.align(each, where)) for each in (image, after))
         assert not torch.equal(after, image)
         expected.append(float((one * other).sum()))
@@ -125,7 +125,7 @@ def test_fid_agrees_with_a_direct_computation(count: int, features: int) -> None
 def test_the_change_is_told_apart_by_place(face: Face) -> None:
     before = to_tensor(astronaut())
     after = before.clone()
-    left, top, right, bottom = face.within((512, 512))
+    left, top, right, bottom = face.clipped_box((512, 512))
     after[..., top:bottom, left:right] += 10 / 255
     assert change.inside(before, after, face).item() == pytest.approx(10, rel=1e-4)
     assert change.outside(before, after, face).item() == 0
@@ -150,7 +150,9 @@ def test_landmarks_follow_a_face_that_moves(face: Face) -> None:
 def test_another_expression_is_another() -> None:
     """The happy and the neutral people of a group photo, all cut to one crop."""
     group = np.ascontiguousarray(get_image("t1")[..., ::-1])
-    crops = [warp(to_tensor(group), fit(one, LOOSER, 160), 160) for one in find_faces(group)[:6]]
+    crops = [
+        warp(to_tensor(group), template_transform(one, LOOSER, 160), 160) for one in find_faces(group)[:6]
+    ]
     face = Face(np.array([20.0, 10, 140, 150]), LOOSER * 160)
     read = [int(emotion.expression(crop, face).argmax()) for crop in crops]
     assert len(set(read)) > 1

@@ -15,14 +15,14 @@ from veil.attacks import packaged, recognizer
 from veil.attacks.faces import (
     ARCFACE,
     SMALLEST,
+    box_transform,
     find_faces,
-    fit,
     inverse,
     largest_face,
     sampled,
     search,
-    similarity,
-    square,
+    template_transform,
+    umeyama,
     warp,
 )
 from veil.core.errors import NoFace
@@ -127,7 +127,7 @@ def test_a_square_turns_with_its_face(turn: int) -> None:
     box = np.concatenate([corners.min(0), corners.max(0)])
     photo = np.ascontiguousarray(np.rot90(upright, -turn))
     cut = [
-        warp(to_tensor(pixels), square(one, 0.1, 32), 32)
+        warp(to_tensor(pixels), box_transform(one, 0.1, 32), 32)
         for pixels, one in ((upright, face), (photo, Face(box, face.points, turn=turn)))
     ]
     assert torch.allclose(*cut, atol=1e-4)
@@ -193,7 +193,7 @@ def test_no_face_is_an_error_with_a_hint() -> None:
 def test_a_similarity_is_found_again_and_undone() -> None:
     points = np.random.default_rng(0).normal(size=(5, 2)) * 50
     moved = 1.7 * points @ TURN[:, :2].T + TURN[:, 2]
-    found = similarity(points, moved)
+    found = umeyama(points, moved)
     assert np.allclose(found[:, :2], 1.7 * TURN[:, :2])
     assert np.allclose(found[:, 2], TURN[:, 2])
     back = inverse(found)
@@ -202,7 +202,7 @@ def test_a_similarity_is_found_again_and_undone() -> None:
 
 def test_a_mirrored_face_is_not_mirrored_back() -> None:
     points = ARCFACE * 112
-    found = similarity(points, points * [-1, 1])
+    found = umeyama(points, points * [-1, 1])
     assert np.linalg.det(found[:, :2]) > 0
 
 
@@ -231,14 +231,14 @@ def test_images_are_read_where_the_grid_says(mode: str, high: int) -> None:
 
 def test_the_five_points_land_on_the_template() -> None:
     face = largest_face(astronaut())
-    into = inverse(fit(face, ARCFACE, 112))
+    into = inverse(template_transform(face, ARCFACE, 112))
     landed = face.points @ into[:, :2].T + into[:, 2]
     assert np.abs(landed - (ARCFACE * 112 - 0.5)).max() < 8
 
 
 def test_a_square_holds_the_box() -> None:
     face = Face(np.array([10.0, 20.0, 110.0, 150.0]), np.zeros((5, 2)))
-    matrix = square(face, 0.0, 224)
+    matrix = box_transform(face, 0.0, 224)
     low, high = (np.array([x, x]) for x in (-0.5, 223.5))
     assert np.allclose(matrix[:, :2] @ low + matrix[:, 2], [-5.5, 19.5])
     assert np.allclose(matrix[:, :2] @ high + matrix[:, 2], [124.5, 149.5])
@@ -247,7 +247,7 @@ def test_a_square_holds_the_box() -> None:
 def test_gradients_reach_the_pixels_under_the_crop_and_no_others() -> None:
     image = to_tensor(astronaut()).requires_grad_()
     face = largest_face(astronaut())
-    warp(image, fit(face, ARCFACE, 112), 112).sum().backward()
+    warp(image, template_transform(face, ARCFACE, 112), 112).sum().backward()
     assert image.grad is not None
     touched = image.grad.abs().sum((0, 1)) > 0
     x, y = face.points[2].round().astype(int)
@@ -256,7 +256,7 @@ def test_gradients_reach_the_pixels_under_the_crop_and_no_others() -> None:
 
 
 def test_a_face_moves_with_its_image() -> None:
-    face = Face(np.array([0.0, 0.0, 10.0, 20.0]), np.ones((5, 2)), 0.9).moved(2, 3, -1)
+    face = Face(np.array([0.0, 0.0, 10.0, 20.0]), np.ones((5, 2)), 0.9).transformed(2, 3, -1)
     assert face.box.tolist() == [3, -1, 23, 39]
     assert face.points[0].tolist() == [5, 1]
     assert face.side == 20

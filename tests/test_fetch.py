@@ -26,23 +26,17 @@ from veil import attacks
 from veil.attacks import Recognizer, independent, recognizer, surrogate
 from veil.attacks.ensemble import Ensemble
 from veil.attacks.faces import largest_face
-from veil.core.errors import (
-    BadSettings,
-    LicenceNotAccepted,
-    UnknownName,
-    WeightsCorrupt,
-    WeightsMissing,
-)
+from veil.core.errors import BadSettings, LicenceNotAccepted, UnknownName, WeightsCorrupt, WeightsMissing
 from veil.core.images import to_tensor
 from veil.core.progress import finish
-from veil.core.types import Face, Photo, Step, Work
+from veil.core.types import Face, Photo, Step, Steps
 from veil.eval import calibration
+from veil.eval.bootstrap import Interval
 from veil.eval.calibration import Calibration, Measured
 from veil.eval.report import Report, assess
-from veil.eval.statistics import Interval
 from veil.privacy import protect
 from veil.privacy.settings import settings
-from veil.ui import jobs
+from veil.ui import workflow
 from veil.ui.cli import app
 from veil.weights import registry, store
 from veil.weights.fetch import fetch
@@ -247,7 +241,7 @@ def test_without_gradients_there_is_no_attack(
         finish(protect(PHOTO, [largest_face(PHOTO.pixels)], settings(surrogates=("insightface",))))
 
 
-def calibrated(name: str) -> Work[Calibration]:
+def calibrated(name: str) -> Steps[Calibration]:
     yield Step("measuring", 1, 1)
     return measured(name)
 
@@ -295,7 +289,7 @@ def test_a_recogniser_judges_once_it_is_calibrated(
 
 
 def test_packaged_thresholds_are_not_replaced(cache: Path) -> None:
-    jobs.keep_thresholds(measured("dlib"))
+    workflow.keep_thresholds(measured("dlib"))
     assert card("dlib").thresholds["far1"] == 0.907
     result = veil("calibrate", cache, "--recognizers", "dlib", "--save")
     assert result.exit_code == 2

@@ -13,11 +13,11 @@ import pytest
 
 from veil.core import files
 from veil.core.errors import BadPhoto
-from veil.core.files import beside, check_writable, fitting, printable
+from veil.core.files import atomic_write, check_writable, fitting, printable
 
 
 def write(*paths: Path, replace: bool = False) -> None:
-    with beside(*paths, replace=replace) as parts:
+    with atomic_write(*paths, replace=replace) as parts:
         for part in parts:
             part.write_text("new")
 

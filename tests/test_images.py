@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
 from veil.core.errors import BadPhoto
-from veil.core.files import beside, check_writable
+from veil.core.files import atomic_write, check_writable
 from veil.core.images import open_photo, to_pixels, to_tensor
 from veil.core.types import Photo, Pixels
 from veil.core.writing import save_photo
@@ -257,7 +257,7 @@ def test_files_written_beside_appear_together_or_not_at_all(tmp_path: Path) -> N
     paths = tmp_path / "a", tmp_path / "b"
 
     def write(stop: bool) -> None:
-        with beside(*paths) as parts:
+        with atomic_write(*paths) as parts:
             parts[0].write_text("new")
             if stop:
                 raise KeyboardInterrupt

@@ -11,7 +11,7 @@ from insightface.data import get_image
 from skimage.data import astronaut
 from torch import Tensor
 
-from veil.attacks.faces import find_faces, fit, largest_face, warp
+from veil.attacks.faces import find_faces, largest_face, template_transform, warp
 from veil.attacks.networks.facemesh import LOOSER
 from veil.core.images import to_tensor
 from veil.core.types import Face
@@ -19,7 +19,7 @@ from veil.eval import FACE_MEASURES
 from veil.eval.disturbances.codec import coded
 from veil.eval.metrics.likeness import PARTS, likeness, parts
 from veil.eval.metrics.naturalness import naturalness
-from veil.privacy.paste import feather, spread
+from veil.privacy.paste import feather, warp_into
 
 SIDE = 160
 PHOTO = to_tensor(astronaut())
@@ -34,11 +34,11 @@ def face() -> Face:
 def strangers(face: Face) -> list[Tensor]:
     """The change (1, 3, H, W) that puts each of six other people's faces in place of the astronaut's."""
     group = np.ascontiguousarray(get_image("t1")[:, :, ::-1])
-    mine = fit(face, LOOSER, SIDE)
+    mine = template_transform(face, LOOSER, SIDE)
     old = warp(PHOTO, mine, SIDE)
-    new = [warp(to_tensor(group), fit(one, LOOSER, SIDE), SIDE) for one in find_faces(group)]
+    new = [warp(to_tensor(group), template_transform(one, LOOSER, SIDE), SIDE) for one in find_faces(group)]
     high, wide = PHOTO.shape[-2:]
-    return [spread(feather(SIDE) * (one - old), mine, wide, high) for one in new]
+    return [warp_into(feather(SIDE) * (one - old), mine, wide, high) for one in new]
 
 
 @pytest.mark.parametrize("measure", ["likeness", "naturalness"])

@@ -8,8 +8,17 @@ from skimage.data import astronaut
 
 from veil.attacks.faces import find_faces
 from veil.core.images import to_tensor
-from veil.privacy.limits import DARK, Price, change_energy, chroma_energy, colours, roughness, smooth, within
-from veil.privacy.looks import FAINT, Looks, directions
+from veil.privacy.appearance import FAINT, AppearancePenalty, directions
+from veil.privacy.penalties import (
+    DARK,
+    PenaltySchedule,
+    ceiling_scale,
+    change_energy,
+    chroma_energy,
+    colours,
+    roughness,
+    smooth,
+)
 
 
 def test_energy_is_the_mean_square_of_each_change() -> None:
@@ -31,8 +40,8 @@ def test_light_and_shade_have_no_chroma_and_paler_skin_has() -> None:
 
 def test_a_change_is_brought_below_its_ceiling_and_not_further() -> None:
     changes = torch.stack([torch.full((3, 8, 8), 0.1), torch.zeros(3, 8, 8)])
-    assert within(0.05, changes).flatten().tolist() == pytest.approx([0.5, 1])
-    assert within(0.2, changes).flatten().tolist() == [1, 1]
+    assert ceiling_scale(0.05, changes).flatten().tolist() == pytest.approx([0.5, 1])
+    assert ceiling_scale(0.2, changes).flatten().tolist() == [1, 1]
 
 
 def test_spots_on_what_is_smooth_are_rough_and_light_or_texture_are_not() -> None:
@@ -52,21 +61,25 @@ def test_looks_cost_where_parts_of_the_face_move_and_nothing_where_it_stays() ->
     image, face = to_tensor(group), find_faces(group)[1]
     moved = image.roll(4, -1)
     for weights in (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0):
-        looks = Looks(image, face, *weights)
+        looks = AppearancePenalty(image, face, *weights)
         assert float(looks(image)) == pytest.approx(0, abs=1e-5)
         assert float(looks(moved)) > 1e-4
         changed = moved.clone().requires_grad_()
         looks(changed).sum().backward()
         assert changed.grad is not None
         assert float(changed.grad.abs().sum()) > 0
-    assert (2 / face.eyes) ** 2 < float(Looks(image, face, 0.0, 1.0, 0.0)(moved)) < (5 / face.eyes) ** 2
-    assert float(Looks(image, face, 0.0, 0.0, 0.0)(moved)) == 0
+    assert (
+        (2 / face.eyes) ** 2
+        < float(AppearancePenalty(image, face, 0.0, 1.0, 0.0)(moved))
+        < (5 / face.eyes) ** 2
+    )
+    assert float(AppearancePenalty(image, face, 0.0, 0.0, 0.0)(moved)) == 0
 
 
 def test_spots_on_smooth_skin_are_seen_more_than_as_much_change_among_texture() -> None:
     face = find_faces(astronaut())[0]
     image = to_tensor(astronaut())
-    looks = Looks(image, face, 1.0, 0.0, 0.0)
+    looks = AppearancePenalty(image, face, 1.0, 0.0, 0.0)
     left, right = face.points[:2]
     down = (face.points[3:].mean(0) - face.points[:2].mean(0)) / 3
     costs = []
@@ -90,7 +103,7 @@ def test_features_are_brought_to_length_one_where_they_are_not_faint() -> None:
 
 
 def price_after(lead: float, size: float, steps: int = 40, least: float = 1.0) -> float:
-    price = Price(least, margin=1.0, ceiling=0.02)
+    price = PenaltySchedule(least, target_margin=1.0, ceiling=0.02)
     for _ in range(steps):
         price.update(lead, size)
     return price.value
@@ -100,14 +113,14 @@ def test_change_is_dear_once_the_face_is_hidden_or_the_ceiling_reached() -> None
     assert price_after(lead=0.5, size=0.01) == 1
     assert price_after(lead=1.5, size=0.01) > 2
     assert price_after(lead=0.5, size=0.03) > 2
-    assert price_after(lead=1.5, size=0.01, steps=1000) == Price.MOST
-    assert price_after(lead=1.5, size=0.01, steps=Price.PATIENCE) == 1
+    assert price_after(lead=1.5, size=0.01, steps=1000) == PenaltySchedule.MOST
+    assert price_after(lead=1.5, size=0.01, steps=PenaltySchedule.PATIENCE) == 1
     assert price_after(lead=0.5, size=0.01, least=0.4) == 0.4
     assert price_after(lead=1.5, size=0.01, least=0.4) == pytest.approx(0.4 * price_after(1.5, size=0.01))
 
 
 def test_the_price_moves_slower_in_a_long_search() -> None:
-    short, long = (Price(1.0, margin=1.0, ceiling=0.02, steps=steps) for steps in (60, 180))
+    short, long = (PenaltySchedule(1.0, target_margin=1.0, ceiling=0.02, steps=steps) for steps in (60, 180))
     for _ in range(40):
         short.update(0.5, 0.03)
         long.update(0.5, 0.03)
@@ -115,7 +128,7 @@ def test_the_price_moves_slower_in_a_long_search() -> None:
 
 
 def test_the_price_falls_back_to_the_least() -> None:
-    price = Price(1.0, margin=1.0, ceiling=0.02)
+    price = PenaltySchedule(1.0, target_margin=1.0, ceiling=0.02)
     for lead in (2.0,) * 20 + (0.0,) * 30:
         price.update(lead, 0.01)
     assert price.value == 1

@@ -20,8 +20,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from veil.core.errors import BadSettings
-from veil.ui.app import opened as open_
 from veil.ui.cli import app
+from veil.ui.web.server import opened as open_
 
 pytestmark = pytest.mark.filterwarnings(
     # websockets, starlette's test aids and the client itself announce their next versions

@@ -80,12 +80,12 @@ def test_not_everybody_is_happy() -> None:
 
 
 def test_the_mesh_lies_on_the_face_and_stays_there(face: Face) -> None:
-    (mesh,) = facemesh.points(to_tensor(astronaut()), face).numpy()
+    (mesh,) = facemesh.landmarks(to_tensor(astronaut()), face).numpy()
     assert mesh.shape == (468, 2)
     assert away(facemesh.five(mesh), face.points, face).max() < 0.1
-    (again,) = facemesh.points(to_tensor(WORSE), face).numpy()
+    (again,) = facemesh.landmarks(to_tensor(WORSE), face).numpy()
     assert 0 < away(again, mesh, face).mean() < 0.01
-    (aside,) = facemesh.points(to_tensor(astronaut()[:, 60:]), face.moved(1, -60, 0)).numpy()
+    (aside,) = facemesh.landmarks(to_tensor(astronaut()[:, 60:]), face.transformed(1, -60, 0)).numpy()
     assert away(aside + [60, 0], mesh, face).max() < 0.01
 
 
@@ -114,7 +114,7 @@ def test_a_network_in_use_is_never_moved(face: Face) -> None:
 
     def looks(image: Tensor) -> tuple[Tensor, ...]:
         crop = known.align(image, face)
-        return facemesh.points(image, face), emotion.expression(image, face), known.embed(crop)
+        return facemesh.landmarks(image, face), emotion.expression(image, face), known.embed(crop)
 
     before = looks(image)
     assert {look.device for look in looks(image.to(far))} == {far}

@@ -16,9 +16,9 @@ from veil.attacks.person import Person
 from veil.core.errors import BadPhoto, NoFace
 from veil.core.images import open_photo
 from veil.core.types import Photo
-from veil.ui import jobs
+from veil.ui import workflow
 from veil.ui.outputs import Output
-from veil.ui.whom import Whom
+from veil.ui.selection import Whom
 
 PORTRAIT = astronaut()[20:260, 100:340]
 OTHER_PHOTO = Photo((255 * (PORTRAIT[:, ::-1] / 255) ** 0.8).astype(np.uint8), "me.png")
@@ -39,9 +39,9 @@ def pair(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def prepared(photo: Path, whom: Whom) -> jobs.Job:
-    job = jobs.prepare(photo, Output(), whom, set())
-    assert isinstance(job, jobs.Job)
+def prepared(photo: Path, whom: Whom) -> workflow.Job:
+    job = workflow.prepare(photo, Output(), whom, set())
+    assert isinstance(job, workflow.Job)
     return job
 
 
@@ -85,8 +85,8 @@ def test_of_numbered_faces_the_person_is_chosen(pair: Path, me: Person) -> None:
     (own,) = prepared(pair, Whom(person=me)).faces
     other = 3 - own
     assert list(prepared(pair, Whom(frozenset((1, 2)), me)).faces) == [own]
-    nobody = jobs.prepare(pair, Output(), Whom(frozenset((other,)), me), set())
-    assert isinstance(nobody, jobs.PassedOver)
+    nobody = workflow.prepare(pair, Output(), Whom(frozenset((other,)), me), set())
+    assert isinstance(nobody, workflow.PassedOver)
     assert {left.number: left.reason for left in nobody.unprotected} == {
         own: "not chosen",
         other: "another person",
@@ -123,8 +123,8 @@ def test_a_photo_without_faces_is_passed_over_where_one_person_is_asked_for(
     me: Person, tmp_path: Path
 ) -> None:
     Image.new("RGB", (300, 200), "green").save(tmp_path / "meadow.png")
-    passed = jobs.prepare(tmp_path / "meadow.png", Output(), Whom(person=me), set())
-    assert isinstance(passed, jobs.PassedOver)
+    passed = workflow.prepare(tmp_path / "meadow.png", Output(), Whom(person=me), set())
+    assert isinstance(passed, workflow.PassedOver)
     assert passed.why == "shows no face"
     with pytest.raises(NoFace):
-        jobs.prepare(tmp_path / "meadow.png", Output(), Whom(), set())
+        workflow.prepare(tmp_path / "meadow.png", Output(), Whom(), set())

@@ -9,7 +9,7 @@ import pytest
 import torch
 from skimage.data import astronaut
 
-from veil.attacks import Recognizer, held_out, recognizer
+from veil.attacks import Recognizer, attacked, recognizer
 from veil.attacks.ensemble import Ensemble
 from veil.attacks.faces import find_faces, inverse
 from veil.core.errors import BadSettings, UnknownName
@@ -18,12 +18,12 @@ from veil.core.progress import finish
 from veil.core.types import Crop, Photo, Step
 from veil.eval.metrics.psnr import psnr
 from veil.privacy import Protected, engine, protect
-from veil.privacy.canvas import canvas_of, cut
 from veil.privacy.embeddings import learn
-from veil.privacy.engine import find_start
-from veil.privacy.inversion import denoise, invert, levels, move
-from veil.privacy.latent import Optimisation, evened
-from veil.privacy.paste import feather, paste, spread, window
+from veil.privacy.engine import invert_faces
+from veil.privacy.face_context import align_crop, context_of
+from veil.privacy.inversion import ddim_step, denoise, invert, levels
+from veil.privacy.latent import Optimisation, channel_scale
+from veil.privacy.paste import feather, paste, warp_into, window
 from veil.privacy.priors import PRIORS, Prior, prior
 from veil.privacy.settings import EFFORTS, PAPER, SECONDS, STRENGTHS, Settings, settings
 from veil.privacy.structure import denoise_with_maps, distance
@@ -44,7 +44,7 @@ def portrait() -> Prior:
 
 @pytest.fixture(scope="module")
 def crop(photo: Photo, portrait: Prior) -> Crop:
-    return cut(photo.pixels, find_faces(photo.pixels)[0], portrait.template, portrait.size)
+    return align_crop(photo.pixels, find_faces(photo.pixels)[0], portrait.template, portrait.size)
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +73,8 @@ def test_levels_are_those_of_the_paper(portrait: Prior) -> None:
 
 def test_a_move_up_is_undone_by_the_same_move_down(portrait: Prior) -> None:
     latent, noise = torch.randn(2, 1, 8, 32, 32, generator=torch.Generator().manual_seed(0))
-    up = move(portrait, latent, noise, 0, 151)
-    assert torch.allclose(move(portrait, up, noise, 151, 0), latent, atol=1e-4)
+    up = ddim_step(portrait, latent, noise, 0, 151)
+    assert torch.allclose(ddim_step(portrait, up, noise, 151, 0), latent, atol=1e-4)
 
 
 @pytest.mark.slow
@@ -134,7 +134,7 @@ def test_a_change_lies_in_an_image_where_its_crop_does(corner: tuple[float, floa
     rows, columns = np.mgrid[0:32, 0:32]
     change = torch.from_numpy(np.stack([columns, rows])[None] + 100.0)
     matrix = np.array([[1.2, -0.5, corner[0]], [0.5, 1.2, corner[1]]])
-    layer = spread(change, matrix, 90, 71)[0].numpy()
+    layer = warp_into(change, matrix, 90, 71)[0].numpy()
     assert layer.shape == (2, 71, 90)
     back = inverse(matrix)
     places = np.stack(np.meshgrid(np.arange(90), np.arange(71)), -1) @ back[:, :2].T + back[:, 2]
@@ -156,17 +156,17 @@ def test_a_grey_photo_stays_grey(photo: Photo, crop: Crop) -> None:
 def test_a_grey_photo_is_optimised_as_it_is_written(photo: Photo, portrait: Prior) -> None:
     """The objective looks at the very photo that is written, and colour that is not written costs nothing."""
     grey = replace(photo, pixels=np.repeat(photo.pixels[..., 1:2], 3, axis=2), grey=True)
-    crop = cut(grey.pixels, find_faces(grey.pixels)[0], portrait.template, portrait.size)
-    canvas = canvas_of(crop, grey.pixels, grey.grey)
+    crop = align_crop(grey.pixels, find_faces(grey.pixels)[0], portrait.template, portrait.size)
+    canvas = context_of(crop, grey.pixels, grey.grey)
     objective = Ensemble([recognizer("mobileface")], canvas.image, canvas.face)
-    begin = finish(find_start(portrait, crop.pixels, settings(**QUICK)))
+    begin = finish(invert_faces(portrait, crop.pixels, settings(**QUICK)))
     work = Optimisation(portrait, begin, settings(**QUICK), [canvas], [objective], begin.reconstruction)
     with torch.no_grad():
         change, _ = work.change(0.2 * torch.randn_like(begin.latent))
     assert float(change.abs().max()) > 0.02
     assert torch.equal(change[:, 0], change[:, 2])
     coloured = 0.3 * torch.randn(crop.pixels.shape, generator=torch.Generator().manual_seed(0))
-    written = canvas_of(crop, paste(grey.pixels, coloured, crop.to_photo, grey=True)).image
+    written = context_of(crop, paste(grey.pixels, coloured, crop.to_photo, grey=True)).image
     assert (canvas.with_change(coloured) - written).square().mean().sqrt() < 2 / 255
 
 
@@ -179,8 +179,8 @@ def test_the_blend_mask_is_closed_at_the_border_and_open_inside() -> None:
 
 def test_the_canvas_shows_the_face_where_it_says(photo: Photo, portrait: Prior) -> None:
     large = np.asarray(photo.pixels.repeat(6, 0).repeat(6, 1))
-    face = find_faces(photo.pixels)[0].moved(6, 2.5, 2.5)
-    canvas = canvas_of(cut(large, face, portrait.template, portrait.size), large)
+    face = find_faces(photo.pixels)[0].transformed(6, 2.5, 2.5)
+    canvas = context_of(align_crop(large, face, portrait.template, portrait.size), large)
     assert max(canvas.image.shape) < 600
     one = recognizer("mobilefacenet")
     a = one.embed(one.align(canvas.image, canvas.face))
@@ -189,7 +189,7 @@ def test_the_canvas_shows_the_face_where_it_says(photo: Photo, portrait: Prior) 
 
 
 def test_the_ensemble_starts_at_the_person_and_has_a_gradient(photo: Photo, crop: Crop) -> None:
-    canvas = canvas_of(crop, photo.pixels)
+    canvas = context_of(crop, photo.pixels)
     objective = Ensemble([recognizer("dlib"), recognizer("mobileface")], canvas.image, canvas.face, views=3)
     image = canvas.image.clone().requires_grad_()
     loss = objective(image)
@@ -202,13 +202,13 @@ def test_the_ensemble_starts_at_the_person_and_has_a_gradient(photo: Photo, crop
 
 def test_focus_weighs_surrogates_by_what_they_are_fooled(photo: Photo, crop: Crop) -> None:
     """In proportion to exp(-focus * loss), 1 on average; in the gradient too."""
-    canvas = canvas_of(crop, photo.pixels)
+    canvas = context_of(crop, photo.pixels)
     seen = 0.7 * canvas.image + 0.3 * canvas.image.flip(-2)
     both = [recognizer("dlib"), recognizer("mobileface")]
 
     def pull(surrogates: Sequence[Recognizer], focus: float) -> tuple[float, torch.Tensor]:
         image = seen.clone().requires_grad_()
-        loss = Ensemble(surrogates, canvas.image, canvas.face, focus=focus)(image)
+        loss = Ensemble(surrogates, canvas.image, canvas.face, easy_surrogate_bias=focus)(image)
         return float(loss.detach()), torch.autograd.grad(loss, image)[0]
 
     (first, one), (second, other) = (pull([each], 0.0) for each in both)
@@ -223,15 +223,15 @@ def test_focus_weighs_surrogates_by_what_they_are_fooled(photo: Photo, crop: Cro
 
 @pytest.mark.slow
 def test_the_result_is_the_mean_of_the_last_latents(photo: Photo, crop: Crop, portrait: Prior) -> None:
-    canvas = canvas_of(crop, photo.pixels)
+    canvas = context_of(crop, photo.pixels)
     objective = Ensemble([recognizer("mobileface")], canvas.image, canvas.face)
-    chosen = settings(steps=5, average=0.6, embedding_steps=1, ceiling=255)
-    begin = finish(find_start(portrait, crop.pixels, chosen))
+    chosen = settings(steps=5, tail_average=0.6, embedding_steps=1, ceiling=255)
+    begin = finish(invert_faces(portrait, crop.pixels, chosen))
     work = Optimisation(portrait, begin, chosen, [canvas], [objective], begin.reconstruction)
     passed: list[torch.Tensor] = []
     for _ in range(5):
         work.advance()
-        passed.append(work.moved.detach().clone())
+        passed.append(work.delta.detach().clone())
     with torch.no_grad():
         expected, _ = work.change(torch.stack(passed[2:]).mean(0))
         last, _ = work.change(passed[-1])
@@ -244,9 +244,10 @@ def test_an_unseen_recogniser_loses_the_face(photo: Photo) -> None:
     """The main job, in full: `strong`, on the recogniser left out, which compares with the same photo."""
     faces = find_faces(photo.pixels)
     steps: list[str] = []
-    result = finish(protect(photo, faces[:1], settings("strong")), lambda step: steps.append(step.stage))
+    chosen = settings("strong", surrogates=attacked("faceplugin"))
+    result = finish(protect(photo, faces[:1], chosen), lambda step: steps.append(step.stage))
     after = find_faces(result.photo.pixels)[0]
-    unseen = recognizer(held_out())
+    unseen = recognizer("faceplugin")
     assert unseen.name not in result.settings.surrogates
     embeddings = [
         unseen.embed(unseen.align(to_tensor(pixels), face))
@@ -277,8 +278,8 @@ def test_the_same_seed_gives_the_same_photo(photo: Photo) -> None:
 
 
 def test_channels_are_paced_by_how_much_of_them_is_seen(portrait: Prior, crop: Crop) -> None:
-    begin = finish(find_start(portrait, crop.pixels, settings(embedding_steps=0)))
-    pace = evened(portrait, begin)
+    begin = finish(invert_faces(portrait, crop.pixels, settings(embedding_steps=0)))
+    pace = channel_scale(portrait, begin)
     assert float(pace.log().mean()) == pytest.approx(0, abs=1e-5)
     seen: list[float] = []
     step = 0.1 * torch.randn(begin.clean.shape[-2:], generator=torch.Generator().manual_seed(7))
@@ -295,7 +296,7 @@ def test_no_change_exceeds_its_ceiling(portrait: Prior, photo: Photo, crop: Crop
     def size(ceiling: float) -> float:
         chosen = settings(**QUICK, steps=8, ceiling=ceiling)
         result = finish(protect(photo, [crop.face], chosen)).photo
-        change = cut(result.pixels, crop.face, portrait.template, portrait.size).pixels - crop.pixels
+        change = align_crop(result.pixels, crop.face, portrait.template, portrait.size).pixels - crop.pixels
         return 255 * float((feather(portrait.size) * change).square().mean().sqrt())
 
     assert size(0.5) < 0.6
@@ -308,7 +309,7 @@ def test_why_a_face_is_still_known_is_told(photo: Photo, changes: dict[str, floa
     """A few steps reach a low ceiling, and are too few for a high one."""
     faces = find_faces(photo.pixels)[:1]
     result = finish(protect(photo, faces, settings(**QUICK, steps=6, **changes)))
-    assert result.leads[0] < 0
+    assert result.worst_margins[0] < 0
     assert (result.limited, result.unfinished) == (((0,), ()) if limited else ((), (0,)))
     assert result.sizes[0] <= 1.001
 
@@ -334,7 +335,9 @@ def test_impersonation_moves_towards_the_target(photo: Photo) -> None:
     group = Photo(np.ascontiguousarray(get_image("t1")[:, :, ::-1]), "t1.jpg")
     target = find_faces(group.pixels)[0]
     face = find_faces(photo.pixels)[0]
-    chosen = settings(**QUICK, goal="impersonate", steps=8, change=100.0, price=1.0, ceiling=4.8)
+    chosen = settings(
+        **QUICK, goal="impersonate", steps=8, energy_weight=100.0, penalty_scale=1.0, ceiling=4.8
+    )
     result = finish(protect(photo, [face], chosen, (group, target))).photo.pixels
     one = recognizer("mobileface")
     them, before, after = (
@@ -364,19 +367,19 @@ def test_faces_taken_together_come_out_as_one_after_the_other(
     one, two = (result.photo.pixels.astype(int) for result in results)
     assert np.abs(one - group.pixels).max() > 3
     assert np.abs(one - two).max() <= 1
-    assert results[1].leads == pytest.approx(results[0].leads, abs=0.05)
+    assert results[1].worst_margins == pytest.approx(results[0].worst_margins, abs=0.05)
 
 
 @pytest.mark.slow
 def test_overlapping_faces_are_judged_on_the_final_pixels(photo: Photo, portrait: Prior) -> None:
     first = find_faces(photo.pixels)[0]
-    faces = [first, first.moved(1, 25, 10)]
+    faces = [first, first.transformed(1, 25, 10)]
     result = finish(protect(photo, faces, settings(**QUICK, steps=4, ceiling=4.0)))
     for face, alike in zip(faces, result.similarity, strict=True):
-        crop = cut(photo.pixels, face, portrait.template, portrait.size)
-        clean = canvas_of(crop, photo.pixels)
+        crop = align_crop(photo.pixels, face, portrait.template, portrait.size)
+        clean = context_of(crop, photo.pixels)
         objective = Ensemble([recognizer("mobileface")], clean.image, clean.face)
-        left, _ = objective.verdict(canvas_of(crop, result.photo.pixels).image)
+        left, _ = objective.verdict(context_of(crop, result.photo.pixels).image)
         assert alike == pytest.approx(left, abs=1e-4)
 
 
@@ -391,7 +394,7 @@ def test_other_depths_work(photo: Photo, depth: int) -> None:
 def test_the_papers_preset_replaces_the_face(photo: Photo) -> None:
     """Its plain output shows what the prior alone does to the face: after one step it is not the photo's."""
     faces = find_faces(photo.pixels)[:1]
-    tiny = {"steps": 1, "rate": 1e-6, **QUICK}
+    tiny = {"steps": 1, "learning_rate": 1e-6, **QUICK}
     plain, composed = (
         finish(protect(photo, faces, settings(name, **tiny))) for name in ("paper", "balanced")
     )
@@ -400,15 +403,17 @@ def test_the_papers_preset_replaces_the_face(photo: Photo) -> None:
 
 
 def test_the_reconstruction_alone_is_still_the_person(photo: Photo, portrait: Prior, crop: Crop) -> None:
-    begin = finish(find_start(portrait, crop.pixels, settings()))
+    begin = finish(invert_faces(portrait, crop.pixels, settings()))
     result = paste(photo.pixels, begin.reconstruction - crop.pixels, crop.to_photo)
-    canvas = canvas_of(crop, photo.pixels)
+    canvas = context_of(crop, photo.pixels)
     objective = Ensemble([recognizer("mobilefacenet")], canvas.image, canvas.face)
-    assert objective.verdict(canvas_of(crop, result).image)[0]["mobilefacenet"] > 0.8
+    assert objective.verdict(context_of(crop, result).image)[0]["mobilefacenet"] > 0.8
 
 
 def test_settings_refuse_what_does_not_fit() -> None:
-    assert {name: settings(name).price for name in STRENGTHS}["strong"] < settings("subtle").price
+    assert {name: settings(name).penalty_scale for name in STRENGTHS}["strong"] < settings(
+        "subtle"
+    ).penalty_scale
     with pytest.raises(BadSettings, match="strength"):
         settings("enormous")
     with pytest.raises(BadSettings, match="effort") as error:
@@ -426,7 +431,7 @@ def test_settings_refuse_what_does_not_fit() -> None:
 @pytest.mark.parametrize("schedule", [2, 7, 20, 333, 500])
 def test_every_depth_that_is_allowed_has_its_timestep(portrait: Prior, schedule: int) -> None:
     deepest = settings(schedule=schedule, depth=schedule - 1)
-    assert portrait.kept(levels(portrait, schedule, deepest.depth)[-1]) > 0
+    assert portrait.alpha_bar(levels(portrait, schedule, deepest.depth)[-1]) > 0
 
 
 def test_an_effort_is_how_many_steps_are_taken() -> None:

@@ -41,7 +41,7 @@ for command in commands:
     print(">", *command, file=sys.stderr)
     if command[0] == "ui":
         from gradio_client import Client, handle_file
-        from veil.ui.app import opened
+        from veil.ui.web.server import opened
 
         with opened() as (_, address):
             client = Client(address, download_files=os.environ["TMPDIR"], verbose=False)

@@ -18,8 +18,8 @@ from veil.core.images import open_photo, to_tensor
 from veil.core.types import Photo, Pixels
 from veil.eval import METRICS
 from veil.eval.report import FaceReport, Report, assess
-from veil.eval.verification import Match, seen_by
-from veil.ui import present
+from veil.eval.verification import Match, used_by
+from veil.ui import wording
 
 QUICK = ("mobilefacenet", "mobileface")
 PORTRAIT = Photo(astronaut(), "astronaut.png")
@@ -129,18 +129,18 @@ def test_a_face_that_is_no_longer_found_is_judged_where_it_was() -> None:
 
 
 def test_only_independent_recognisers_make_the_headline() -> None:
-    assert seen_by("faceres-deep", ["dlib", "faceres"]) == "related"
-    assert seen_by("faceres", ["dlib", "faceres"]) == "yes"
-    assert seen_by("mobileface", ["dlib", "faceres"]) == "no"
-    everyone = assess(PORTRAIT, PORTRAIT, recognizers=QUICK, seen=frozenset(QUICK))
+    assert used_by("faceres-deep", ["dlib", "faceres"]) == "related"
+    assert used_by("faceres", ["dlib", "faceres"]) == "yes"
+    assert used_by("mobileface", ["dlib", "faceres"]) == "no"
+    everyone = assess(PORTRAIT, PORTRAIT, recognizers=QUICK, surrogates=frozenset(QUICK))
     assert everyone.headline is None
-    one = assess(PORTRAIT, PORTRAIT, recognizers=QUICK, seen=frozenset({"mobileface"}))
+    one = assess(PORTRAIT, PORTRAIT, recognizers=QUICK, surrogates=frozenset({"mobileface"}))
     assert one.headline
     assert one.headline.judges == 1
 
 
 def test_who_was_not_recognised_before_is_not_counted() -> None:
-    stranger = Match(recognizer="dlib", seen="no", before=0.5, after=0.4, threshold=0.9)
+    stranger = Match(recognizer="dlib", used_by_attack="no", before=0.5, after=0.4, threshold=0.9)
     face = FaceReport(number=1, box=(0, 0, 9, 9), found=True, quality={}, matches=(stranger,))
     assert Report(size=(9, 9), other_photo=True, changed=0, quality={}, faces=(face,)).headline is None
 
@@ -169,7 +169,7 @@ def test_a_face_at_its_limit_is_told() -> None:
     report = assess(group(), group(), recognizers=QUICK[1:], limited=(2, 3), unfinished=(1,))
     assert [face.number for face in report.faces if face.limited] == [2, 3]
     assert [face.number for face in report.faces if face.unfinished] == [1]
-    for remarks in (present.remarks(report), present.plain_remarks(report)):
+    for remarks in (wording.remarks(report), wording.plain_remarks(report)):
         assert sum("limit on change" in text for text in remarks) == 1
         assert any(text.startswith("Faces 2, 3: ") for text in remarks)
         assert any(text.startswith("Face 1: the search ended") for text in remarks)
@@ -181,7 +181,7 @@ def test_a_change_is_told_of_the_most_changed_face_and_left_to_eyes() -> None:
     assert report.faces[0].quality["psnr"] < 30 < report.faces[1].quality["psnr"]
     told = f"On the face, the most changed face, 1: PSNR {report.faces[0].quality['psnr']:.1f} dB"
     same = assess(PORTRAIT, PORTRAIT, recognizers=QUICK[1:])
-    for remarks in (present.remarks, present.plain_remarks):
+    for remarks in (wording.remarks, wording.plain_remarks):
         assert remarks(report)[-1].startswith(told)
         assert remarks(same)[-1].startswith("On the face: PSNR 80.0 dB, SSIM 1.000. On")
         assert remarks(same)[-1].endswith("look at both photos side by side.")

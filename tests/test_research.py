@@ -18,8 +18,8 @@ from PIL import Image
 
 from veil.core.errors import BadSettings
 from veil.eval import summary
-from veil.ui import research
-from veil.ui.research import Choice
+from veil.ui.web import research
+from veil.ui.web.research import Choice
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of websockets, used by gradio

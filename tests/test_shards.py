@@ -12,14 +12,14 @@ import pytest
 
 from veil.core.errors import VeilError
 from veil.core.progress import finish
-from veil.eval.shards import Store, run
+from veil.eval.resumable import Store, run
 
 # A stand-in for a benchmark: quick work that writes down when it begins and how it ends.
 PROGRAM = """
 import os, sys, time
 from pathlib import Path
 from veil.core.progress import finish
-from veil.eval.shards import Store, run
+from veil.eval.resumable import Store, run
 
 FOLDER = Path(sys.argv[1])
 

@@ -18,12 +18,12 @@ import numpy as np
 import pytest
 
 from veil.core.errors import NoFace
-from veil.core.progress import Run
-from veil.core.types import Photo, Step, Work
+from veil.core.progress import WithResult
+from veil.core.types import Photo, Step, Steps
 from veil.privacy import Protected
 from veil.privacy.settings import EFFORTS, SECONDS, settings
-from veil.ui import jobs
-from veil.ui.visitors import Visitors
+from veil.ui import workflow
+from veil.ui.web.sessions import Visitors
 
 ROOT = Path(__file__).parents[1]
 PHOTO = Photo(np.zeros((2, 2, 3), np.uint8), "blank.png")
@@ -51,23 +51,23 @@ def gpu(duration: Callable[..., int]) -> Callable[..., Any]:
 def space(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Runs the Space's app over an engine; returns the protection that the page would then use."""
 
-    def run(engine: Callable[..., Work[Protected]]) -> Any:
+    def run(engine: Callable[..., Steps[Protected]]) -> Any:
         monkeypatch.setitem(sys.modules, "spaces", SimpleNamespace(GPU=gpu))
         monkeypatch.setenv("VEIL_HOSTED", "")  # so that it is put back afterwards
-        monkeypatch.setattr(jobs, "protect", engine)
+        monkeypatch.setattr(workflow, "protect", engine)
         runpy.run_path(str(ROOT / "ui" / "space" / "app.py"), run_name="app")
-        return jobs.protect
+        return workflow.protect
 
     return run
 
 
 def test_a_lent_gpu_passes_on_steps_and_the_result(space: Callable[..., Any]) -> None:
-    def engine(photo: Photo, *rest: Any) -> Work[Protected]:
+    def engine(photo: Photo, *rest: Any) -> Steps[Protected]:
         yield Step("protecting", 1, 2)
         yield Step("protecting", 2, 2)
-        return Protected(photo, (), (), jobs.Settings())
+        return Protected(photo, (), (), workflow.Settings())
 
-    run = Run(space(engine)(PHOTO, [], jobs.Settings(), None))
+    run = WithResult(space(engine)(PHOTO, [], workflow.Settings(), None))
     assert [step.done for step in run] == [1, 2]
     assert run.result.photo.name == "blank.png"
 
@@ -75,27 +75,27 @@ def test_a_lent_gpu_passes_on_steps_and_the_result(space: Callable[..., Any]) ->
 def test_a_lent_gpu_tells_of_errors_and_can_be_stopped(space: Callable[..., Any]) -> None:
     closed: list[bool] = []
 
-    def engine(photo: Photo, *rest: Any) -> Work[Protected]:
+    def engine(photo: Photo, *rest: Any) -> Steps[Protected]:
         try:
             yield Step("protecting", 1, 2)
             raise NoFace("No face.", "Another photo.")
         finally:
             closed.append(True)
 
-    work = space(engine)(PHOTO, [], jobs.Settings(), None)
+    work = space(engine)(PHOTO, [], workflow.Settings(), None)
     assert next(work).done == 1
     work.close()
     assert closed == [True]
     with pytest.raises(NoFace) as error:
-        list(space(engine)(PHOTO, [], jobs.Settings(), None))
+        list(space(engine)(PHOTO, [], workflow.Settings(), None))
     assert error.value.hint == "Another photo."
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
 def test_a_gpu_is_lent_for_as_long_as_an_effort_takes(space: Callable[..., Any], effort: str) -> None:
-    def engine(photo: Photo, *rest: Any) -> Work[Protected]:
+    def engine(photo: Photo, *rest: Any) -> Steps[Protected]:
         yield Step("protecting", 1, 1)
-        return Protected(photo, (), (), jobs.Settings())
+        return Protected(photo, (), (), workflow.Settings())
 
     for faces in (1, 4):
         list(space(engine)(PHOTO, [None] * faces, settings(effort=effort), None))
@@ -107,7 +107,7 @@ def test_the_work_knows_who_asked(tmp_path: Path) -> None:
     asked: ContextVar[str] = ContextVar("asked", default="nobody")
     asked.set("ann")
 
-    def work() -> Work[str]:
+    def work() -> Steps[str]:
         yield Step("protecting", 1, 1)
         return asked.get()
 

@@ -25,7 +25,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from veil.attacks import recognizer
 from veil.attacks.ensemble import Ensemble
-from veil.attacks.faces import ARCFACE, find_faces, fit
+from veil.attacks.faces import ARCFACE, find_faces, template_transform
 from veil.attacks.networks import emotion, facemesh
 from veil.attacks.recognizers.base import Network
 from veil.attacks.recognizers.mobileface import MobileFace
@@ -34,13 +34,13 @@ from veil.core.progress import finish
 from veil.core.types import Crop, Photo
 from veil.privacy import protect
 from veil.privacy.attention import recorded
-from veil.privacy.canvas import canvas_of, cut
 from veil.privacy.embeddings import learn
 from veil.privacy.engine import find_change
-from veil.privacy.inversion import denoise, invert, levels, move
-from veil.privacy.latent import Optimisation, start
-from veil.privacy.limits import chroma_energy
+from veil.privacy.face_context import align_crop, context_of
+from veil.privacy.inversion import ddim_step, denoise, invert, levels
+from veil.privacy.latent import Optimisation, reconstruct
 from veil.privacy.paste import window
+from veil.privacy.penalties import chroma_energy
 from veil.privacy.priors import Prior, prior, stable_diffusion
 from veil.privacy.settings import settings
 from veil.privacy.structure import denoise_with_maps, distance
@@ -173,7 +173,7 @@ def rebuilt(folder: Path, dtype: torch.dtype = torch.float32, **options: Any) ->
 @pytest.fixture(scope="module")
 def crop(photo: Photo) -> Crop:
     """The astronaut's face, as every tiny prior sees it."""
-    return cut(photo.pixels, find_faces(photo.pixels)[0], stable_diffusion.TEMPLATE, 64)
+    return align_crop(photo.pixels, find_faces(photo.pixels)[0], stable_diffusion.TEMPLATE, 64)
 
 
 def deepest(used: Prior, crop: Crop) -> torch.Tensor:
@@ -195,11 +195,11 @@ def gradient(used: Prior, latent: torch.Tensor) -> torch.Tensor:
 
 # A tiny network with random weights draws no faces: let it change what it likes.
 FREE: dict[str, Any] = {
-    "average": 0,
+    "tail_average": 0,
     "structure": 0,
-    "change": 100.0,
+    "energy_weight": 100.0,
     "chroma": 0,
-    "margin": 100,
+    "target_margin": 100,
     "ceiling": 255,
 }
 
@@ -242,7 +242,7 @@ def test_a_step_is_that_of_diffusers(used: Prior, crop: Crop) -> None:
     latent = deepest(used, crop)
     with torch.no_grad():
         output = used.unet(latent, 101, used.unconditional).sample
-        ours = move(used, latent, used.noise(latent, 101, used.unconditional), 101, 51)
+        ours = ddim_step(used, latent, used.noise(latent, 101, used.unconditional), 101, 51)
     torch.testing.assert_close(ours, scheduler.step(output, 101, latent).prev_sample, rtol=1e-4, atol=1e-4)
 
 
@@ -265,7 +265,7 @@ def test_structure_sees_every_layer_of_up_to_32_by_32_tokens(
     folders: dict[str, Path], photo: Photo, size: int, left_out: int
 ) -> None:
     used = prior(name(folders["sd2"]), size)
-    crop = cut(photo.pixels, find_faces(photo.pixels)[0], used.template, used.size)
+    crop = align_crop(photo.pixels, find_faces(photo.pixels)[0], used.template, used.size)
     layers = sum(part.endswith("attn1") for part, _ in used.unet.named_modules())
     latent, timesteps, plain = deepest(used, crop), levels(used, 20, 2), [used.unconditional] * 2
     with torch.no_grad():
@@ -293,7 +293,7 @@ def test_a_unet_in_half_precision_works_to_the_end(
 ) -> None:
     used = rebuilt(folders["sd2"], torch.bfloat16)
     assert used.unet.dtype is torch.bfloat16
-    canvas = canvas_of(crop, photo.pixels)
+    canvas = context_of(crop, photo.pixels)
     objective = Ensemble([recognizer("mobileface")], canvas.image, canvas.face)
     chosen = settings(embedding_steps=2, steps=12, views=0, **FREE)
     change = finish(find_change(used, [crop], [canvas], chosen, [objective]))
@@ -338,25 +338,30 @@ def test_everything_is_made_where_the_prior_is(
             parts = unet("sd2"), autoencoder()
             mesh, expressions = facemesh.FaceMesh(), emotion.MiniXception()
             judge = Network(
-                "mobileface", 112, MobileFace(), lambda face, size: fit(face, ARCFACE, size), (128,), 128
+                "mobileface",
+                112,
+                MobileFace(),
+                lambda face, size: template_transform(face, ARCFACE, size),
+                (128,),
+                128,
             )
             empty = torch.zeros(1, TOKENS, WIDTH)
         monkeypatch.setattr(facemesh, "network", lambda: mesh)
         monkeypatch.setattr(emotion, "network", lambda: expressions)
         used = stable_diffusion.build("fake", *parts, scheduler, empty, None, gpu, offload=False)
-        cropped = cut(photo.pixels, crop.face, used.template, used.size, used.device)
-        canvas = canvas_of(cropped, photo.pixels)
+        cropped = align_crop(photo.pixels, crop.face, used.template, used.size, used.device)
+        canvas = context_of(cropped, photo.pixels)
         timesteps, plain = levels(used, 20, 2), [used.unconditional] * 2
         latent = invert(used, used.encode(cropped.pixels), timesteps)[-1]
-        begin = start(used, latent, timesteps, plain)
+        begin = reconstruct(used, latent, timesteps, plain)
         objective = Ensemble([judge], canvas.image, canvas.face)
         step = Optimisation(used, begin, settings(), [canvas], [objective], begin.reconstruction)
-        change, maps = step.change(step.moved)
+        change, maps = step.change(step.delta)
         loss = (
             objective(canvas.with_change(change))
             + distance(maps, begin.maps)
             + chroma_energy(change, step.colours)
-            + step.looks[0](canvas.with_change(change))
+            + step.appearance[0](canvas.with_change(change))
         )
         assert {one.device.type for one in (cropped.pixels, canvas.image, change, loss, *maps)} == {"cuda"}
 

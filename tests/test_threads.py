@@ -34,7 +34,7 @@ print(done.leads, hashlib.sha256(done.photo.pixels).hexdigest())
 def test_threads_sleep_when_they_have_waited_a_little(monkeypatch: pytest.MonkeyPatch) -> None:
     environment: dict[str, str] = {}
     monkeypatch.setattr(os, "environ", environment)
-    threads.settle()
+    threads.configure_threads()
     assert environment == {"MKL_CBWR": "AUTO", "GOMP_SPINCOUNT": threads.SPINS}
 
 
@@ -42,7 +42,7 @@ def test_threads_sleep_when_they_have_waited_a_little(monkeypatch: pytest.Monkey
 def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch, waiting: dict[str, str]) -> None:
     environment = {"MKL_CBWR": "COMPATIBLE", **waiting}
     monkeypatch.setattr(os, "environ", environment)
-    threads.settle()
+    threads.configure_threads()
     assert environment == {"MKL_CBWR": "COMPATIBLE", **waiting}
 
 

@@ -24,19 +24,21 @@ from veil.attacks.faces import find_faces
 from veil.core.images import to_tensor
 from veil.core.progress import finish
 from veil.core.types import Face, Photo
-from veil.eval import shards
+from veil.eval import resumable
 from veil.eval.datasets import Sample
 from veil.privacy import engine
-from veil.privacy.canvas import canvas_of, cut
-from veil.privacy.engine import find_start
+from veil.privacy.engine import invert_faces
+from veil.privacy.face_context import align_crop, context_of
 from veil.privacy.latent import Optimisation, optimise
-from veil.privacy.limits import Price, change_energy
+from veil.privacy.penalties import PenaltySchedule, change_energy
 from veil.privacy.priors import prior
 from veil.privacy.settings import settings
 
 NAMES = ("mobileface", "faceres-deep")
 COPIED = "mobileface"
-SHORT = settings(steps=3, embedding_steps=0, surrogates=(COPIED,), rate=0.1, average=0.3, ceiling=2.0)
+SHORT = settings(
+    steps=3, embedding_steps=0, surrogates=(COPIED,), learning_rate=0.1, tail_average=0.3, ceiling=2.0
+)
 
 
 @pytest.fixture(scope="module")
@@ -73,14 +75,16 @@ def test_a_copy_has_its_own_weights_and_leaves_the_recogniser_its(
 
 
 def test_a_price_in_proportion_comes_to_rest_at_the_ceiling(script: dict[str, Any]) -> None:
-    def sizes(price: Price) -> list[float]:
+    def sizes(price: PenaltySchedule) -> list[float]:
         found: list[float] = []
         for _ in range(60):
             found.append(0.05 / price.value)  # a change that answers to its price
             price.update(0.0, found[-1])
         return found[-10:]
 
-    proportional, swinging = (sizes(kind(1.0, 6.0, 0.01)) for kind in (script["Proportional"], Price))
+    proportional, swinging = (
+        sizes(kind(1.0, 6.0, 0.01)) for kind in (script["Proportional"], PenaltySchedule)
+    )
     assert proportional == pytest.approx(10 * [0.01], rel=0.01)
     assert max(swinging) / min(swinging) > 1.1
 
@@ -105,9 +109,9 @@ def search(kind: Any, portrait: tuple[Photo, Face], **more: Any) -> Optimisation
     """A search for a change of the astronaut that has not begun."""
     photo, face = portrait
     used = prior("portrait")
-    crop = cut(photo.pixels, face, used.template, used.size)
-    canvas = canvas_of(crop, photo.pixels)
-    begin = finish(find_start(used, crop.pixels, SHORT))
+    crop = align_crop(photo.pixels, face, used.template, used.size)
+    canvas = context_of(crop, photo.pixels)
+    begin = finish(invert_faces(used, crop.pixels, SHORT))
     see = Ensemble([recognizer(COPIED)], canvas.image, canvas.face)
     return kind(used, begin, SHORT, [canvas], [see], begin.reconstruction, **more)
 
@@ -116,7 +120,7 @@ def search(kind: Any, portrait: tuple[Photo, Face], **more: Any) -> Optimisation
 def test_a_search_settles_and_fills_its_ceiling(script: dict[str, Any], portrait: tuple[Photo, Face]) -> None:
     found = search(script["Settling"], portrait)
     rates = [found.optimizer.param_groups[0]["lr"]]
-    with patch("veil.privacy.latent.within", script["filling"]):
+    with patch("veil.privacy.latent.ceiling_scale", script["filling"]):
         work = optimise(found)
         for _ in range(SHORT.steps):
             next(work)
@@ -134,7 +138,7 @@ def test_single_pixels_are_changed_beside_the_latent(
     both, latent = search(script["Settling"], portrait, pixels=1 / 255), search(Optimisation, portrait)
     first = both.pixels.detach().clone()
     with torch.no_grad():
-        beside = both.change(both.moved)[0] - latent.change(latent.moved)[0]
+        beside = both.change(both.delta)[0] - latent.change(latent.delta)[0]
     assert torch.allclose(beside, first, atol=1e-6)
     both.advance()
     moved = (both.pixels.detach() - first).abs()
@@ -212,7 +216,7 @@ def test_a_measurement_is_kept_as_a_picture_and_a_row(
     assert 0.9 < row["likeness"] < 1
     assert 0.5 < row["naturalness"] < 1
     assert 0 < row["far01"] < row["far1"]  # the very photo is still recognised after a step
-    store = shards.Store(tmp_path / "run", script["ROW"])
+    store = resumable.Store(tmp_path / "run", script["ROW"])
     store.write("the price settles, ceiling 1.6/a", files)
     assert script["finished"](tmp_path / "run") == {(row["idea"], "200"): row}
     assert (tmp_path / "run" / row["idea"] / "a.png").exists()

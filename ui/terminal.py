@@ -16,7 +16,7 @@ from ..core.errors import VeilError
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from ..core.types import Step, Work
+    from ..core.types import Step, Steps
     from ..eval.report import Report
 
 Item = TypeVar("Item")
@@ -60,10 +60,10 @@ class Terminal:
 
     def report(self, report: Report) -> None:
         """Print what recognisers and eyes make of a protected photo."""
-        from . import present
+        from . import wording
 
-        self.table(present.MATCH_COLUMNS, present.match_rows(report))
-        for sentence in (*present.remarks(report), present.headline(report)):
+        self.table(wording.MATCH_COLUMNS, wording.match_rows(report))
+        for sentence in (*wording.remarks(report), wording.headline(report)):
             self.say(sentence)
 
     def _print(self, what: Any) -> None:
@@ -102,7 +102,7 @@ class Terminal:
                 self.object(photo=name(item), exit=2, error=problem.message, hint=problem.hint)
         return results
 
-    def follow(self, work: Work[Result], title: str) -> Result:
+    def follow(self, work: Steps[Result], title: str) -> Result:
         """Drain work under a progress bar that shows its stage, step and remaining time."""
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -144,7 +144,8 @@ def known(error: Exception, name: str) -> VeilError:
 
 def complain(error: VeilError) -> None:
     """Tell an error on standard error, in two lines."""
-    typer.echo(f"Error: {error.message}\n{error.hint}".rstrip(), err=True)
+    with suppress(OSError):  # where it goes to a file on a full disk, say, the exit code tells still
+        typer.echo(f"Error: {error.message}\n{error.hint}".rstrip(), err=True)
 
 
 def print_any_name() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..core.errors import BadSettings, LicenceNotAccepted, VeilError, WeightsMissing
 from ..core.extras import needs
-from ..core.files import beside
+from ..core.files import atomic_write
 from . import registry, store
 from .registry import Card, card
 
@@ -66,12 +66,12 @@ def _keep(model: Card, save: Callable[[str, Path], None]) -> Path:
     """Save a model as the file of its card, and note its checksum."""
     file = registry.folders[1] / model.file
     file.parent.mkdir(parents=True, exist_ok=True)
-    with beside(file, replace=True) as (part,):
+    with atomic_write(file, replace=True) as (part,):
         save(model.model, part)
         data = part.read_bytes()
     checksum = sha256(data).hexdigest()
     known = model.thresholds if checksum == model.sha256 else {}  # other weights, other thresholds
-    registry.learn(model.name, file=model.file, sha256=checksum, bytes=len(data), thresholds=dict(known))
+    registry.remember(model.name, file=model.file, sha256=checksum, bytes=len(data), thresholds=dict(known))
     return store.path(model.name)
 
 

@@ -25,7 +25,7 @@ from ..core.errors import BadSettings
 from ..core.registry import unknown
 
 CARDS = Path(__file__).with_name("cards.toml")
-LEARNT = "cards.json"
+REMEMBERED = "cards.json"
 # How many standard deviations above the mean of strangers' cosines the thresholds lie under a normal law.
 DEVIATIONS = {name: NormalDist().inv_cdf(1 - rate) for name, rate in (("far10", 0.1), ("far01", 0.001))}
 
@@ -121,7 +121,7 @@ def cards() -> Mapping[str, Card]:
     """All cards by name: in the order of `cards.toml`, then the other models of families that are here."""
     entries = tomllib.loads(CARDS.read_text(encoding="utf-8"))
     known = {name: _card(name, entry) for name, entry in entries.items()}
-    for name, facts in _learnt().items():
+    for name, facts in _remembered().items():
         family = known.get(name.partition(":")[0])
         if family and not family.packaged:
             of = known.get(name) or _member(family, name)
@@ -149,10 +149,10 @@ def card(name: str) -> Card:
     return known[name]
 
 
-def learn(name: str, **facts: Any) -> None:
+def remember(name: str, **facts: Any) -> None:
     """Keep facts about a model that is not packaged in the cache folder: fields of its card."""
-    file = folders[1] / LEARNT
-    everything = _learnt()
+    file = folders[1] / REMEMBERED
+    everything = _remembered()
     everything[name] = everything.get(name, {}) | facts
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(".part")
@@ -161,6 +161,6 @@ def learn(name: str, **facts: Any) -> None:
     cards.cache_clear()
 
 
-def _learnt() -> dict[str, dict[str, Any]]:
-    file = folders[1] / LEARNT
+def _remembered() -> dict[str, dict[str, Any]]:
+    file = folders[1] / REMEMBERED
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}

@@ -12,10 +12,10 @@ from torchvision.ops import nms
 
 from ...core.images import to_tensor
 from ...core.types import Array, Face, Pixels
-from ..faces import fit, square, warp
+from ..faces import box_transform, template_transform, warp
 from ..recognizers.base import SameConv, loaded
-from .blaze import Block
-from .facemesh import LOOSER, five, look, points
+from .blaze_block import Block
+from .facemesh import LOOSER, five, landmarks, landmarks_in_crop
 from .facemesh import SIZE as MESH
 
 SIZE = 256
@@ -97,7 +97,7 @@ def find_faces(pixels: Pixels) -> list[Face]:
     """
     image = to_tensor(pixels)
     high, wide = pixels.shape[:2]
-    to_photo = square(Face(np.array([0.0, 0.0, wide, high]) - 0.5, np.zeros((5, 2))), 0.0, SIZE)
+    to_photo = box_transform(Face(np.array([0.0, 0.0, wide, high]) - 0.5, np.zeros((5, 2))), 0.0, SIZE)
     found, places = network()(2 * warp(image, to_photo, SIZE) - 1)
     scores, places = found[0].sigmoid(), places[0]
     middles, sides = places[:, :2] + anchors(), places[:, 2:4]
@@ -109,8 +109,13 @@ def find_faces(pixels: Pixels) -> list[Face]:
         four = (places[index, 4:12].reshape(4, 2) + anchors()[index]).double().numpy()
         box = boxes[index].reshape(2, 2).double().numpy()
         seen = Face(_moved(box, to_photo).reshape(4), _moved(four, to_photo), float(scores[index]))
-        first = replace(seen, points=five(look(image, fit(seen, FOUR, MESH))[0][0].double().numpy()))
-        faces.append(replace(seen, points=five(points(image, first)[0].double().numpy())))
+        first = replace(
+            seen,
+            points=five(
+                landmarks_in_crop(image, template_transform(seen, FOUR, MESH))[0][0].double().numpy()
+            ),
+        )
+        faces.append(replace(seen, points=five(landmarks(image, first)[0].double().numpy())))
     return sorted(faces, key=lambda face: -face.side)
 
 

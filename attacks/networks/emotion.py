@@ -8,7 +8,7 @@ from kornia.color import rgb_to_grayscale
 from torch import Tensor, nn
 
 from ...core.types import Face
-from ..faces import square, warp
+from ..faces import box_transform, warp
 from ..recognizers.base import SameConv, loaded, on
 
 SIZE = 64
@@ -66,5 +66,5 @@ def network() -> MiniXception:
 
 def expression(image: Tensor, face: Face) -> Tensor:
     """The probabilities (B, 7) of `EXPRESSIONS` on a face of images (B, 3, H, W), differentiably."""
-    grey = rgb_to_grayscale(warp(image, square(face, MARGIN, SIZE), SIZE))
+    grey = rgb_to_grayscale(warp(image, box_transform(face, MARGIN, SIZE), SIZE))
     return on(image.device, network())(2 * grey - 1)

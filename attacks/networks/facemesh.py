@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ...core.types import Array, Face
-from ..faces import ARCFACE, fit, warp
+from ..faces import ARCFACE, template_transform, warp
 from ..recognizers.base import SameConv, loaded, on
-from .blaze import Block
+from .blaze_block import Block
 
 SIZE = 192
 LOOSER = (ARCFACE - 0.5) * 0.75 + 0.5  # the ArcFace crop with a margin, as the mesh was trained
@@ -61,7 +61,7 @@ def network() -> FaceMesh:
     return loaded("facemesh", FaceMesh())
 
 
-def look(image: Tensor, to_photo: Array) -> tuple[Tensor, list[Tensor]]:
+def landmarks_in_crop(image: Tensor, to_photo: Array) -> tuple[Tensor, list[Tensor]]:
     """The points (B, 468, 2) of the face in a crop of images (B, 3, H, W), and the early features (`levels`).
 
     In pixels of the image; `to_photo` (2, 3) maps pixels of the crop to the image's. Differentiable.
@@ -71,14 +71,14 @@ def look(image: Tensor, to_photo: Array) -> tuple[Tensor, list[Tensor]]:
     return (found.reshape(-1, 468, 3)[..., :2] - 0.5) @ matrix[:, :2].T + matrix[:, 2], early
 
 
-def seen(image: Tensor, face: Face) -> tuple[Tensor, list[Tensor]]:
+def landmarks_and_features(image: Tensor, face: Face) -> tuple[Tensor, list[Tensor]]:
     """The points of a face in images (B, 3, H, W) in [0, 1], and its early features: see `look`."""
-    return look(image, fit(face, LOOSER, SIZE))
+    return landmarks_in_crop(image, template_transform(face, LOOSER, SIZE))
 
 
-def points(image: Tensor, face: Face) -> Tensor:
+def landmarks(image: Tensor, face: Face) -> Tensor:
     """The points (B, 468, 2) of a face in images (B, 3, H, W) in [0, 1], in pixels of the image."""
-    return seen(image, face)[0]
+    return landmarks_and_features(image, face)[0]
 
 
 def five(mesh: Array) -> Array:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ...core.errors import VeilError
 from ...core.registry import Registry
-from ...core.types import Objective, Step, Work
+from ...core.types import Objective, Step, Steps
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -30,7 +30,7 @@ class Budget:
 class Attack(Protocol):
     """Finds a change (1, 3, H, W) of an image of this shape within a budget that lowers an objective."""
 
-    def __call__(self, image: Tensor, objective: Objective, budget: Budget) -> Work[Tensor]: ...
+    def __call__(self, image: Tensor, objective: Objective, budget: Budget) -> Steps[Tensor]: ...
 
 
 ATTACKS: Registry[Attack] = Registry(
@@ -52,10 +52,10 @@ def descend(
     budget: Budget,
     direction: Callable[[Tensor], Tensor],
     *,
-    start: float = 0.25,
+    random_start: float = 0.25,
     penalty: Callable[[Tensor], Tensor] | None = None,
-    seen: Callable[[Tensor, Generator], Tensor] = lambda image, generator: image,
-) -> Work[Tensor]:
+    input_transform: Callable[[Tensor, Generator], Tensor] = lambda image, generator: image,
+) -> Steps[Tensor]:
     """Step against `direction`, a function of the gradient (1, 3, H, W), and stay inside of the budget.
 
     It starts from random noise of `start` times the budget, since the similarity to oneself is flat at its
@@ -69,11 +69,11 @@ def descend(
 
     generator = torch.Generator().manual_seed(budget.seed)
     noise = torch.rand(image.shape, generator=generator).to(image) * 2 - 1
-    change, length, moved = start * budget.epsilon * noise, 2 * budget.epsilon / budget.steps, False
+    change, length, moved = random_start * budget.epsilon * noise, 2 * budget.epsilon / budget.steps, False
     for done in range(1, budget.steps + 1):
         with torch.enable_grad():
             change = change.detach().requires_grad_()
-            loss = objective(seen((image + change).clamp(0, 1), generator)).sum()
+            loss = objective(input_transform((image + change).clamp(0, 1), generator)).sum()
             (gradient,) = torch.autograd.grad(loss, change, allow_unused=True, materialize_grads=True)
             moved = moved or bool(gradient.any())
             if penalty is not None:

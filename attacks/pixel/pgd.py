@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...core.types import Objective, Work
+from ...core.types import Objective, Steps
 from . import Budget, descend
 
 
-def attack(image: Tensor, objective: Objective, budget: Budget) -> Work[Tensor]:
+def attack(image: Tensor, objective: Objective, budget: Budget) -> Steps[Tensor]:
     """Along the gradient's sign, from anywhere within the budget."""
-    return (yield from descend(image, objective, budget, torch.sign, start=1.0))
+    return (yield from descend(image, objective, budget, torch.sign, random_start=1.0))

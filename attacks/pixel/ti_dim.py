@@ -6,21 +6,21 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from ...core.types import Objective, Work
+from ...core.types import Objective, Steps
 from . import Budget, descend, momentum
 
 KERNEL, SIGMA = 15, 3.0  # of the gradient's blur
 SMALLEST, CHANCE = 0.9, 0.7  # of the diverse inputs: how small at least, and how often
 
 
-def attack(image: Tensor, objective: Objective, budget: Budget) -> Work[Tensor]:
+def attack(image: Tensor, objective: Objective, budget: Budget) -> Steps[Tensor]:
     """MI-FGSM on blurred gradients of an image that is resampled at random."""
     collected = momentum()
 
     def direction(gradient: Tensor) -> Tensor:
         return collected(blurred(gradient)).sign()
 
-    return (yield from descend(image, objective, budget, direction, seen=diverse))
+    return (yield from descend(image, objective, budget, direction, input_transform=diverse))
 
 
 def diverse(image: Tensor, generator: Generator) -> Tensor:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...core.types import Objective, Work
+from ...core.types import Objective, Steps
 from . import Budget, descend, momentum
 
 NATURAL = 0.1  # weight of the penalty
 WIDTHS = (1.0, 2.0, 4.0)  # of the kernels, in units of the budget
 
 
-def attack(image: Tensor, objective: Objective, budget: Budget) -> Work[Tensor]:
+def attack(image: Tensor, objective: Objective, budget: Budget) -> Steps[Tensor]:
     """Momentum steps of constant length, with a penalty on what looks unnatural."""
     collected = momentum()
 

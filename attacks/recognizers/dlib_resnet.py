@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..faces import fit
+from ..faces import template_transform
 from .base import Packaged
 
 # dlib's mean face of 68 points, reduced to the five that we have: the eye centres are the means of six
@@ -77,7 +77,7 @@ def load() -> Packaged:
         "dlib",
         150,
         DlibResNet(),
-        lambda face, size: fit(face, CHIP, size),
+        lambda face, size: template_transform(face, CHIP, size),
         mean=(122.782, 117.001, 104.298),
         scale=256,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from facenet_pytorch import InceptionResnetV1
 
 from ...weights.registry import card
-from ..faces import square
+from ..faces import box_transform
 from .base import Network, loaded
 
 MARGIN = 0.05  # of the box, on each side: as facenet-pytorch evaluates it
@@ -18,7 +18,7 @@ def load(model: str) -> Network:
         name,
         160,
         loaded(name, InceptionResnetV1()),
-        lambda face, size: square(face, MARGIN, size),
+        lambda face, size: box_transform(face, MARGIN, size),
         mean=(127.5, 127.5, 127.5),
         scale=128,
     )

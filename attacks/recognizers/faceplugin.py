@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from ..faces import ARCFACE, fit
+from ..faces import ARCFACE, template_transform
 from .base import Packaged, layer
 from .mobilefacenet import bottlenecks
 
@@ -29,7 +29,7 @@ def load() -> Packaged:
         "faceplugin",
         112,
         FacePluginNet(),
-        lambda face, size: fit(face, ARCFACE, size),
+        lambda face, size: template_transform(face, ARCFACE, size),
         mean=(127.0, 127.0, 127.0),
         scale=128,
     )

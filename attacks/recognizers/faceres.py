@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from ..faces import square
+from ..faces import box_transform
 from .base import Packaged, SameConv
 
 
@@ -45,7 +45,7 @@ def _load(name: str) -> Packaged:
         name,
         224,
         MobileNet(),
-        lambda face, size: square(face, 0.0, size),
+        lambda face, size: box_transform(face, 0.0, size),
         mean=(103.939, 116.779, 123.68),
         reverse=True,
     )

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from ...core.extras import needs
 from ...weights import store
 from ...weights.registry import card
-from ..faces import ARCFACE, fit
+from ..faces import ARCFACE, template_transform
 from .base import Network, loaded
 
 with needs("recognizers"):
@@ -37,7 +37,7 @@ def load(model: str) -> Network:
         name,
         size,
         loaded(name, network),
-        lambda face, side: fit(face, template, side),
+        lambda face, side: template_transform(face, template, side),
         mean=tuple(255 * value for value in seen.get("mean", HALVES)),
         scale=tuple(255 * value for value in seen.get("var", seen.get("std", HALVES))),
         reverse=seen.get("channel", "rgb") == "bgr",

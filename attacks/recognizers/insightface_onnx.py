@@ -13,7 +13,7 @@ from ...core.extras import needs
 from ...core.types import Array, Face
 from ...weights import store
 from ...weights.registry import card
-from ..faces import ARCFACE, fit, warp
+from ..faces import ARCFACE, template_transform, warp
 
 with needs("recognizers"):
     from insightface.model_zoo.arcface_onnx import ArcFaceONNX
@@ -34,7 +34,7 @@ class Session:
 
     def crop(self, face: Face) -> Array:
         """The transform (2, 3) from the pixels of its crop of `face` to the photo's pixels."""
-        return fit(face, ARCFACE, self.size)
+        return template_transform(face, ARCFACE, self.size)
 
     def align(self, image: Tensor, face: Face) -> Tensor:
         """Cut its crops (B, 3, S, S) of `face` out of images (B, 3, H, W) in [0, 1]."""

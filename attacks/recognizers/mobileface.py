@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ..faces import ARCFACE, fit
+from ..faces import ARCFACE, template_transform
 from .base import Packaged
 
 
@@ -50,7 +50,7 @@ def load() -> Packaged:
         "mobileface",
         112,
         MobileFace(),
-        lambda face, size: fit(face, ARCFACE, size),
+        lambda face, size: template_transform(face, ARCFACE, size),
         mean=(127.5, 127.5, 127.5),
         scale=128,
     )

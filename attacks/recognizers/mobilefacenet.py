@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from ..faces import ARCFACE, fit
+from ..faces import ARCFACE, template_transform
 from .base import Packaged, SameConv
 
 CLOSER = (ARCFACE - 0.5) * 1.05 + 0.5  # the ArcFace crop, zoomed about its centre
@@ -78,7 +78,7 @@ def load() -> Packaged:
         "mobilefacenet",
         112,
         MobileFaceNet(),
-        lambda face, size: fit(face, CLOSER, size),
+        lambda face, size: template_transform(face, CLOSER, size),
         mean=(127.5, 127.5, 127.5),
         scale=128,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from ..faces import ARCFACE, fit
+from ..faces import ARCFACE, template_transform
 from .base import Packaged, layer
 
 # how many channels come out, and the stride
@@ -29,7 +29,7 @@ def load() -> Packaged:
         "sface",
         112,
         SFaceNet(),
-        lambda face, size: fit(face, ARCFACE, size),
+        lambda face, size: template_transform(face, ARCFACE, size),
         mean=(127.5, 127.5, 127.5),
         scale=128,
     )

@@ -15,5 +15,5 @@ def landmarks(before: Tensor, after: Tensor, face: Face) -> Tensor:
 
     Both are found in the crop in which the face lies in the image before.
     """
-    old, new = (facemesh.points(image, face) for image in (before, after))
+    old, new = (facemesh.landmarks(image, face) for image in (before, after))
     return (new - old).norm(dim=-1).mean(-1) / face.eyes

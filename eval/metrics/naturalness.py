@@ -18,7 +18,7 @@ def naturalness(before: Tensor, after: Tensor, face: Face) -> Tensor:
     for (roughness, early features) tells what viewers see as well, but only until it is paid for. How well
     each does: `scripts/validate_likeness.py`.
     """
-    left, top, right, bottom = face.within((before.shape[-1], before.shape[-2]))
+    left, top, right, bottom = face.clipped_box((before.shape[-1], before.shape[-2]))
     if min(right - left, bottom - top) < SMALLEST:
         return torch.full((len(before),), torch.nan)
     old, new = (image[..., top:bottom, left:right].clamp(0, 1) for image in (before, after))

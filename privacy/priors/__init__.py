@@ -59,15 +59,15 @@ class Prior:
         predicted = self.unet(latent.to(dtype), timestep, tokens).sample.to(latent)
         if self.scheduler.config["prediction_type"] == "epsilon":
             return predicted
-        kept = self.kept(timestep)  # velocity: Salimans & Ho, arXiv 2202.00512
+        kept = self.alpha_bar(timestep)  # velocity: Salimans & Ho, arXiv 2202.00512
         return kept**0.5 * predicted + (1 - kept) ** 0.5 * latent
 
-    def kept(self, timestep: int) -> float:
+    def alpha_bar(self, timestep: int) -> float:
         """The share of signal (cumulated alpha) at a timestep."""
         return float(self.scheduler.alphas_cumprod[timestep])
 
 
-MOST = 4  # faces at a time
+MAX_BATCH = 4  # faces at a time
 
 
 Load = Callable[
@@ -95,10 +95,10 @@ def prior(name: str, size: int | None = None, device: str = "cpu") -> Prior:
 
 @cache
 def _loaded(name: str, size: int | None, device: str) -> Prior:
-    return PRIORS[name](size, placed(device))
+    return PRIORS[name](size, resolve_device(device))
 
 
-def placed(device: str) -> torch.device:
+def resolve_device(device: str) -> torch.device:
     """The device of this name.
 
     Raises:

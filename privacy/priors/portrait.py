@@ -17,7 +17,7 @@ from torch.nn import functional
 from ...attacks.faces import ARCFACE
 from ...core.errors import BadSettings
 from ...weights import store
-from . import MOST, Prior
+from . import MAX_BATCH, Prior
 
 SIZE = 128  # pixels: side of a crop
 CHANNELS = 8  # of a latent
@@ -172,5 +172,5 @@ def load(size: int | None, device: torch.device) -> Prior:
         denoiser.unet,
         scheduler(),
         denoiser.null.detach(),
-        1 if device.type == "cpu" else MOST,  # two cores gain nothing by more
+        1 if device.type == "cpu" else MAX_BATCH,  # two cores gain nothing by more
     )

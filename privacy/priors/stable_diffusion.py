@@ -23,7 +23,7 @@ from ...core.errors import BadSettings, WeightsCorrupt
 from ...core.extras import needs
 from ...weights import store
 from ...weights.registry import card
-from . import MOST, Prior
+from . import MAX_BATCH, Prior
 from .portrait import TEMPLATE
 
 # Bytes that a step needs with a UNet of bfloat16, as scripts/measure_stable_diffusion.py has it: weights and
@@ -69,7 +69,7 @@ def at_once(device: torch.device, side: int) -> int:
     if device.type != "cuda":
         return 1
     room = (torch.cuda.mem_get_info(device)[0] - FIXED) / (A_PIXEL * side**2)
-    return min(max(int(room), 0), MOST)
+    return min(max(int(room), 0), MAX_BATCH)
 
 
 def scarce(device: torch.device, side: int) -> bool:

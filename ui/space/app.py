@@ -21,8 +21,9 @@ except ImportError:  # a Space installs its requirements before the repository i
 from veil.core.errors import VeilError
 from veil.privacy import Protected
 from veil.privacy.settings import EFFORTS, SECONDS
-from veil.ui import hosting, jobs
-from veil.ui.app import serve
+from veil.ui import workflow
+from veil.ui.web import policy
+from veil.ui.web.server import serve
 
 START = 30  # seconds, for what comes before the steps and after
 STEP = (
@@ -31,7 +32,7 @@ STEP = (
 
 
 def duration(photo, faces, settings, target):
-    """For how many seconds a protection may need the GPU; its arguments are those of `jobs.protect`."""
+    """For how many seconds a protection may need the GPU; its arguments are those of `workflow.protect`."""
     return round(START + STEP * settings.steps * len(faces))
 
 
@@ -58,7 +59,7 @@ def lent(protect, gpu):
 
 
 if spaces:
-    jobs.protect = lent(jobs.protect, spaces.GPU(duration=duration))
+    workflow.protect = lent(workflow.protect, spaces.GPU(duration=duration))
 
 if __name__ == "__main__":
-    serve(hosting.rules(os.environ), host="0.0.0.0", port=int(os.environ.get("PORT", "7860")))
+    serve(policy.rules(os.environ), host="0.0.0.0", port=int(os.environ.get("PORT", "7860")))

@@ -28,7 +28,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from veil.attacks.faces import find_faces, fit, warp
+from veil.attacks.faces import find_faces, template_transform, warp
 from veil.eval.metrics.psnr import psnr
 from veil.privacy.priors import portrait
 
@@ -70,7 +70,7 @@ def variants(path: Path, rng: np.random.Generator) -> NDArray[np.uint8] | None:
     if not faces:
         return None
     image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None] / 255
-    matrix = fit(faces[0], portrait.TEMPLATE, portrait.SIZE)
+    matrix = template_transform(faces[0], portrait.TEMPLATE, portrait.SIZE)
     crops: list[Tensor] = []
     for index in range(VARIANTS):
         crop = warp(image, jittered(matrix, rng) if index else matrix, portrait.SIZE, "border")

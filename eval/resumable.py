@@ -1,0 +1,180 @@
+"""Spread work over processes or machines so that nothing finished is lost or done twice.
+
+A piece of work becomes files, each written beside its place and then moved there, the one that says "done"
+last: whatever is killed, at whatever moment, a piece is finished or it has not begun. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from importlib import import_module
+from itertools import islice
+from multiprocessing import connection, get_context, parent_process
+from pathlib import Path
+from threading import Thread
+from typing import Any, TypeAlias, TypeVar
+
+from ..core.errors import VeilError
+from ..core.extras import needs
+from ..core.files import atomic_write
+from ..core.types import Step, Steps
+
+Payload = TypeVar("Payload")
+Files: TypeAlias = Mapping[str, bytes]  # by the ending of their names; the last one says "done"
+Piece: TypeAlias = tuple[str, Payload]  # its key, a relative path, and what has to be done
+Done: TypeAlias = Iterator[tuple[str, Files]]
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+TRIES = 3  # how often in a row a worker may die
+AHEAD = 2  # pieces that are handed out for each worker
+
+
+@dataclass(frozen=True)
+class Store:
+    """Finished pieces in a folder; `mark` ends the name of the file that says so."""
+
+    folder: Path
+    mark: str
+
+    def path(self, key: str, ending: str) -> Path:
+        """Where a file of a piece lies."""
+        return self.folder / f"{key}{ending}"
+
+    def has(self, key: str) -> bool:
+        """Whether a piece is finished."""
+        return self.path(key, self.mark).exists()
+
+    def write(self, key: str, files: Files) -> None:
+        """Keep the files of a finished piece."""
+        assert list(files)[-1] == self.mark
+        for ending, data in files.items():
+            path = self.path(key, ending)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace(path, data)
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, and onto the disk."""
+    with atomic_write(path, replace=True) as (part,), part.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def run(
+    pieces: Iterable[Piece[Payload]],
+    do: Callable[[Payload], Files],
+    store: Store,
+    workers: int = 1,
+    cluster: str | None = None,
+) -> Steps[int]:
+    """Do what is missing and keep it; yields a step a piece, returns how many were done.
+
+    Args:
+        workers: processes on this machine, each with one thread; 0 works in this process.
+        cluster: address of a Ray cluster to use instead, or "local" to start one.
+
+    Raises:
+        BadSettings: Ray is not installed.
+        VeilError: a piece ended its process three times.
+    """
+    everything = list(pieces)
+    missing = [piece for piece in everything if not store.has(piece[0])]
+    before = len(everything) - len(missing)
+    if cluster:
+        done = over_ray(missing, do, cluster)
+    else:
+        done = over_processes(missing, do, workers) if workers else here(missing, do)
+    for count, (key, files) in enumerate(done, 1):
+        store.write(key, files)
+        yield Step("photos", before + count, len(everything))
+    return len(missing)
+
+
+def here(pieces: Iterable[Piece[Payload]], do: Callable[[Payload], Files]) -> Done:
+    """One after the other, in this process."""
+    for key, payload in pieces:
+        yield key, do(payload)
+
+
+def over_processes(pieces: Iterable[Piece[Payload]], do: Callable[[Payload], Files], workers: int) -> Done:
+    """In processes of one thread; one that dies is replaced and what it held is done again."""
+    left, broken = dict(pieces), 0
+    while left:
+        try:
+            for key, files in _pooled(left, do, workers):
+                yield key, files
+                del left[key]
+                broken = 0
+        except BrokenProcessPool as error:
+            broken += 1
+            if broken == TRIES:
+                raise VeilError(
+                    "A worker process died again and again.", "Is there enough memory? Try fewer --workers."
+                ) from error
+
+
+def _pooled(pieces: Mapping[str, Payload], do: Callable[[Payload], Files], workers: int) -> Done:
+    waiting, running = iter(list(pieces.items())), dict[Future[Files], str]()
+    for variable in THREADS:  # read when torch is loaded, in the process that is spawned
+        os.environ.setdefault(variable, "1")
+    with ProcessPoolExecutor(workers, get_context("spawn"), _begin) as pool:
+        try:
+            while True:
+                for key, payload in islice(waiting, workers * AHEAD - len(running)):
+                    running[pool.submit(do, payload)] = key
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    yield running.pop(future), future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin() -> None:
+    """End this process when its parent has been killed."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
+
+
+def over_ray(pieces: Iterable[Piece[Payload]], do: Callable[[Payload], Files], address: str) -> Done:
+    """On a Ray cluster; a piece whose worker is killed goes to another one.
+
+    Raises:
+        BadSettings: Ray is not installed.
+    """
+    with needs("cluster"):
+        ray: Any = import_module("ray")
+    variables = dict.fromkeys(THREADS, "1")
+    ray.init(
+        address=address,
+        runtime_env={"env_vars": variables},
+        include_dashboard=False,
+        log_to_driver=False,
+    )
+    try:
+
+        def piece(payload: Payload) -> Files:  # Ray wants a plain function
+            return do(payload)
+
+        remote = ray.remote(num_cpus=1, max_retries=TRIES)(piece)
+        slots = AHEAD * int(ray.cluster_resources().get("CPU", 1))
+        waiting, running = iter(pieces), dict[Any, str]()
+        while True:
+            for key, payload in islice(waiting, slots - len(running)):
+                running[remote.remote(payload)] = key
+            if not running:
+                return
+            (finished, *_), _ = ray.wait(list(running), num_returns=1)
+            yield running.pop(finished), ray.get(finished)
+    finally:
+        ray.shutdown()

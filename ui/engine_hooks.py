@@ -1,0 +1,44 @@
+"""What a benchmark is handed: the engine, its settings and its purifiers; the judge itself knows none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..attacks.pixel import ATTACKS
+from ..core.progress import finish
+from ..core.types import Face, Photo
+from ..eval.benchmark import EngineHooks
+from ..eval.disturbances import DISTURBANCES
+from ..privacy import METHODS
+from ..privacy import protect as engine
+from ..privacy.pixel import PixelSettings
+from ..privacy.purification import PURIFIERS
+from ..privacy.settings import Settings, settings
+from .workflow import device
+
+
+def protect(photo: Photo, face: Face, values: Mapping[str, Any], target: tuple[Photo, Face] | None) -> Photo:
+    """Protect one face of a photo."""
+    return finish(engine(photo, [face], _settings(values), target)).photo
+
+
+def resolve(method: str, preset: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings of a method, checked.
+
+    Raises:
+        UnknownName: there is no such method.
+        BadSettings: no such preset, or a value that is not allowed.
+    """
+    own = {key: value for key, value in changes.items() if key == "epsilon" and method in ATTACKS}
+    rest = {key: value for key, value in changes.items() if key not in own}
+    chosen = settings(preset, method=METHODS.check(method), **{"device": device(), **rest})
+    return _settings(chosen.model_dump() | own).model_dump(mode="json")
+
+
+def _settings(values: Mapping[str, Any]) -> Settings:
+    kind = PixelSettings if values["method"] in ATTACKS else Settings
+    return kind.model_validate(dict(values))
+
+
+ENGINE_HOOKS = EngineHooks(protect, resolve, DISTURBANCES | PURIFIERS)

@@ -1,0 +1,1 @@
+"""The page: gradio, its tabs, and what they share."""

@@ -1,0 +1,133 @@
+"""The endpoints for programs, beside `/check` and `/models` of their tabs: their names and order stay."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+from gradio import processing_utils
+
+from ...core.errors import BadSettings
+from ...core.progress import finish
+from ...privacy.settings import EFFORTS, STRENGTHS
+from .page import Page, plain
+from .policy import ENGINE
+from .results import Outcome, protect, wish
+from .uploads import arrive
+
+OPTIONS = (
+    "strength: subtle, balanced, strong; faces: numbers like 1,3, or empty for all; format: keep (the "
+    "photo's own), png, jpeg, webp; effort: quick, normal, thorough. Returns the protected photo without "
+    "metadata, and the report as the command line writes it."
+)
+
+
+def fill(page: Page) -> None:
+    """Add `/protect`, `/impersonate` and `/faces`."""
+    photo, target = gr.File(visible=False, label="photo"), gr.File(visible=False, label="target")
+    strength = gr.Dropdown(list(STRENGTHS), value="balanced", label="strength", visible=False)
+    faces = gr.Textbox("", label="faces", visible=False)
+    seed = gr.Number(0, label="seed", precision=0, visible=False)
+    format = gr.Dropdown(["keep", "png", "jpeg", "webp"], value="keep", label="format", visible=False)
+    effort = gr.Dropdown(list(EFFORTS), value="normal", label="effort", visible=False)
+    picture, report = gr.File(visible=False, label="picture"), gr.JSON(visible=False, label="report")
+    found, trigger, ask = (
+        gr.JSON(visible=False, label="faces"),
+        gr.Button(visible=False),
+        gr.Button(visible=False),
+    )
+
+    def dodge(
+        photo: str,
+        strength: str,
+        faces: str,
+        seed: float,
+        format: str,
+        effort: str,
+        request: gr.Request,
+    ) -> tuple[str, Any]:
+        return protected(photo, None, strength, faces, seed, format, effort, request)
+
+    def protected(
+        photo: str,
+        target: str | None,
+        strength: str,
+        faces: str,
+        seed: float,
+        format: str,
+        effort: str,
+        request: gr.Request,
+    ) -> tuple[str, Any]:
+        visitor = page.visitors.of(request.session_hash, filter(None, (photo, target)))
+        if target:
+            page.rules.admit(target)
+        asked = wish(strength, effort, "impersonate" if target else "dodge", target, seed, format=format)
+        arrival = arrive(page, visitor, photo)
+        work = protect(arrival.path, _numbers(faces) or arrival.picked, asked, visitor, endure=False)
+        outcome = _drained(page.watch(visitor, work, str))
+        served = processing_utils.save_file_to_cache(outcome.after, picture.GRADIO_CACHE)
+        page.visitors.of(request.session_hash, [served])  # the copy is the visitor's, too
+        return served, json.loads(outcome.record.read_text(encoding="utf-8"))
+
+    def listed(photo: str, request: gr.Request) -> list[dict[str, Any]]:
+        arrival = arrive(page, page.visitors.of(request.session_hash, [photo]), photo)
+        return [
+            {
+                "number": number,
+                "box": face.box.round().astype(int).tolist(),
+                "protectable": number in arrival.picked,
+            }
+            for number, face in arrival.faces.items()
+        ]
+
+    for name, event, whom, text in (
+        ("protect", dodge, [], "Protect a photo: recognisers should know nobody in it; compare by eye."),
+        (
+            "impersonate",
+            protected,
+            [target],
+            "Protect a photo: recognisers should see the person of the photo `target` in it.",
+        ),
+    ):
+        trigger.click(
+            plain(event, name),
+            [photo, *whom, strength, faces, seed, format, effort],
+            [picture, report],
+            api_name=name,
+            concurrency_id=ENGINE,
+            concurrency_limit=page.rules.concurrency,
+            api_description=f"{text} {OPTIONS}",
+        )
+    ask.click(
+        plain(listed, "faces"),
+        photo,
+        found,
+        api_name="faces",
+        concurrency_id="light",
+        api_description="The faces of a photo, the largest first: a list of {number, box, protectable}.",
+    )
+
+
+def _numbers(faces: str) -> list[int]:
+    try:
+        return [int(number) for number in faces.split(",") if number.strip()]
+    except ValueError:
+        raise BadSettings(f"{faces!r} is no list of face numbers.", "Write them like 1,3.") from None
+
+
+def leaving(page: Page) -> Callable[[gr.Request], None]:
+    """What happens when a visitor goes."""
+
+    def leave(request: gr.Request) -> None:
+        page.visitors.leave(request.session_hash)
+
+    return leave
+
+
+def _drained(watching: Any) -> Outcome:
+    def whole() -> Any:
+        return (yield from watching)
+
+    return finish(whole())

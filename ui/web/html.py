@@ -1,0 +1,273 @@
+"""The pieces of the page that veil draws itself, as HTML: everything that came from outside is escaped."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+from ...core.errors import VeilError
+from ...core.types import Face
+from ...eval.report import FaceReport, Report
+from ...weights.registry import cards
+from .. import wording
+from .checks import Survival
+from .pictures import AMPLIFIED
+from .research import Findings
+
+PROMISE = (
+    "<b>Nothing about your photo leaves this machine.</b> No account, no statistics, nothing fetched from "
+    "elsewhere: you can pull the plug and the page still works."
+)
+PROMISE_HOSTED = (
+    "<b>Your photo goes to this server and no further.</b> It is deleted when you close the page, and "
+    "at the latest ten minutes after you last used it. To keep it to yourself altogether, run veil at home."
+)
+
+
+def header(hosted: bool) -> str:
+    """What this is, and what happens to a photo."""
+    return (
+        '<header class="veil-header"><h1>veil</h1>'
+        "<p>Hide who you are from face-recognition machines. People should still recognise you; today "
+        "they may see a relative, or another person: compare before you share.</p>"
+        f'<p class="veil-promise">{PROMISE_HOSTED if hosted else PROMISE}</p></header>'
+    )
+
+
+def note(text: str) -> str:
+    """A quiet line."""
+    return f'<p class="veil-note" role="status">{escape(text)}</p>'
+
+
+def problem(*errors: VeilError) -> str:
+    """What went wrong, each with its way out."""
+    lines = "".join(
+        f"<p><b>{escape(error.message)}</b> {escape(error.hint)}</p>" for error in errors if error.message
+    )
+    return f'<div class="veil-problem" role="alert">{lines}</div>' if lines else ""
+
+
+def source(path: Path) -> str:
+    """The address of a file of a visitor, relative to the page."""
+    return escape("gradio_api/file=" + quote(path.as_posix()))
+
+
+def faces(
+    picture: Path,
+    name: str,
+    size: tuple[int, int],
+    found: Mapping[int, Face],
+    picked: Collection[int],
+    group: str,
+) -> str:
+    """A photo with its faces as numbered buttons; those picked are pressed.
+
+    The page's script turns a click into one on the input "Face N" of the element `group`.
+    """
+    wide, high = size
+    buttons: list[str] = []
+    for number, face in found.items():
+        left, top, right, bottom = face.box
+        place = (
+            f"left:{100 * left / wide:.2f}%;top:{100 * top / high:.2f}%;"
+            f"width:{100 * (right - left) / wide:.2f}%;height:{100 * (bottom - top) / high:.2f}%"
+        )
+        pressed = "true" if number in picked else "false"
+        buttons.append(
+            f'<button type="button" class="veil-face" data-face="{number}" '
+            f'data-group="{group}" aria-pressed="{pressed}" '
+            f'aria-label="Face {number}" style="{place}"><span>{number}</span></button>'
+        )
+    return (
+        f'<div class="veil-photo"><img src="{source(picture)}" alt="{escape(name)} with its faces numbered">'
+        f"{''.join(buttons)}</div>"
+    )
+
+
+def progress(title: str, share: float | None, detail: str, preview: str = "") -> str:
+    """How far the work is: a bar, a line of words, and the picture as it is now."""
+    value = "" if share is None else f' aria-valuenow="{round(100 * share)}"'
+    width = 0 if share is None else 100 * share
+    picture = f'<img src="{preview}" alt="The face as it is now">' if preview else ""
+    return (
+        f'<div class="veil-progress"><p class="veil-stage">{escape(title)}</p>'
+        f'<div class="veil-bar" role="progressbar" aria-label="{escape(title)}" aria-valuemin="0" '
+        f'aria-valuemax="100"{value}><span style="width:{width:.1f}%"></span></div>'
+        f'<p class="veil-note">{escape(detail)}</p>{picture}</div>'
+    )
+
+
+def change(path: Path) -> str:
+    """The change, amplified."""
+    return (
+        f'<figure class="veil-compare"><img src="{source(path)}" alt="The change, amplified">'
+        f"<figcaption>The change, {AMPLIFIED} times as strong. Plain grey has not changed.</figcaption>"
+        "</figure>"
+    )
+
+
+def compare(before: Path, after: Path, size: tuple[int, int], part: Sequence[int]) -> str:
+    """Before and after under a slider that mouse, finger and keyboard move.
+
+    Shown is a part (left, top, right, bottom) of photos of a size (width, height), at their own resolution.
+    """
+    left, top, right, bottom = part
+    wide, high = right - left, bottom - top
+    place = f"width:{100 * size[0] / wide:.3f}%;left:{-100 * left / wide:.3f}%;top:{-100 * top / high:.3f}%"
+    return (
+        f'<figure class="veil-compare"><div class="veil-pair" style="--at:50%;--ratio:{wide / high:.4f}">'
+        f'<div class="veil-layer"><img src="{source(before)}" alt="Before" style="{place}"></div>'
+        f'<div class="veil-layer veil-after"><img src="{source(after)}" alt="After" style="{place}"></div>'
+        '<span class="veil-tag">before</span><span class="veil-tag veil-right">after</span>'
+        '<span class="veil-line" aria-hidden="true"></span>'
+        '<input type="range" min="0" max="100" value="50" step="0.5" '
+        'aria-label="How much of the photo before is shown"></div>'
+        f'<figcaption>Drag the line. At full size: <a href="{source(before)}" target="_blank">before</a>, '
+        f'<a href="{source(after)}" target="_blank">after</a>.</figcaption></figure>'
+    )
+
+
+def verdict(report: Report, survives: Survival) -> str:
+    """The report in plain words: the headline, a table for each face, and how much has changed."""
+    several = len(report.faces) > 1
+    tables = "".join(
+        (f"<h3>Face {face.number}</h3>" if several else "") + _table(face, survives) for face in report.faces
+    )
+    remarks = "".join(f"<li>{escape(text)}</li>" for text in wording.plain_remarks(report))
+    left = "".join(f"<p>{escape(text)}</p>" for text in wording.unprotected(report.unprotected))
+    return (
+        f'<section class="veil-verdict">{_warning(left)}'
+        f'<p class="veil-headline">{escape(wording.headline(report))}</p>'
+        f"{tables}<ul>{remarks}</ul></section>"
+    )
+
+
+def _warning(lines: str) -> str:
+    return f'<div class="veil-problem">{lines}</div>' if lines else ""
+
+
+def _table(face: FaceReport, survives: Survival) -> str:
+    heads = "".join(f"<th scope='col'>{escape(name)}</th>" for name in survives)
+    rows = "".join(
+        f'<tr><td data-of="Recogniser">{wording.sentence(match, escape)}</td>'
+        + "".join(
+            f'<td data-of="{escape(name)}">{_mark(said[face.number, match.recognizer])}</td>'
+            for name, said in survives.items()
+        )
+        + "</tr>"
+        for match in wording.fairest_first(face.matches)
+    )
+    return (
+        "<div class='veil-table'><table><thead><tr><th scope='col'>What recognisers say now</th>"
+        f"{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _mark(said: wording.Likeness) -> str:
+    kind, words = ("bad", "recognises you") if said.same else ("good", "does not")
+    return f'<span class="veil-mark veil-{kind}">{words}</span><br>{said.similarity:.2f}'
+
+
+def downloads(files: Iterable[tuple[str, Path]]) -> str:
+    """Links to files, as buttons."""
+    links = "".join(
+        f'<a class="veil-button" href="{source(path)}" download="{escape(path.name)}">{escape(label)}</a>'
+        for label, path in files
+    )
+    return f'<p class="veil-downloads">{links}</p>'
+
+
+def limits() -> str:
+    """What is not promised."""
+    text = wording.LIMITS.partition(": ")[2]
+    return (
+        '<aside class="veil-limits"><h3>What this does not promise</h3>'
+        f"<p>{escape(text[0].upper() + text[1:])}</p></aside>"
+    )
+
+
+def outcomes(rows: Sequence[Sequence[str]]) -> str:
+    """The album: a row for each photo."""
+    body = "".join(
+        f'<tr class="veil-{escape(kind)}"><td data-of="Photo">{escape(name)}</td>'
+        f'<td data-of="Outcome">{escape(text)}</td></tr>'
+        for kind, name, text in rows
+    )
+    return (
+        "<div class='veil-table'><table><thead><tr><th scope='col'>Photo</th>"
+        f"<th scope='col'>Outcome</th></tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def same_person(rows: Iterable[wording.Likeness]) -> str:
+    """Check: what each recogniser says of two photos."""
+    found = list(rows)
+    same = sum(row.same for row in found)
+    body = "".join(
+        f'<tr><td data-of="Recogniser"><b>{escape(row.recognizer)}</b></td><td data-of="Says">'
+        f'<span class="veil-mark veil-{"bad" if row.same else "good"}">'
+        f"{'the same person' if row.same else 'two people'}</span></td>"
+        f'<td data-of="Similarity">{row.similarity:.2f} <small>(limit {row.threshold:.2f})</small></td></tr>'
+        for row in found
+    )
+    return (
+        f'<section class="veil-verdict"><p class="veil-headline">{same} of {len(found)} recognisers '
+        "take them for the same person.</p><div class='veil-table'><table><thead><tr>"
+        "<th scope='col'>Recogniser</th>"
+        "<th scope='col'>Says</th><th scope='col'>Similarity</th></tr></thead>"
+        f"<tbody>{body}</tbody></table></div><p class='veil-note'>Above its limit, which 1 % of the pairs of "
+        "strangers exceed, a recogniser sees one person. Two strangers may pass for one, and one person for "
+        "two.</p></section>"
+    )
+
+
+def findings(found: Findings, archive: Path) -> str:
+    """Research: plots and tables of a benchmark, and the archive of both."""
+    plots = "".join(
+        f'<figure class="veil-plot"><figcaption>{escape(heading)}</figcaption><img alt="{escape(heading)}" '
+        f'src="data:image/png;base64,{b64encode(data).decode()}"></figure>'
+        for heading, data in found.plots
+    )
+    return (
+        f'<section><p class="veil-note" role="status">{escape(found.about)}</p>'
+        + downloads([("Download plots and tables (zip)", archive)])
+        + problem(*(VeilError(text) for text in found.warnings))
+        + f'<div class="veil-plots">{plots}</div>'
+        + "".join(_figures(*table) for table in found.tables)
+        + "</section>"
+    )
+
+
+def _figures(heading: str, words: str, rows: Sequence[Sequence[str]]) -> str:
+    heads = "".join(f"<th scope='col'>{escape(cell)}</th>" for cell in rows[0])
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows[1:])
+    return (
+        f"<h3>{escape(heading)}</h3><p class='veil-note'>{escape(words)}</p>"
+        f"<div class='veil-figures' tabindex='0' role='region' aria-label='{escape(heading)}'>"
+        f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def models() -> str:
+    """A card for each model."""
+    states = {row[0]: row[4] for row in wording.model_rows()}
+    items: list[str] = []
+    for card in cards().values():
+        facts = {
+            "Licence": card.licence,
+            "Origin": " ".join(filter(None, (card.source.package, card.source.version))),
+            "Trained on": card.training,
+            "Size": f"{card.bytes / 1e6:.1f} MB",
+        }
+        lines = "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in facts.items())
+        state = {"yes": "here", "no": "not here"}.get(states[card.name], states[card.name])
+        items.append(
+            f'<article class="veil-card"><h3>{escape(card.name)}</h3><p class="veil-kind">'
+            f"{escape(card.kind)}, "
+            f'<span class="veil-mark veil-{"good" if state == "here" else "bad"}">{state}</span></p>'
+            f"<dl>{lines}</dl></article>"
+        )
+    return f'<div class="veil-cards">{"".join(items)}</div>'

@@ -1,0 +1,166 @@
+"""What every tab of the page shares: the rules, the visitors, how work is followed, how errors are told."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from errno import EDQUOT, ENOSPC
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ...core.errors import VeilError
+from ...core.types import Step, Steps
+from . import gradio_queue, html
+from .pictures import embedded
+from .policy import ENGINE, Rules, log_error
+from .sessions import Follower, Visitor, Visitors
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+EVERY = 0.5  # seconds between two looks at the work
+UNEXPECTED = VeilError(
+    "Something went wrong inside veil; nothing was kept.",
+    "Try once more, or with another photo. If it stays, tell the people who run this page.",
+)
+FULL = VeilError("There is no room left for files; nothing was kept.", "Make room on the disk, or try later.")
+# Where each stage begins and ends, as shares of the work on one face, and how it is called on the page.
+STAGES = {
+    "getting ready": (0.0, 0.0, "Getting ready"),
+    "learning embeddings": (0.0, 0.15, "Getting to know the face"),
+    "protecting": (0.15, 0.85, "Changing what machines look at"),
+    "judging": (0.85, 0.92, "Asking the recognisers"),
+    "checking what survives": (0.92, 1.0, "Trying what survives JPEG and shrinking"),
+}
+
+
+@dataclass(frozen=True)
+class Page:
+    """What this page allows, and who is here."""
+
+    rules: Rules
+    visitors: Visitors
+    blocks: gr.Blocks
+
+    @property
+    def queue(self) -> Any:
+        """The line in which jobs wait."""
+        return gradio_queue.queue_of(self.blocks)
+
+    def waiting(self) -> set[str]:
+        """The sessions that wait in line."""
+        return {event.session_hash for event in gradio_queue.waiting(self.queue)}
+
+    def busy(self, session: str | None) -> bool:
+        """Whether a session has a job of the engine that runs or waits."""
+        line = (
+            event.session_hash for event in gradio_queue.waiting(self.queue) if event.concurrency_id == ENGINE
+        )
+        waits = any(one.session_hash == session and one.concurrency_id == ENGINE for one in line)
+        return waits or self.visitors.busy(session)
+
+    async def stop(self, session: str | None) -> str:
+        """Take a visitor's job out of the line, or stop it within one step; returns what to say."""
+        if await gradio_queue.leave_line(self.queue, session):
+            return html.note("You left the line.")
+        self.visitors.stop(session)
+        return html.note("Stopping: the step that is being taken comes to its end.")
+
+    def watch(
+        self, visitor: Visitor, work: Steps[T], show: Callable[[str], U], prefix: str = ""
+    ) -> Generator[U, None, T]:
+        """Run work for a visitor: yields what `show` makes of the progress, at least every second.
+
+        Returns the work's result, or raises what it raised. Closing this generator stops the work within
+        one step.
+        """
+        with self.visitors.follow(visitor, work) as follower:
+            clock, shown, last = Clock(), None, 0.0
+            while not follower.ended.wait(EVERY):
+                if follower.step is not shown or time.monotonic() - last >= 1:
+                    shown, last = follower.step, time.monotonic()
+                    yield show(clock.show(follower, prefix))
+            if follower.error:
+                raise follower.error
+            return follower.result
+
+
+class Clock:
+    """How far work is, and how long it may take still."""
+
+    def __init__(self) -> None:
+        self._stage, self._begun, self._first = "", time.monotonic(), 0
+
+    def show(self, follower: Follower[Any], prefix: str = "") -> str:
+        """The progress of the work, in HTML."""
+        step = follower.step
+        if step is None:
+            return html.progress(f"{prefix}Getting ready", None, "Looking at the photo")
+        preview = (
+            embedded(follower.preview.preview)
+            if follower.preview and follower.preview.preview is not None
+            else ""
+        )
+        share, title = progress_share(step)
+        count = f"Step {step.done} of {step.total}" if step.total > 1 else ""
+        detail = ", ".join(filter(None, (count, self._left(step))))
+        return html.progress(prefix + title, share, detail, preview)
+
+    def _left(self, step: Step) -> str:
+        now = time.monotonic()
+        if step.stage != self._stage:
+            self._stage, self._begun, self._first = step.stage, now, step.done
+        steps = step.done - self._first
+        if steps < 1:
+            return ""
+        seconds = (step.total - step.done) * (now - self._begun) / steps
+        return f"about {seconds:.0f} s left" if seconds < 90 else f"about {seconds / 60:.0f} min left"
+
+
+def progress_share(step: Step) -> tuple[float, str]:
+    """How far a step is in the whole, from 0 to 1, and what to call it."""
+    found = re.fullmatch(r"(faces? (\d+)(?: to (\d+))? of (\d+)): (.*)", step.stage)
+    stage = found[5] if found else step.stage
+    begin, end, title = STAGES.get(stage, (0.0, 1.0, stage.capitalize()))
+    share = begin + (end - begin) * step.done / max(step.total, 1)
+    if not found:
+        return share, title
+    first, last, faces = (int(number) for number in (found[2], found[3] or found[2], found[4]))
+    done = first - 1 + (last - first + 1) * min(share / 0.85, 1)
+    return done / faces * 0.85, f"{found[1].capitalize()}: {title[0].lower()}{title[1:]}"
+
+
+def known(error: BaseException) -> VeilError:
+    """The error as a visitor meets it; what was not foreseen is logged, without names."""
+    if isinstance(error, VeilError):
+        return VeilError(without_folders(error.message), without_folders(error.hint))
+    log_error(error)
+    return FULL if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT) else UNEXPECTED
+
+
+def without_folders(text: str) -> str:
+    """A message without the places of this machine's files."""
+    return re.sub(r"(?<![\w.])/(?:[^/\s]+/)+(?=[^/\s])", "", text)
+
+
+def plain(event: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """An event function whose errors reach a visitor in plain words; an MCP tool of this name."""
+    import gradio as gr
+
+    @wraps(event)
+    def told(*arguments: Any, **named: Any) -> Any:
+        try:
+            return event(*arguments, **named)
+        except gr.Error:
+            raise
+        except Exception as error:
+            problem = known(error)
+            raise gr.Error(f"{problem.message} {problem.hint}".strip(), print_exception=False) from None
+
+    told.__name__ = name
+    return told

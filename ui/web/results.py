@@ -1,0 +1,143 @@
+"""From an arrival to an outcome: what both tabs that protect do with one photo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ...attacks.person import Person
+from ...core.errors import BadSettings, NoFace
+from ...core.images import open_photo
+from ...core.types import Face, Photo, Steps
+from ...eval.report import Report
+from ...privacy.settings import Goal, Settings, settings
+from .. import workflow
+from ..outputs import Output
+from ..selection import Whom
+from . import checks
+from .pictures import amplified
+from .sessions import Visitor
+
+SHOWN = ("JPEG", "PNG", "WEBP", "AVIF")  # by browsers
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a visitor asked for."""
+
+    settings: Settings
+    target: Path | None = None
+    format: str = "keep"
+    only: Path | None = None  # a photo of the one person who is protected
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A protected photo: its files, and the reports on it as it is and as it survives.
+
+    shown: what a browser shows of `after`, which may be in a format that it cannot show.
+    notes: as in its record.
+    """
+
+    name: str
+    before: Path
+    after: Path
+    shown: Path
+    record: Path
+    change: Path
+    report: Report
+    survives: checks.Survival
+    notes: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> tuple[int, int, int, int]:
+        """All of the photo, as (left, top, right, bottom)."""
+        return 0, 0, *self.report.size
+
+    @property
+    def close_up(self) -> tuple[int, int, int, int]:
+        """The part of the photo that holds the faces and some of what is around them."""
+        boxes = np.array([face.box for face in self.report.faces], float)
+        box = np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
+        margin = 0.4 * (boxes[:, 2:] - boxes[:, :2]).max()
+        return Face(box + margin * np.array([-1, -1, 1, 1]), np.zeros((5, 2))).clipped_box(self.report.size)
+
+
+def wish(
+    strength: str = "balanced",
+    effort: str = "normal",
+    goal: Goal = "dodge",
+    target: str | None = None,
+    seed: float = 0,
+    prior: str = "portrait",
+    surrogates: list[str] | None = None,
+    format: str = "keep",
+    only: str | None = None,
+) -> Wish:
+    """Check what a visitor asked for, before the long work.
+
+    Raises:
+        BadSettings, UnknownName: it does not fit together, or names what does not exist.
+        WeightsMissing, WeightsCorrupt: a model is not here, or damaged.
+    """
+    if (goal == "impersonate") != bool(target):
+        raise BadSettings(
+            "Looking like another person needs a photo of that person, and only that does.",
+            "Add the photo under Advanced, or choose to look like nobody known.",
+        )
+    used = workflow.surrogates(",".join(surrogates) if surrogates else None, False, None)
+    chosen = settings(
+        strength,
+        effort,
+        surrogates=used,
+        goal=goal,
+        seed=int(seed or 0),
+        prior=prior,
+        device=workflow.device(),
+    )
+    workflow.check_models(chosen)
+    return Wish(chosen, Path(target) if target else None, format, Path(only) if only else None)
+
+
+def protect(
+    source: Path,
+    numbers: list[int],
+    wish: Wish,
+    visitor: Visitor,
+    endure: bool = True,
+    person: Person | None = None,
+) -> Steps[Outcome]:
+    """Protect a photo in the visitor's folder, by `person` only theirs of the faces; `endure` also tries what
+    survives.
+
+    Raises:
+        NoFace: the person is not in it.
+        VeilError: whatever is wrong with the photo.
+    """
+    folder = visitor.path_for("any").parent
+    output, whom = Output(folder, wish.format), Whom(frozenset(numbers), person)
+    job = workflow.prepare(source, output, whom, set(), target=wish.target)
+    if not isinstance(job, workflow.Job):
+        raise NoFace(f"{source.name} {job.why}.", "Nothing is changed in it.")
+    aim = workflow.photo_and_face(wish.target)
+    photo, record = yield from workflow.run(job, wish.settings, aim)
+    after, report, survives = open_photo(job.picture), record.report, checks.Survival()
+    if endure:
+        survives = yield from checks.endure(photo, after, job.faces, report)
+    before = _plain_copy(photo, visitor, "before.jpg")
+    shown = job.picture if after.format in SHOWN else _plain_copy(after, visitor, "after.jpg")
+    change = visitor.path_for("change.png")
+    Image.fromarray(amplified(photo.pixels, after.pixels)).save(change)
+    return Outcome(
+        source.name, before, job.picture, shown, job.record, change, report, survives, record.notes
+    )
+
+
+def _plain_copy(photo: Photo, visitor: Visitor, name: str) -> Path:
+    """A photo, upright and in a format that every browser shows."""
+    path = visitor.path_for(name)
+    Image.fromarray(photo.pixels).save(path, "JPEG", quality=95, subsampling=0)
+    return path

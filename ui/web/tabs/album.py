@@ -1,0 +1,199 @@
+"""The tab Album: many photos in, one zip out; what fails stops nothing, and what is done stays done."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ....attacks.person import Person
+from ....core.errors import BadPhoto
+from ....core.files import atomic_write
+from ....core.types import Steps
+from ...wording import headline, unprotected
+from ...workflow import person_of
+from .. import html
+from ..page import Page, known
+from ..policy import ENGINE
+from ..results import Wish, protect, wish
+from ..sessions import Stopped, Visitor
+from ..uploads import arrive
+from .protect import AT_ONCE, QUIET, efforts, ready, strengths
+
+Update = dict[Any, Any]
+File = tuple[str, Path]  # a name, and where it lies
+
+
+@dataclass
+class Album:
+    """The photos by their paths with (kind, name, outcome) of each, and the results of those that are done.
+
+    zip: the place for a file of all results.
+    """
+
+    asked: Wish | None = None
+    rows: dict[str, tuple[str, str, str]] = field(default_factory=dict[str, tuple[str, str, str]])
+    results: dict[str, tuple[Path, Path]] = field(default_factory=dict[str, tuple[Path, Path]])
+    zip: Path | None = None
+
+    @property
+    def count(self) -> int:
+        """How many photos are done."""
+        return len(self.results)
+
+    def pack(self) -> None:
+        """Put all results into the zip, whole or not at all; photos of the same name get a number."""
+        assert self.zip
+        with atomic_write(self.zip, replace=True) as (part,), zipfile.ZipFile(part, "w") as archive:
+            for picture, record in self.results.values():
+                taken, stem = set(archive.namelist()), picture.name.partition(".veiled")[0]
+                name, number = stem, 1
+                while f"{name}.veiled{record.suffix}" in taken:
+                    number += 1
+                    name = f"{stem}-{number}"
+                for file in (picture, record):
+                    archive.write(file, f"{name}.veiled{file.suffix}")
+
+
+def tab(page: Page) -> None:
+    """Fill the tab."""
+    gr.HTML(
+        "<div class='veil-step'><h2>Many photos, one download</h2></div><p class='veil-note'>Every face "
+        "that is large enough is protected, or one person's alone. A photo that fails does not stop the "
+        "others; after a stop, or when you add photos, only what is missing is done. The rows say what "
+        "recognisers make of a photo; whether people still see the same person, compare yourself.</p>"
+    )
+    album = gr.State(Album())
+    photos = gr.File(label="Photos", file_count="multiple", height=180, elem_id="veil-album")
+    only = gr.File(
+        label="Only one person's face? A photo that shows nobody else", height=110, elem_id="veil-album-only"
+    )
+    strength, effort = strengths(), efforts()
+    with gr.Row():
+        start = gr.Button("Protect the album", variant="primary", elem_id="veil-album-start")
+        stop = gr.Button("Stop", interactive=False, elem_id="veil-album-stop")
+    panel, download = gr.HTML(elem_classes="veil-hollow"), gr.HTML(elem_classes="veil-hollow")
+    table = gr.HTML(elem_id="veil-album-rows", elem_classes="veil-hollow")
+
+    def begin() -> Update:
+        return {
+            panel: html.progress("Getting ready", None, "It begins as soon as it is your turn"),
+            **{start: gr.Button(interactive=False), stop: gr.Button(interactive=True), download: ""},
+        }
+
+    def run(
+        held: Album,
+        paths: list[str] | None,
+        only: str | None,
+        strength: str,
+        effort: str,
+        request: gr.Request,
+    ) -> Iterator[Update]:
+        visitor = page.visitors.of(request.session_hash, [*(paths or ()), *filter(None, (only,))])
+        try:
+            asked = wish(strength, effort, only=only)
+            held = continued(page, held, visitor, paths or [], asked)
+            person = known_by(page, asked.only)
+        except Exception as error:
+            yield {panel: html.problem(known(error))}
+            return
+        for number, path in enumerate(paths or (), 1):
+            if path in held.results:
+                continue
+            held.rows[path] = ("running", Path(path).name, "being protected")
+            yield {album: held, table: html.outcomes([*held.rows.values()])}
+            work = each(page, path, asked, person, visitor, held)
+            try:
+                prefix = f"Photo {number} of {len(paths or ())}. "
+                yield from page.watch(visitor, work, lambda html: {panel: html}, prefix)
+            except Stopped:
+                break
+            except Exception as error:
+                problem = known(error)
+                held.rows[path] = ("failed", Path(path).name, f"{problem.message} {problem.hint}")
+        yield ended(held)
+
+    def ended(held: Album) -> Update:
+        for path, (kind, name, _) in held.rows.items():
+            if kind == "running":
+                held.rows[path] = ("waiting", name, "not done yet")
+        said, files = html.note(f"{held.count} of {len(held.rows)} photos are protected."), list[File]()
+        if held.zip and held.count:
+            try:
+                held.pack()
+                files.append((f"Download the zip ({held.count} photo{'s' * (held.count > 1)})", held.zip))
+            except Exception as error:
+                said = html.problem(known(error)) + said
+        missing = sum(kind == "waiting" for kind, _, _ in held.rows.values())
+        return {
+            album: held,
+            panel: said,
+            table: html.outcomes([*held.rows.values()]),
+            start: gr.Button("Continue" if missing else "Protect the album"),
+            download: html.downloads(files) if files else "",
+        }
+
+    async def stopped(request: gr.Request) -> str:
+        return await page.stop(request.session_hash)
+
+    def owned(path: str | None, request: gr.Request) -> None:
+        page.visitors.of(request.session_hash, [path] if path else ())
+
+    only.change(owned, only, **QUIET)
+    started = start.click(begin, None, [panel, start, stop, download], **AT_ONCE)
+    running = started.then(
+        run,
+        [album, photos, only, strength, effort],
+        [album, panel, table, start, download],
+        concurrency_id=ENGINE,
+        concurrency_limit=page.rules.concurrency,
+        show_progress_on=panel,
+        api_visibility="private",
+    )
+    stop.click(stopped, None, panel, **AT_ONCE)
+    ready(running, start, stop)
+
+
+def continued(page: Page, held: Album, visitor: Visitor, paths: list[str], asked: Wish) -> Album:
+    """The album with these photos: what was done as it is asked for now stays done.
+
+    Raises:
+        BadPhoto: there are none, or too many.
+    """
+    if not paths:
+        raise BadPhoto("There are no photos yet.", "Drop some above.")
+    if page.rules.album and len(paths) > page.rules.album:
+        raise BadPhoto(f"This page takes {page.rules.album} photos at a time.", "Take some away.")
+    here = all(file.exists() for files in held.results.values() for file in files)  # they are deleted in time
+    same = here and asked == held.asked and set(held.rows) <= set(paths)
+    old = held if same else Album(asked)
+    rows = {path: ("waiting", Path(path).name, "not done yet") for path in paths}
+    kept = {path: old.rows[path] for path in old.results}
+    return Album(asked, rows | kept, old.results, old.zip or visitor.path_for("veiled.zip"))
+
+
+def known_by(page: Page, photo: Path | None) -> Person | None:
+    """The person of a reference photo, where one is given.
+
+    Raises:
+        BadPhoto, NoFace: it cannot be used, shows no face, or several.
+    """
+    if photo is None:
+        return None
+    page.rules.admit(photo)
+    return person_of([photo])
+
+
+def each(
+    page: Page, path: str, asked: Wish, person: Person | None, visitor: Visitor, held: Album
+) -> Steps[None]:
+    """Protect one photo of the album."""
+    arrival = arrive(page, visitor, path)
+    outcome = yield from protect(arrival.path, arrival.picked, asked, visitor, endure=False, person=person)
+    held.results[path] = outcome.after, outcome.record
+    said = (*unprotected(outcome.report.unprotected), *outcome.notes, headline(outcome.report))
+    held.rows[path] = ("done", arrival.name, " ".join(said))

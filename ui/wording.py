@@ -1,0 +1,278 @@
+"""The words and tables that the command line and the page share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..core.errors import WeightsCorrupt, WeightsMissing
+from ..weights import store
+from ..weights.registry import Card, card, cards
+
+if TYPE_CHECKING:
+    from ..attacks.faces import Found, Reason
+    from ..eval.report import FaceReport, Report, Unprotected
+    from ..eval.verification import Match
+
+Row = tuple[str, ...]
+
+LIMITS = (
+    "What this does not promise: the figures hold for the recognisers above, today. People may see a "
+    "different person in the protected photo: compare it side by side with the photo before. Other "
+    "recognisers, and later ones, may still know the face: ten published methods all still matched on one "
+    "commercial service, and a tracker that is retrained on protected photos undoes most of the protection. "
+    "Nothing here prevents face swapping or hides photos that are known already; and people, names and "
+    "places in the picture tell who you are. Take it as one layer of protection, not as a guarantee."
+)
+
+MATCH_COLUMNS = ("Face", "Recogniser", "Used", "Before", "After", "Threshold", "Verdict")
+FACE_COLUMNS = ("Face", "Left, top", "Pixels", "Can be protected")
+MODEL_COLUMNS = ("Model", "Kind", "Licence", "Size", "Here")
+SEEN = {"yes": "yes", "related": "related", "no": "no"}
+
+
+def verdict(match: Match) -> str:
+    """What a recogniser says of the protected face."""
+    if match.still_recognised:
+        return "still recognised"
+    return "no longer recognised" if match.recognised else "not recognised before either"
+
+
+def match_rows(report: Report) -> list[Row]:
+    """One row for each face and recogniser, as `MATCH_COLUMNS` names them."""
+    return [
+        (
+            str(face.number),
+            match.recognizer,
+            SEEN[match.used_by_attack],
+            f"{match.before:.3f}",
+            f"{match.after:.3f}",
+            f"{match.threshold:.3f}",
+            verdict(match),
+        )
+        for face in report.faces
+        for match in face.matches
+    ]
+
+
+def headline(report: Report) -> str:
+    """Both halves of the promise in one line: what people see, and what machines say."""
+    return f"People: {people(report)} Machines: {machines(report)}"
+
+
+def people(report: Report) -> str:
+    """What viewers may see in the face that looks the least like the person."""
+    from ..eval.metrics.likeness import RELATIVE, SAME
+
+    known = [face.likeness for face in report.faces if face.likeness is not None]
+    if not known:
+        return "not measured; compare both photos yourself."
+    least = min(known)
+    words = "may look like somebody else"
+    if least >= RELATIVE:
+        words = "looks like you" if least >= SAME else "may look like a relative of yours"
+    return (
+        f"{words} (likeness {least:.3f}; of pictures that were rated blind, half pass for the same person "
+        f"with small changes at {SAME}, for a sibling at {RELATIVE})."
+    )
+
+
+def machines(report: Report) -> str:
+    """What recognisers say; apart, those that were not used, since the others flatter the result."""
+    matches = [match for face in report.faces for match in face.matches]
+    knew = [match for match in matches if match.recognised]
+    every = f"{sum(not match.still_recognised for match in knew)} of {len(knew)} no longer recognise you"
+    if count := report.headline:
+        return f"{every}; of those that the protection has never met, {count.fooled} of {count.judges}."
+    if any(match.used_by_attack == "no" for match in matches):
+        return f"{every}. No recogniser that the protection has never met knew the face even before."
+    return f"{every}. No honest judge is left: every recogniser, or a relative of it, was used."
+
+
+def remarks(report: Report) -> list[str]:
+    """How to read the rows, which faces were not found again, and how much has changed."""
+    other = "another photo of the person" if report.other_photo else "the photo before"
+    return [
+        f"Before and after are cosines to {other}. Above its threshold, which 1 % of the pairs of "
+        "strangers exceed, a recogniser sees one person. Used: whether the protection was made against it.",
+        *(
+            f"Face {face.number} is no longer found; it was judged where it had been."
+            for face in report.faces
+            if not face.found
+        ),
+        *limits_met(report),
+        change(report),
+    ]
+
+
+def change(report: Report) -> str:
+    """How much has changed, first on the face, or the most changed of several, and that eyes must judge."""
+    worst, whole = most_changed(report), report.quality
+    which = f", the most changed face, {worst.number}" if len(report.faces) > 1 else ""
+    return (
+        f"On the face{which}: PSNR {worst.quality['psnr']:.1f} dB, SSIM {worst.quality['ssim']:.3f}. "
+        f"On the whole photo: {whole['psnr']:.1f} dB, {whole['ssim']:.3f}; {report.changed:.1%} of the "
+        "pixels changed. These two figures do not tell whether people still see the same person: look at "
+        "both photos side by side."
+    )
+
+
+def most_changed(report: Report) -> FaceReport:
+    """The face that has changed the most."""
+    return min(report.faces, key=lambda face: face.quality["psnr"])
+
+
+def limits_met(report: Report) -> list[str]:
+    """Which faces were not changed as much as their protection would have asked for, and why."""
+    reasons = (
+        (
+            [face.number for face in report.faces if face.limited],
+            "the limit on change was reached",
+            "A stronger setting, where there is one, allows more, and looks less like the person.",
+        ),
+        (
+            [face.number for face in report.faces if face.unfinished],
+            "the search ended",
+            "A longer one (effort thorough) may find more.",
+        ),
+    )
+    return [
+        f"Face{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}: {reason} while a recogniser that "
+        f"was used may still know the person in some copies of the photo. {way_out}"
+        for numbers, reason, way_out in reasons
+        if numbers
+    ]
+
+
+def unprotected(faces: Iterable[Unprotected], photo: str = "") -> list[str]:
+    """What was found in the photo, which may be named, and left as it was, a sentence each."""
+    of = f" of {photo}" * bool(photo)
+    return [
+        f"Not protected: face {left.number}{of}, {left.reason} ({left.box[2] - left.box[0]}x"
+        f"{left.box[3] - left.box[1]} pixels at {left.box[0]}, {left.box[1]})."
+        for left in faces
+    ]
+
+
+def ways_out() -> dict[Reason, str]:
+    """What can be done about faces that nobody chose to leave, by why they are left."""
+    from ..attacks.faces import SMALLEST
+
+    return {
+        "too small": f"Faces need {SMALLEST:.0f} pixels or more: take the photo in a larger size.",
+        "taken for no face": "Only one of two detectors takes it for a face: choose it if it is one.",
+    }
+
+
+def fell_short(photos: Iterable[Collection[str]], strict: bool) -> str:
+    """Why the exit code is 3: in how many photos was a face left, and in how many is one still recognised."""
+    reasons = [reason for photo in photos for reason in photo]
+    judge = "a recogniser" if strict else "a recogniser that was not used"
+    said = {
+        "face left": "a face stayed as it was, too small to be protected",
+        "still recognised": f"{judge} still knows a face",
+    }
+    counted = [
+        f"in {count} photo{'s' * (count > 1)} {words}"
+        for reason, words in said.items()
+        if (count := reasons.count(reason))
+    ]
+    return f"exit code 3, since {', and '.join(counted)}."
+
+
+def face_rows(found: Found, protected: Collection[int] = ()) -> list[Row]:
+    """One row for each face of a photo, as `FACE_COLUMNS` names them; `protected` are so already."""
+    return [
+        (
+            str(number),
+            f"{face.box[0]:.0f}, {face.box[1]:.0f}",
+            f"{face.side:.0f}",
+            ("yes" if number in found.protectable else f"no, {found.reason(number)}")
+            + (", is protected already" if number in protected else ""),
+        )
+        for number, face in found.numbered.items()
+    ]
+
+
+def model_rows() -> list[Row]:
+    """One row for each model that has a card, as `MODEL_COLUMNS` names them."""
+    return [
+        (card.name, card.kind, card.licence, f"{card.bytes / 1e6:.1f} MB", _state(card))
+        for card in cards().values()
+    ]
+
+
+def facts(name: str) -> list[str]:
+    """What to know of a model before it is fetched, a line each."""
+    model = card(name)
+    return [
+        f"{model.name}: {model.kind}, about {model.bytes / 1e6:.0f} MB, from {model.source.package}",
+        f"Licence: {model.licence}",
+        f"Trained on: {model.training}",
+        *filter(None, [model.notes]),
+    ]
+
+
+def _state(card: Card) -> str:
+    try:
+        store.path(card.name)
+    except WeightsMissing:
+        return "no"
+    except WeightsCorrupt:
+        return "damaged"
+    return "yes"
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """What a recogniser makes of two photos; above the threshold it takes them for one person."""
+
+    recognizer: str
+    similarity: float
+    threshold: float
+
+    @property
+    def same(self) -> bool:
+        """Whether it takes them for one person."""
+        return self.similarity > self.threshold
+
+
+def fairest_first(matches: Iterable[Match]) -> list[Match]:
+    """The matches, those of recognisers that the protection did not use first."""
+    return sorted(matches, key=lambda match: ("no", "related", "yes").index(match.used_by_attack))
+
+
+def sentence(match: Match, escape: Callable[[str], str]) -> str:
+    """A match as a sentence, in HTML."""
+    says = {
+        "still recognised": "still recognises you",
+        "no longer recognised": "no longer recognises you",
+        "not recognised before either": "did not recognise you before either",
+    }[verdict(match)]
+    judge = {
+        "no": '<span class="veil-judge">honest judge: the protection has never met it</span>',
+        "related": '<span class="veil-used">a relative of it was used</span>',
+        "yes": '<span class="veil-used">used to make the protection</span>',
+    }[match.used_by_attack]
+    kind = "bad" if match.still_recognised else "good"
+    return (
+        f'<b>{escape(match.recognizer)}</b>: <span class="veil-mark veil-{kind}">{says}</span><br>similarity '
+        f"{match.before:.2f} → {match.after:.2f}, limit {match.threshold:.2f} {judge}"
+    )
+
+
+def plain_remarks(report: Report) -> list[str]:
+    """How to read the page's table, and how much has changed."""
+    other = "another photo of you" if report.other_photo else "the photo before"
+    return [
+        f"Similarity is to {other}: 1 is the same picture. Above its limit, which 1 % of the pairs of "
+        "strangers exceed, a recogniser takes two pictures for one person.",
+        *(
+            f"Face {face.number} is no longer found by the detector; it was judged where it had been."
+            for face in report.faces
+            if not face.found
+        ),
+        *limits_met(report),
+        change(report),
+    ]

@@ -1,0 +1,294 @@
+"""From files to files: what both front ends do with a photo, and all that is checked before the long work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from ..attacks import RECOGNIZERS, attacked, packaged
+from ..attacks.faces import largest_face, search
+from ..attacks.person import Person
+from ..core.errors import BadPhoto, BadSettings
+from ..core.files import atomic_write, printable
+from ..core.images import open_photo
+from ..core.types import Face, Photo, Pixels, Step, Steps
+from ..core.writing import save_photo
+from ..eval.calibration import Calibration
+from ..eval.datasets import checksum
+from ..eval.report import Report, Unprotected, assess
+from ..privacy import Protected, protect
+from ..privacy.priors import PRIORS, resolve_device
+from ..privacy.settings import Settings
+from ..weights import store
+from ..weights.registry import card, cards, remember
+from .outputs import Output, claimed, fallen_back, picture_of, real
+from .records import Origin, Record, done_before, earlier
+from .selection import Choice, Whom, choose, left_of
+
+AGAIN = (
+    "{} is protected already, and is protected once more: that changes the faces further. Better protect the "
+    "photo as it was before."
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A photo that is ready to be protected: whose faces, the files to write, and what there is to say.
+
+    origin: its checksum when its faces were found, and what else it is made from.
+    """
+
+    source: Path
+    origin: Origin
+    choice: Choice
+    picture: Path
+    record: Path
+    output: Output = Output()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def faces(self) -> dict[int, Face]:
+        """The faces that are protected, by number."""
+        return self.choice.faces
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """A photo for which nothing is written, why (a verb and what follows), and the faces found in it."""
+
+    source: Path
+    why: str
+    unprotected: tuple[Unprotected, ...] = ()
+
+
+@dataclass(frozen=True)
+class Done:
+    """A photo whose result is there already: made from the same, in the same way, and not changed since."""
+
+    source: Path
+    picture: Path
+    record: Path
+    said: Record
+    why: str = "was done before"
+
+
+def device() -> str:
+    """Where the environment wants the work to be done."""
+    return os.environ.get("VEIL_DEVICE", "cpu")
+
+
+def names(listed: str | None) -> tuple[str, ...]:
+    """The names in "dlib,faceres"."""
+    return tuple(name.strip() for name in listed.split(",")) if listed else ()
+
+
+def surrogates(named: str | None, everyone: bool, left_out: str | None) -> tuple[str, ...]:
+    """The recognisers that the protection uses: those named, or every one, or all but one and its kin.
+
+    Raises:
+        BadSettings: more than one of the three is asked for.
+        UnknownName: no recogniser has this name.
+    """
+    if sum(map(bool, (named, everyone, left_out))) > 1:
+        raise BadSettings(
+            "--surrogates, --all-surrogates and --leave-out exclude each other.", "Give one of them."
+        )
+    if everyone:
+        return packaged()
+    if named:
+        return tuple(RECOGNIZERS.check(name) for name in names(named))
+    return attacked(left_out)
+
+
+def check_models(settings: Settings) -> None:
+    """Check that the prior and all recognisers, which judge in the end, are here and undamaged.
+
+    Raises:
+        UnknownName, WeightsMissing, WeightsCorrupt: as it says.
+        BadSettings: this machine has no such device.
+    """
+    resolve_device(settings.device)
+    for name in (PRIORS.check(settings.prior), *settings.surrogates, *packaged()):
+        if name.partition(":")[0] in cards():
+            store.path(name)
+
+
+def prepare(
+    source: Path,
+    output: Output,
+    whom: Whom,
+    taken: set[str],
+    alone: bool = True,
+    settings: Settings | None = None,
+    target: Path | None = None,
+    probe: Path | None = None,
+) -> Job | PassedOver | Done:
+    """Check everything that could go wrong with one photo, and choose its faces.
+
+    Args:
+        taken: the real paths that must not be written to; those of this job are added.
+        alone: whether it is the one photo that was asked for; then a result of veil is protected again,
+            with a word, and otherwise passed over.
+        settings, target, probe: what `run` is going to be given. A result that was made in just this way is
+            done; without settings, or where results are to be replaced, none is.
+
+    Raises:
+        BadPhoto: the photo cannot be used, or the result not be written.
+        NoFace, BadSettings: as `whom.choose` does.
+    """
+    photo = open_photo(source)
+    origin = Origin(
+        photo=checksum(source),
+        target=checksum(target) if target else "",
+        probe=checksum(probe) if probe else "",
+        quality=output.quality,
+        keep_metadata=output.keep_metadata,
+    )
+    again = earlier(source) is not None
+    if again and not alone:
+        return PassedOver(source, "is protected already")
+    found = search(photo.pixels)
+    if whom.person and not found.faces:
+        return PassedOver(source, "shows no face", left_of(photo, found))
+    choice = choose(photo, found, whom)
+    if not choice.faces:
+        return PassedOver(source, whom.missing, choice.unprotected)
+    picture = picture_of(source, photo, output, taken)
+    record = picture.with_suffix(".json")
+    if settings and not output.force and not {real(picture), real(record)} & taken:
+        if said := done_before(picture, settings, origin, choice):
+            taken |= {real(picture), real(record)}
+            return Done(source, picture, record, said)
+    taken |= claimed((picture, record), taken, output.force)
+    notes = (*[AGAIN.format(photo.name)] * again, *photo.warnings, *fallen_back(photo, picture, output))
+    return Job(source, origin, choice, picture, record, output, (*notes, *choice.notes))
+
+
+def photo_and_face(path: Path | None) -> tuple[Photo, Face] | None:
+    """A photo and its largest face.
+
+    Raises:
+        BadPhoto, NoFace: it cannot be used, or shows no face.
+    """
+    return with_largest_face(open_photo(path)) if path else None
+
+
+def with_largest_face(photo: Photo) -> tuple[Photo, Face]:
+    """A photo and its largest face.
+
+    Raises:
+        NoFace: it shows none.
+    """
+    return photo, largest_face(photo.pixels)
+
+
+def run(
+    job: Job, settings: Settings, target: tuple[Photo, Face] | None = None, probe: Photo | None = None
+) -> Steps[tuple[Photo, Record]]:
+    """Protect a photo and write picture and record, which appear together or not at all.
+
+    Yields a first step that shows the face, then one for each of the protection's. Returns the photo as it
+    was and the record, whose report judges the written file, opened again.
+
+    Raises:
+        BadPhoto: the result cannot be written, or something has appeared in its place.
+    """
+    photo, output = open_photo(job.source), job.output
+    if job.origin.photo != checksum(job.source):
+        raise BadPhoto(f"{photo.name} has changed since its faces were found.", "Protect it again.")
+    yield Step("getting ready", 0, 1, preview=_close_up(photo, job.faces))
+    protected = yield from protect(photo, list(job.faces.values()), settings, target)
+    yield Step("judging", 0, 1)
+    made = Made(photo, protected, job.choice, settings, job.notes, job.origin)
+    return photo, keep(made, job.picture, job.record, output, probe)
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A protection that is not written yet: the photo before, what became of it, what there is to say."""
+
+    photo: Photo
+    protected: Protected
+    choice: Choice
+    settings: Settings
+    notes: tuple[str, ...] = ()
+    origin: Origin | None = None
+
+    def judged(self, after: Photo, probe: Photo | None = None) -> Report:
+        """The report on the result as it is, or as it was written; see `eval.report.assess`."""
+        numbers = list(self.choice.faces)
+        return assess(
+            self.photo,
+            after,
+            surrogates=frozenset(self.settings.surrogates),
+            probe=probe,
+            faces=self.choice.faces,
+            limited=[numbers[index] for index in self.protected.limited],
+            unfinished=[numbers[index] for index in self.protected.unfinished],
+            unprotected=self.choice.unprotected,
+        )
+
+
+def keep(made: Made, picture: Path, record: Path, output: Output, probe: Photo | None = None) -> Record:
+    """Write a protected photo and its record, which judges the written file, opened again.
+
+    Raises:
+        BadPhoto: they cannot be written, or something has appeared in their place.
+    """
+    with _told(picture), atomic_write(picture, record, replace=output.force) as parts:
+        save_photo(made.protected.photo, parts[0], keep_metadata=output.keep_metadata, quality=output.quality)
+        written = Record(
+            veil=version("veil"),
+            photo=made.photo.name,
+            settings=made.settings,
+            report=made.judged(open_photo(parts[0]), probe),
+            picture_sha256=checksum(parts[0]),
+            origin=made.origin,
+            doubtful=made.choice.doubtful,
+            notes=made.notes,
+        )
+        parts[1].write_text(written.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return written
+
+
+@contextmanager
+def _told(path: Path) -> Generator[None]:
+    """What the file system refuses, as an error for people."""
+    try:
+        yield
+    except OSError as error:
+        raise BadPhoto(
+            f"{printable(path)} cannot be written ({error.strerror}).",
+            "Is the disk full, or the name too long?",
+        ) from error
+
+
+def _close_up(photo: Photo, faces: Mapping[int, Face]) -> Pixels:
+    """The first face and some of what is around it, as it is before the work."""
+    face = next(iter(faces.values()))
+    margin = 0.4 * face.side * np.array([-1, -1, 1, 1])
+    left, top, right, bottom = Face(face.box + margin, face.points).clipped_box(photo.size)
+    return photo.pixels[top:bottom, left:right]
+
+
+def person_of(photos: Iterable[Path]) -> Person:
+    """The person of reference photos.
+
+    Raises:
+        BadPhoto, NoFace: one cannot be used, shows no face, or several.
+    """
+    return Person([open_photo(path) for path in photos])
+
+
+def keep_thresholds(measured: Calibration) -> None:
+    """Keep measured thresholds on the cards of recognisers that are not packaged."""
+    for one in measured.measured:
+        if not card(one.recognizer).packaged:
+            values = {rate: round(bound.value, 4) for rate, bound in one.thresholds.items()}
+            remember(card(one.recognizer).name, thresholds=values)
