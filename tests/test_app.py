@@ -51,6 +51,7 @@ def example() -> str:
     return PAGE.read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
 
 
+@pytest.mark.slow
 def test_the_example_of_the_document(
     opened: Any, portrait: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
@@ -108,6 +109,7 @@ def test_names_of_the_endpoints(opened: Any, portrait: Path, tmp_path: Path) -> 
     page.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("options", "steps"), [({}, 60), ({"effort": "quick"}, 18)])
 def test_an_effort_reaches_the_report(
     opened: Any, portrait: Path, tmp_path: Path, options: dict[str, str], steps: int

@@ -445,6 +445,7 @@ def test_stopping_leaves_the_folder_as_it_was(
     assert "Traceback" not in result.output
 
 
+@pytest.mark.slow
 def test_faces_are_chosen_by_number(folder: Path) -> None:
     pair = np.hstack(
         [PORTRAIT, np.asarray(Image.fromarray(PORTRAIT).resize((192, 192)).crop((0, 0, 192, 240)))]
@@ -478,6 +479,7 @@ def test_all_surrogates_leave_no_headline(folder: Path) -> None:
     assert _record(folder / "photo.veiled.json").report.headline is None
 
 
+@pytest.mark.slow
 def test_assess_reads_what_was_used_from_the_report(folder: Path) -> None:
     assert (
         veil(
@@ -580,6 +582,7 @@ ODD_NAMES = [
 ]
 
 
+@pytest.mark.slow
 def test_any_name_and_the_batch_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     odd = [os.fsdecode(name) for name in ODD_NAMES]
@@ -699,6 +702,7 @@ def test_every_command_that_says_something_says_it_as_json() -> None:
     assert {"dlib", "portrait"} <= {model["model"] for model in models}
 
 
+@pytest.mark.slow
 def test_the_exit_code_tells_what_is_still_known(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def nothing(photo: Photo, faces: Sequence[Face], settings: Settings, target: Any) -> Steps[Protected]:
         yield Step("painting", 1, 1)
@@ -756,6 +760,7 @@ def test_one_person_across_an_album(folder: Path, album: Path) -> None:
     assert (changed[:, :240].any(), changed[:, 240:].any()) == (True, False)
 
 
+@pytest.mark.slow
 def test_all_but_one_person(folder: Path, album: Path) -> None:
     before = np.asarray(Image.open(album / "pair.png"))
     result = veil("protect", folder / "photo.png", album / "pair.png", "--except", folder / "photo.png")
@@ -782,6 +787,7 @@ def test_on_the_page_an_album_may_be_of_one_person(folder: Path, album: Path) ->
         finish(results.protect(album / "other.png", [1], wish, visitor, endure=False, person=person))
 
 
+@pytest.mark.slow
 def test_what_is_protected_already_is_known_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def brighter(photo: Photo, faces: Sequence[Face], settings: Settings, target: Any) -> Steps[Protected]:
         yield Step("painting", 1, 1)
