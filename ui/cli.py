@@ -5,6 +5,7 @@ Whatever needs torch is imported inside of the commands, so that help comes at o
 
 from __future__ import annotations
 
+import os
 import signal
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +17,7 @@ from typer.core import TyperGroup
 from ..core.errors import BadSettings, NoFace, VeilError
 from ..core.files import printable
 from ..core.threads import configure_threads
+from ..weights.store import ENVIRONMENT
 from .terminal import Json, Quiet, Terminal, complain, print_any_name
 
 if TYPE_CHECKING:
@@ -63,9 +65,7 @@ def configure(
 ) -> None:
     """Hide who you are from face-recognition machines; compare by eye whether people still recognise you."""
     if weights:
-        from ..weights import store
-
-        store.use_cache(weights)
+        os.environ[ENVIRONMENT] = str(weights.absolute())  # worker processes inherit it
 
 
 @app.command()
