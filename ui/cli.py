@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import warnings
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -495,4 +496,6 @@ def main() -> None:
     """The console script; who ends it leaves nothing behind."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     configure_threads()
+    # Pillow warns of odd metadata in photos, which is no concern of the user's
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.|pillow_")
     app(prog_name="veil")
