@@ -16,8 +16,8 @@ SCRIPTS = sorted((Path(__file__).parents[1] / "scripts").glob("*.py"))
 RUN = [script for script in SCRIPTS if "__main__" in script.read_text(encoding="utf-8")]
 
 PROGRAM = """
-from veil.core.threads import settle
-settle()
+from veil.core.threads import configure_threads
+configure_threads()
 import hashlib
 from skimage.data import astronaut
 from veil.attacks.faces import find_faces
@@ -51,8 +51,8 @@ def test_scripts_settle_their_threads_before_all_else(script: Path) -> None:
     """What else they import loads torch, which asks only then."""
     lines = [line for line in ast.parse(script.read_text(encoding="utf-8")).body if not ignored(line)]
     assert [ast.unparse(line) for line in lines[:2]] == [
-        "from veil.core.threads import settle",
-        "settle()",
+        "from veil.core.threads import configure_threads",
+        "configure_threads()",
     ]
 
 

@@ -259,7 +259,7 @@ def test_threads_that_open_photos_do_not_lift_each_others_bounds(
 
 def test_to_import_veil_changes_nothing_in_pillow() -> None:
     code = (
-        "import warnings; from PIL import Image; Image.init()\n"
+        "import warnings, numpy, psutil, tifffile; from PIL import Image; Image.init()\n"
         "def state(): return Image.MAX_IMAGE_PIXELS, [*Image.OPEN], [*Image.SAVE], [*warnings.filters]\n"
         "before = state(); import veil.core.images, veil.core.writing; assert state() == before"
     )
