@@ -183,7 +183,7 @@ WORKLOADS = {
 
 
 class KillAtFileEvent:
-    """An audit hook that counts file events below a folder, and sends this process a signal at a given one."""
+    """An audit hook: counts file events below a folder, and sends this process a signal at a given one."""
 
     def __init__(self, folder: Path, at: int = 0, end: int = signal.SIGKILL) -> None:
         self.folder, self.at, self.end, self.count = str(folder), at, end, 0
@@ -247,7 +247,7 @@ def signal_at_a_time(end: int, folder: Path, case: Workload, seconds: float, rng
     """Send a signal after a random time."""
     process = fork(folder, case.work)
     time.sleep(rng.uniform(0, 0.7 * seconds))  # the first, which was measured, is the slowest
-    os.kill(process, end)  # a process that has ended waits to be looked at
+    os.kill(process, end)  # a process that has ended waits for `waitpid`
     return exit_code_of(process)
 
 

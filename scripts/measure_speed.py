@@ -213,7 +213,7 @@ def dataset_cases(folder: Path) -> Iterator[Case]:
 
 
 def table(results: dict[str, list[Measurement]]) -> str:
-    """A table in Markdown: medians of the costs, also as multiples of the first method's, means of the effects."""
+    """A Markdown table: medians of costs, also as multiples of the first method's, and means of effects."""
     threshold = card(JUDGE).thresholds["far1"]
     lines = [
         f"| setting | UNet samples | seconds | MB | {JUDGE} (threshold {threshold}) | rejected | dB |",
