@@ -45,10 +45,7 @@ def open_photo(path: Path) -> Photo:
     shown = printable(path)
     try:
         _check_file(path)
-        with (
-            pixel_limit.lifted(),
-            _opened(path) as image,
-        ):  # `_opened` has a limit of its own: the free memory
+        with pixel_limit.lifted(), _opened(path) as image:  # which is limited by the free memory
             return _to_photo(image, path)
     except BadPhoto:
         raise
