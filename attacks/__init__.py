@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..core.errors import BadSettings
 from ..core.registry import Registry
+from ..weights import store
 from ..weights.registry import card
-from ..weights.store import WeightsStore, default_store
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -101,12 +101,12 @@ def recognizer(name: str) -> Recognizer:
         BadSettings: the extra that it needs is not installed.
         WeightsMissing, WeightsCorrupt: its file is not here, or not what its card says.
     """
-    return _load(card(RECOGNIZERS.check(name)).name, default_store())
+    return _load(card(RECOGNIZERS.check(name)).name, store.default_store())
 
 
 @cache
-def _load(name: str, store: WeightsStore) -> Recognizer:
-    """A recogniser of the default store: `store` only tells those of different stores apart."""
+def _load(name: str, default: store.WeightsStore) -> Recognizer:
+    """A recogniser of the default store, which is named for the cache alone."""
     return RECOGNIZERS[name]()
 
 

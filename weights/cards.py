@@ -113,20 +113,20 @@ def _member(family: Card, name: str) -> Card:
 
 
 @cache
-def shipped_cards() -> Mapping[str, Card]:
-    """The cards of `cards.toml` by name, in its order."""
-    entries = tomllib.loads(CARDS.read_text(encoding="utf-8"))
+def shipped_cards(file: Path = CARDS) -> Mapping[str, Card]:
+    """The cards of a TOML file by name, in its order."""
+    entries = tomllib.loads(file.read_text(encoding="utf-8"))
     return MappingProxyType({name: _card(name, entry) for name, entry in entries.items()})
 
 
-def complete_cards(facts: Mapping[str, dict[str, Any]]) -> Mapping[str, Card]:
+def complete_cards(shipped: Mapping[str, Card], facts: Mapping[str, dict[str, Any]]) -> Mapping[str, Card]:
     """The shipped cards, completed by facts about models that are not packaged.
 
     Args:
         facts: a model's name -> fields of its card. One of a family that has no card gets one of its own,
             after the others; facts about other models are passed over.
     """
-    known = dict(shipped_cards())
+    known = dict(shipped)
     for name, fields in facts.items():
         family = known.get(name.partition(":")[0])
         if family and not family.packaged:

@@ -1,6 +1,6 @@
 """Find, check and read the files of models.
 
-A `WeightsStore` is two folders: what is packaged with veil, and a cache for what is fetched. It has no state
+A `WeightsStore` is two folders, what is packaged with veil and a cache for what is fetched. It has no state
 of its own, and what is cached about its files is keyed by their path, size and time: two stores live side by
 side, and a file that changes is read again. Whoever names no store uses the default one: its cache folder is
 what the environment variable `VEIL_WEIGHTS` says, or ~/.cache/veil. Processes that are started inherit it.
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..core.errors import WeightsCorrupt, WeightsMissing
 from ..core.files import atomic_write
-from .cards import Card, complete_cards, find_card
+from .cards import CARDS, Card, complete_cards, find_card, shipped_cards
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,7 +29,7 @@ PACKAGED = Path(__file__).with_name("packaged")
 REMEMBERED = "cards.json"
 DIFFUSERS_INDEX = "model_index.json"  # what every folder of diffusers holds
 
-Stamp: TypeAlias = tuple[int, int]  # of a file: bytes, time of its last change in nanoseconds
+Stamp: TypeAlias = tuple[int, int, int]  # of a file: inode, bytes, time of its last change in nanoseconds
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,12 @@ class WeightsStore:
     Args:
         cache_dir: where fetched files and `cards.json` lie; it need not exist.
         packaged_dir: what comes with veil; looked into first.
+        cards_file: the cards that come with veil, as TOML.
     """
 
     cache_dir: Path
     packaged_dir: Path = PACKAGED
+    cards_file: Path = CARDS
 
     def cards(self) -> Mapping[str, Card]:
         """All cards by name: in the order of `cards.toml`, then the other models of families that are here.
@@ -51,7 +53,7 @@ class WeightsStore:
             WeightsCorrupt: `cards.json` cannot be read.
         """
         file = self.cache_dir / REMEMBERED
-        return _cards(file, _stamp(file))
+        return _cards(self.cards_file, file, _stamp(file))
 
     def card(self, name: str) -> Card:
         """The card of one model, or of one model of a family.
@@ -129,12 +131,12 @@ def _stamp(file: Path) -> Stamp | None:
     if not file.is_file():
         return None
     state = file.stat()
-    return state.st_size, state.st_mtime_ns
+    return state.st_ino, state.st_size, state.st_mtime_ns
 
 
 @lru_cache
-def _cards(file: Path, stamp: Stamp | None) -> Mapping[str, Card]:
-    return complete_cards(_remembered(file) if stamp else {})
+def _cards(shipped: Path, file: Path, stamp: Stamp | None) -> Mapping[str, Card]:
+    return complete_cards(shipped_cards(shipped), _remembered(file) if stamp else {})
 
 
 def _remembered(file: Path) -> dict[str, dict[str, Any]]:
