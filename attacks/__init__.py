@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..core.errors import BadSettings
 from ..core.registry import Registry
+from ..weights import store
 from ..weights.registry import card
 
 if TYPE_CHECKING:
@@ -100,11 +101,12 @@ def recognizer(name: str) -> Recognizer:
         BadSettings: the extra that it needs is not installed.
         WeightsMissing, WeightsCorrupt: its file is not here, or not what its card says.
     """
-    return _loaded(card(RECOGNIZERS.check(name)).name)
+    return _load(card(RECOGNIZERS.check(name)).name, store.default_store())
 
 
 @cache
-def _loaded(name: str) -> Recognizer:
+def _load(name: str, default: store.WeightsStore) -> Recognizer:
+    """A recogniser of the default store, which is named for the cache alone."""
     return RECOGNIZERS[name]()
 
 

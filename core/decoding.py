@@ -1,4 +1,4 @@
-"""What Pillow cannot tell of a file, or reads as black: deep TIFFs, and how large a JPEG XL is."""
+"""Where Pillow does not suffice: TIFF of high bit depth, and the size of a JPEG XL without decoding it."""
 
 from __future__ import annotations
 
@@ -13,39 +13,44 @@ from tifffile import PHOTOMETRIC, TiffFile, TiffFileError, TiffPage
 
 from .types import Pixels
 
-DEPTHS = (8, 10, 12, 14, 16)  # bits of what cameras and scanners store in 16
-ROWS = 256  # of an image that are numbers at a time
+BIT_DEPTHS = (8, 10, 12, 14, 16)  # that cameras and scanners store in 16 bits
+STRIP = 256  # rows that are floating-point numbers at a time
 GREY_OR_RGB = (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB)
 
 
-def eight_bit(values: NDArray[Any], white: float | None = None) -> Pixels:
-    """Deeper pixels (H, W) or (H, W, C) as bytes; `white` becomes 255.
+def to_eight_bit(values: NDArray[Any], white: float | None = None) -> Pixels:
+    """Reduce pixels (H, W) or (H, W, C) of a higher bit depth, or of floating-point numbers, to bytes.
 
-    Where white is not known, whole numbers are taken to have as few bits as hold them all, and floating-point
-    ones to end at 1, 255 or 65535, whatever nearly all of them stay below: what is brighter is cut.
+    Args:
+        white: the value that becomes 255. Where it is not given, integers are taken to have the lowest usual
+            bit depth that holds them all, and floating-point numbers to end at 1, 255 or 65535, the lowest
+            that 99 % of them stay below; what is brighter is clipped.
     """
-    white = white or _white(values)
+    white = white or _white_level(values)
     pixels = np.empty(values.shape, np.uint8)
-    for row in range(0, len(values), ROWS):
-        part = values[row : row + ROWS].astype(np.float64)
+    for row in range(0, len(values), STRIP):
+        part = values[row : row + STRIP].astype(np.float64)
         part = np.nan_to_num(part, posinf=white, neginf=0.0).clip(0, white)
-        pixels[row : row + ROWS] = np.rint(part * (255 / white))
+        pixels[row : row + STRIP] = np.rint(part * (255 / white))
     return pixels
 
 
-def _white(values: NDArray[Any]) -> float:
+def _white_level(values: NDArray[Any]) -> float:
     if values.dtype.kind == "f":
         sample = values.ravel()[:: max(1, values.size // 10**6)]
         top = float(np.quantile(np.nan_to_num(sample, posinf=0.0, neginf=0.0), 0.99))
         return next((white for white in (1.0, 255.0, 65535.0) if top <= white), top)
     top = int(values.max(initial=0))
-    return next((2.0**bits - 1 for bits in DEPTHS if top < 2**bits), 2.0**32 - 1)
+    return next((2.0**bits - 1 for bits in BIT_DEPTHS if top < 2**bits), 2.0**32 - 1)
 
 
-def deep_tiff(path: Path, check: Callable[[tuple[int, int]], None]) -> Image.Image | None:
-    """A grey or RGB TIFF of more than 8 bits, or of floating-point numbers, as 8-bit image.
+def decode_deep_tiff(path: Path, check: Callable[[tuple[int, int]], None]) -> Image.Image | None:
+    """Decode a greyscale or RGB TIFF of more than 8 bits, or of floating-point numbers, to an 8-bit image.
 
-    None for every other file, and for what tifffile cannot unpack. `check` is handed (width, height) first.
+    None for every other file, and for a compression that tifffile cannot undo.
+
+    Args:
+        check: is called with (width, height) before anything is decoded; what it raises is passed on.
     """
     try:
         with TiffFile(path) as file:
@@ -53,13 +58,13 @@ def deep_tiff(path: Path, check: Callable[[tuple[int, int]], None]) -> Image.Ima
             if page.dtype in (None, np.uint8, np.bool_) or page.photometric not in GREY_OR_RGB:
                 return None
             check((page.imagewidth, page.imagelength))
-            return _image(page)
-    except (TiffFileError, ValueError, RuntimeError):  # no TIFF, or packed in a way that it cannot undo
+            return _to_image(page)
+    except (TiffFileError, ValueError, RuntimeError):  # no TIFF, or compressed in a way that it cannot undo
         return None
 
 
-def deep_size(path: Path) -> tuple[int, int]:
-    """(width, height) of a TIFF that Pillow does not know.
+def tiff_size(path: Path) -> tuple[int, int]:
+    """(width, height) in pixels of a TIFF that Pillow does not know.
 
     Raises:
         TiffFileError: it is none.
@@ -68,14 +73,14 @@ def deep_size(path: Path) -> tuple[int, int]:
         return file.pages.first.imagewidth, file.pages.first.imagelength
 
 
-def _image(page: TiffPage) -> Image.Image | None:
+def _to_image(page: TiffPage) -> Image.Image | None:
     values = np.moveaxis(page.asarray(), 0, -1) if page.axes == "SYX" else page.asarray()
     if values.ndim not in (2, 3):
         return None
     values = values.reshape(*values.shape[:2], -1)
     colours = 3 if page.photometric == PHOTOMETRIC.RGB else 1
     alpha = values.shape[-1] > colours and tuple(page.extrasamples)[:1] in ((1,), (2,))
-    pixels = eight_bit(values[..., : colours + alpha])
+    pixels = to_eight_bit(values[..., : colours + alpha])
     if page.photometric == PHOTOMETRIC.MINISWHITE:
         pixels[..., 0] = 255 - pixels[..., 0]
     image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
@@ -85,7 +90,7 @@ def _image(page: TiffPage) -> Image.Image | None:
 
 
 def jxl_size(path: Path) -> tuple[int, int] | None:
-    """(width, height) of a JPEG XL, from its header (ISO/IEC 18181-1, size header); None for other files.
+    """(width, height) in pixels of a JPEG XL, from its size header (ISO/IEC 18181-1); None for other files.
 
     Raises:
         ValueError: it is a JPEG XL whose header cannot be found.
@@ -93,14 +98,14 @@ def jxl_size(path: Path) -> tuple[int, int] | None:
     with path.open("rb") as file:
         start = file.read(12)
         if start[:2] == b"\xff\x0a":
-            return _size(start[2:])
+            return _read_size_header(start[2:])
         if start != b"\0\0\0\x0cJXL \r\n\x87\n":
             return None
-        return _size(_codestream(file)[2:])
+        return _read_size_header(_codestream(file)[2:])
 
 
 def _codestream(file: BinaryIO) -> bytes:
-    """The beginning of a JPEG XL's codestream, from its boxes."""
+    """The first 12 bytes of the codestream of a JPEG XL that is a container of boxes."""
     while len(head := file.read(8)) == 8:
         length, kind = int.from_bytes(head[:4], "big"), head[4:]
         skip = 8
@@ -115,10 +120,10 @@ def _codestream(file: BinaryIO) -> bytes:
     raise ValueError("it has no codestream")
 
 
-RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))  # width to height
+ASPECT_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))  # width to height
 
 
-def _size(header: bytes) -> tuple[int, int]:
+def _read_size_header(header: bytes) -> tuple[int, int]:
     bits = int.from_bytes(header, "little")
 
     def take(count: int) -> int:
@@ -134,5 +139,5 @@ def _size(header: bytes) -> tuple[int, int]:
     ratio = take(3)
     if not ratio:
         return side(), high
-    wide, tall = RATIOS[ratio - 1]
+    wide, tall = ASPECT_RATIOS[ratio - 1]
     return high * wide // tall, high

@@ -1,4 +1,4 @@
-"""What only an extra of the distribution brings."""
+"""Optional dependencies: packages that only an extra of the distribution installs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from .errors import BadSettings
 
 @contextmanager
 def needs(extra: str) -> Generator[None]:
-    """Imports that an extra of the distribution brings.
+    """Import packages of an extra within.
 
     Raises:
-        BadSettings: one of them is not installed, or is but does not load; the hint is what mends it.
+        BadSettings: one of them is not installed, or does not load; the hint is the command that mends it.
     """
     command = f"pip install 'veil[{extra}]'"
     try:

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, never in the place of another; and their names."""
+"""Atomic writes: files appear whole or not at all, never in the place of another; and file names."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from filelock import FileLock, Timeout
 
 from .errors import BadPhoto
 
-PREFIX = ".veil-"  # of the folders in which files are made
-# Lies in such a folder once its files are whole, until all are at their places; by whether they may replace.
+PREFIX = ".veil-"  # of the temporary folders in which files are written
+# The marker that lies in such a folder from when its files are whole until all are moved; whether they may
+# replace others -> its name.
 MARKS = {False: ".moving", True: ".replacing"}
 LOCK = ".lock"
-NAME_MAX = 255  # bytes of a name, where the file system does not tell
+NAME_MAX = 255  # bytes of a file name, where the file system does not tell
 
 
 def printable(path: Path | str) -> str:
@@ -26,7 +27,7 @@ def printable(path: Path | str) -> str:
 
 
 def fitting(folder: Path, stem: str, ending: str) -> str:
-    """A name of a file in `folder`: stem and ending, the stem cut where the name would be too long."""
+    """A file name for `folder`: stem and ending, the stem truncated to the file system's longest name."""
     try:
         longest = os.pathconf(folder, "PC_NAME_MAX")
     except (AttributeError, OSError, ValueError):
@@ -38,9 +39,9 @@ def fitting(folder: Path, stem: str, ending: str) -> str:
 
 @contextmanager
 def atomic_write(*paths: Path, replace: bool = False) -> Generator[list[Path]]:
-    """Yield places to write to, which become `paths` (of one folder) together when nothing was raised.
+    """Yield temporary paths, whose files are moved to `paths` (all of one folder) when nothing was raised.
 
-    Where the run is killed between two of them, the next run that writes to the folder moves the others.
+    Where the process is killed between two of them, the next that writes to the folder moves the others.
 
     Raises:
         BadPhoto: a file has appeared at one of the paths meanwhile, and may not be replaced.
@@ -71,7 +72,7 @@ def _move_new(parts: Sequence[Path], paths: Sequence[Path]) -> None:
 
 
 def _move_one(part: Path, path: Path) -> None:
-    """Move a file as a second name of it; where there are no second names, onto a name claimed before."""
+    """Move a file by a hard link; where the file system has none, onto a name that was claimed before."""
     try:
         try:
             os.link(part, path)
@@ -89,9 +90,9 @@ def _move_one(part: Path, path: Path) -> None:
 
 @contextmanager
 def workplace(folder: Path, prefix: str = PREFIX) -> Generator[Path]:
-    """A new folder inside of `folder`, deleted at the end; those of runs that were killed are deleted first.
+    """A temporary folder inside of `folder`, deleted at the end; those of killed processes are deleted first.
 
-    It is locked as long as its run lives, and nobody but this user can read it.
+    It is locked as long as its process lives, and nobody but this user can read it.
     """
     lock = _locked(folder, prefix)
     place = Path(lock.lock_file).parent
@@ -105,7 +106,7 @@ def workplace(folder: Path, prefix: str = PREFIX) -> Generator[Path]:
 
 
 def _locked(folder: Path, prefix: str) -> FileLock:
-    """The lock of a new folder; another run may clear it before it is locked, and then the next is tried."""
+    """The lock of a new folder; another process may clear it before it is locked: then the next is tried."""
     while True:
         lock = _lock(Path(mkdtemp(dir=folder, prefix=prefix)))
         lock.acquire()
@@ -130,7 +131,7 @@ def _lock(place: Path) -> FileLock:
 
 
 def _clear(own: Path, prefix: str) -> None:
-    """Bring what this user's runs that were killed have left beside `own` to its end, and delete it."""
+    """Complete what killed processes of this user have left beside `own`, and delete their folders."""
     for place in own.parent.glob(f"{prefix}????????"):
         with suppress(Timeout, OSError):
             if _is_left(place, own):
@@ -140,14 +141,14 @@ def _clear(own: Path, prefix: str) -> None:
 
 
 def _is_left(place: Path, own: Path) -> bool:
-    """Whether a folder may be one of a killed run of this user: anybody can use such a name."""
+    """Whether a folder may be one of a killed process of this user: anybody can use such a name."""
     if place == own or place.is_symlink() or place.stat().st_uid != own.stat().st_uid:
         return False
     return (place / LOCK).exists() or not any(place.iterdir())
 
 
 def _move_rest(place: Path) -> None:
-    """Move the files that a run which was killed while it moved them has not moved."""
+    """Move the files that a process which was killed while it moved them has not moved."""
     marks = [replace for replace, mark in MARKS.items() if (place / mark).exists()]
     for part in place.iterdir() if marks else ():
         path = place.parent / part.name

@@ -1,13 +1,12 @@
-"""Open photographs upright, and turn them into tensors; `writing` saves them.
+"""Decode photographs, turned upright, and convert between pixels and tensors; `writing` saves them.
 
-Whatever a file holds, veil works on 8-bit RGB: deeper pixels are reduced, CMYK is converted through its
-colour profile, transparency is kept aside. Pixels stay bytes, so that a large photo fits into memory.
+Whatever a file holds, veil works on 8-bit RGB: higher bit depths are reduced, CMYK is converted through its
+colour profile, the alpha channel is kept aside. Pixels stay bytes, so that a large photo fits into memory.
 """
 
 from __future__ import annotations
 
 import mmap
-import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from io import BytesIO
@@ -15,15 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pillow_heif
-import pillow_jxl  # pyright: ignore[reportUnusedImport]  # noqa: F401  so that Pillow reads JPEG XL
 import psutil
 from PIL import ExifTags, Image, ImageCms, ImageOps, JpegImagePlugin, UnidentifiedImageError
 
 from . import metadata
-from .decoding import deep_size, deep_tiff, eight_bit, jxl_size
+from .decoding import decode_deep_tiff, jxl_size, tiff_size, to_eight_bit
 from .errors import BadPhoto
 from .files import printable
+from .pillow import pixel_limit, register_plugins
 from .types import Photo, Pixels
 
 if TYPE_CHECKING:
@@ -33,21 +31,13 @@ READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF", "JXL", 
 ENDINGS = frozenset(
     ".jpg .jpeg .png .webp .tif .tiff .bmp .gif .avif .heic .heif .hif .jxl .ppm .pgm .pnm".split()
 )
-NEED = (
-    30  # bytes of memory for a pixel, from opening a photo to judging the result (measured with 108 million)
-)
-
-pillow_heif.register_heif_opener(thumbnails=False, depth_images=False)
-# Both are set once, for all threads. Pillow's own bound knows nothing of this machine (`_check_memory` does),
-# and it warns of odd metadata, which is no concern of ours.
-Image.MAX_IMAGE_PIXELS = None
-warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.|pillow_")
+BYTES_PER_PIXEL = 30  # of memory, from decoding a photo to judging the result (measured at 108 megapixels)
 
 
 def open_photo(path: Path) -> Photo:
-    """Read a photograph, upright, with its transparency, colour profile and metadata kept aside.
+    """Decode a photograph, upright, with its alpha channel, colour profile and metadata kept aside.
 
-    `Photo.warnings` says what was left out: further pictures, a gain map (HDR), a video.
+    `Photo.warnings` says what was left out: further frames, a gain map (HDR), a video.
 
     Raises:
         BadPhoto: there is no such file, or it is not a picture, incomplete, or too large for this machine.
@@ -55,8 +45,8 @@ def open_photo(path: Path) -> Photo:
     shown = printable(path)
     try:
         _check_file(path)
-        with _opened(path) as image:
-            return _photo(image, path)
+        with pixel_limit.lifted(), _opened(path) as image:  # which is limited by the free memory
+            return _to_photo(image, path)
     except BadPhoto:
         raise
     except UnidentifiedImageError as error:
@@ -73,18 +63,19 @@ def open_photo(path: Path) -> Photo:
 
 
 def size_of(path: Path) -> tuple[int, int]:
-    """(width, height) of a picture as its header says; nothing is decoded, and it need not be upright.
+    """(width, height) of a picture in pixels as its header says: not decoded, and not turned upright.
 
     Raises:
         Exception: it is no picture; decoders raise whatever their parser stumbles over.
     """
     if size := jxl_size(path):  # Pillow would decode all of it to tell
         return size
+    register_plugins()
     try:
-        with Image.open(path, formats=READABLE) as image:
+        with pixel_limit.lifted(), Image.open(path, formats=READABLE) as image:
             return image.size
     except UnidentifiedImageError:
-        return deep_size(path)
+        return tiff_size(path)
 
 
 def _check_file(path: Path) -> None:
@@ -105,39 +96,40 @@ def _check_file(path: Path) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Generator[Image.Image]:
-    """The image of a file, before it is decoded; deep TIFFs, and JPEG XL, are decoded already.
+    """The image of a file, not decoded yet; TIFF of high bit depth and JPEG XL are decoded already.
 
     Raises:
-        BadPhoto: it is too large for this machine.
+        BadPhoto: it would need more memory than is free.
     """
 
     def check(size: tuple[int, int]) -> None:
         count, free = size[0] * size[1], psutil.virtual_memory().available
-        if count * NEED > free:
+        if count * BYTES_PER_PIXEL > free:
             raise BadPhoto(
                 f"{printable(path)} has {count / 1e6:.0f} million pixels, which take "
-                f"{count * NEED / 1e9:.1f} GB of memory; {free / 1e9:.1f} GB are free.",
+                f"{count * BYTES_PER_PIXEL / 1e9:.1f} GB of memory; {free / 1e9:.1f} GB are free.",
                 "Close other programs, or make the photo smaller first.",
             )
 
     if size := jxl_size(path):
         check(size)
+    register_plugins()
     try:
         image = Image.open(path, formats=READABLE)
     except UnidentifiedImageError:
-        image = deep_tiff(path, check)
+        image = decode_deep_tiff(path, check)
         if image is None:
             raise
     with image:
         check(image.size)
-        deep = deep_tiff(path, check) if image.format == "TIFF" else None
+        deep = decode_deep_tiff(path, check) if image.format == "TIFF" else None
         if deep:  # these pixels instead of its own, which are then not decoded
             image.im, image._mode, image._size = deep.im, deep.mode, deep.size  # pyright: ignore[reportPrivateUsage]
             image.tile = []  # pyright: ignore[reportAttributeAccessIssue]
         yield image
 
 
-def _photo(image: Image.Image, path: Path) -> Photo:
+def _to_photo(image: Image.Image, path: Path) -> Photo:
     encoding, name = _encoding(image, path), printable(path.name)
     format = {"MPO": "JPEG"}.get(image.format or "", image.format or "TIFF")
     left_out = _left_out(image, path, name)
@@ -165,32 +157,32 @@ def _photo(image: Image.Image, path: Path) -> Photo:
         alpha=None if opaque else planes[..., -1].copy(),
         grey=grey,
         icc=icc,
-        metadata=metadata.kept(image, texts),
+        metadata=metadata.keepable(image, texts),
         warnings=left_out,
         encoding=encoding,
     )
 
 
 def _encoding(image: Image.Image, path: Path) -> dict[str, Any]:
-    """How to write an image as its file is written: Pillow's options, or `density` in bytes a pixel."""
+    """How to encode an image as its file is encoded: Pillow's options, or `density` in bytes a pixel."""
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         sampling = JpegImagePlugin.get_sampling(image)
         known = {} if sampling < 0 else {"subsampling": sampling}
         return {"qtables": image.quantization, "optimize": True, **known}
-    if image.format == "WEBP" and _holds(path, b"VP8L"):
+    if image.format == "WEBP" and _contains(path, b"VP8L"):
         return {"lossless": True, "exact": True}
     return {"density": path.stat().st_size / (image.size[0] * image.size[1])}
 
 
 def _left_out(image: Image.Image, path: Path, name: str) -> tuple[str, ...]:
-    """What of a file is not read: further pictures, a gain map, a video."""
+    """One sentence for each part of a file that is not read: further frames, a gain map, a video."""
     said: list[str] = []
     announced = metadata.xmp(image)
     gain = metadata.GAIN_MAP.search(announced) or metadata.GAIN_MAP.search(
         repr(image.info.get("aux")).encode()
     )
     video = metadata.VIDEO.search(announced) or (
-        image.format in ("JPEG", "MPO", "HEIF") and _holds(path, b"MotionPhoto_Data")
+        image.format in ("JPEG", "MPO", "HEIF") and _contains(path, b"MotionPhoto_Data")
     )
     frames = int(getattr(image, "n_frames", 1))
     if gain:
@@ -204,21 +196,21 @@ def _left_out(image: Image.Image, path: Path, name: str) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _holds(path: Path, mark: bytes) -> bool:
+def _contains(path: Path, mark: bytes) -> bool:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
         return view.find(mark) >= 0
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """Reduce 16-bit and floating-point grey to 8; Pillow has already done so with 16-bit colour."""
+    """Reduce 16-bit and floating-point greyscale to 8 bits; Pillow has already reduced 16-bit colour."""
     if image.mode != "F" and not image.mode.startswith("I"):
         return image
     white = 65535 if image.format in ("PNG", "PPM") and image.mode != "F" else None
-    return Image.fromarray(eight_bit(np.asarray(image), white))
+    return Image.fromarray(to_eight_bit(np.asarray(image), white))
 
 
 def _from_cmyk(image: Image.Image, icc: bytes | None) -> Image.Image:
-    """CMYK to sRGB, through the picture's own profile where it has a usable one."""
+    """CMYK to sRGB, through the embedded colour profile where it is usable."""
     if icc:
         try:
             inks = ImageCms.ImageCmsProfile(BytesIO(icc))
@@ -232,14 +224,14 @@ def _from_cmyk(image: Image.Image, icc: bytes | None) -> Image.Image:
 
 
 def to_tensor(pixels: Pixels) -> Tensor:
-    """Pixels (H, W, 3) -> (1, 3, H, W) in [0, 1]."""
+    """Pixels (H, W, 3) -> a float32 tensor (1, 3, H, W) in [0, 1] on the CPU."""
     import torch
 
     return torch.tensor(pixels).permute(2, 0, 1)[None].float() / 255
 
 
 def to_pixels(image: Tensor) -> Pixels:
-    """(1, 3, H, W) in [0, 1], values outside clipped -> pixels (H, W, 3)."""
+    """A tensor (1, 3, H, W) in [0, 1], on any device, values outside clipped -> pixels (H, W, 3)."""
     import torch
 
     levels = (image[0].detach().clamp(0, 1) * 255).round().to(torch.uint8)

@@ -1,4 +1,4 @@
-"""What of a photo's metadata may be kept on request: no picture, and no word of one that is gone."""
+"""The metadata that may be kept on request: nothing that holds a picture, or announces one that is gone."""
 
 from __future__ import annotations
 
@@ -12,21 +12,25 @@ from PIL import ExifTags, Image
 # The parts of EXIF that describe the photo. All others describe the file, or hide pictures of the face as it
 # was: the thumbnail (a directory of its own) and the maker's notes.
 BASE = ExifTags.Base
-DESCRIBING = (
+DESCRIPTIVE_TAGS = (
     *(BASE.ImageDescription, BASE.Make, BASE.Model, BASE.Software, BASE.DateTime, BASE.Artist),
     *(BASE.HostComputer, BASE.Copyright, BASE.XPTitle, BASE.XPComment, BASE.XPAuthor, BASE.XPKeywords),
 )
-UNWANTED = (BASE.MakerNote, BASE.ExifImageWidth, BASE.ExifImageHeight, BASE.ExifInteroperabilityOffset)
+UNWANTED_TAGS = (BASE.MakerNote, BASE.ExifImageWidth, BASE.ExifImageHeight, BASE.ExifInteroperabilityOffset)
 
 # XMP that holds pictures, or announces parts of the file that are not written again.
 PICTURES_IN_XMP = re.compile(rb"thumbnail|xmpGImg|GImage|GDepth|HasExtendedXMP", re.IGNORECASE)
 GAIN_MAP = re.compile(rb"hdr-gain-map|HDRGainMap", re.IGNORECASE)  # Ultra HDR, Apple
 VIDEO = re.compile(rb"MotionPhoto|MicroVideo", re.IGNORECASE)  # Google, Samsung
-ANNOUNCED = re.compile(rb"hdr-gain-map|HDRGainMap|pixeldatainfo|google\.com/photos", re.IGNORECASE)
+ANNOUNCEMENTS = re.compile(rb"hdr-gain-map|HDRGainMap|pixeldatainfo|google\.com/photos", re.IGNORECASE)
 
 
-def kept(image: Image.Image, texts: dict[str, str]) -> dict[str, bytes]:
-    """What `keep_metadata` keeps of an upright image: "exif", "xmp" and texts."""
+def keepable(image: Image.Image, texts: dict[str, str]) -> dict[str, bytes]:
+    """What `keep_metadata` keeps of an upright image: "exif", "xmp" and texts by their keys, as bytes.
+
+    Args:
+        texts: the text chunks of a PNG.
+    """
     found: dict[str, bytes] = {}
     with suppress(Exception):  # what cannot be read is not kept, and the photo is none the worse
         exif = _exif(image)
@@ -45,7 +49,7 @@ def kept(image: Image.Image, texts: dict[str, str]) -> dict[str, bytes]:
 
 
 def xmp(image: Image.Image) -> bytes:
-    """The XMP of an image; empty where it has none."""
+    """The XMP packet of an image; empty where it has none."""
     found = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
     return found.encode("utf-8", "replace") if isinstance(found, str) else bytes(found)
 
@@ -54,11 +58,11 @@ def _exif(image: Image.Image) -> Image.Exif:
     """The describing part of the EXIF, with the orientation of an upright photo."""
     whole, exif = image.getexif(), Image.Exif()
     exif[BASE.Orientation] = 1
-    for tag in DESCRIBING:
+    for tag in DESCRIPTIVE_TAGS:
         if tag in whole:
             exif[tag] = whole[tag]
     for directory in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        entries = {tag: value for tag, value in whole.get_ifd(directory).items() if tag not in UNWANTED}
+        entries = {tag: value for tag, value in whole.get_ifd(directory).items() if tag not in UNWANTED_TAGS}
         if entries:
             exif[directory] = entries
     return exif
@@ -66,7 +70,7 @@ def _exif(image: Image.Image) -> Image.Exif:
 
 def _described(packet: bytes) -> bytes:
     """XMP without what it says of parts that are gone; empty where it holds a picture or cannot be read."""
-    if ANNOUNCED.search(packet):
+    if ANNOUNCEMENTS.search(packet):
         packet = _without_announcements(packet)
     return b"" if PICTURES_IN_XMP.search(packet) else packet
 
@@ -90,4 +94,4 @@ def _without_announcements(packet: bytes) -> bytes:
 
 
 def _announces(namespace: str | None) -> bool:
-    return ANNOUNCED.search((namespace or "").encode()) is not None
+    return ANNOUNCEMENTS.search((namespace or "").encode()) is not None

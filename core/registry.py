@@ -1,4 +1,4 @@
-"""A registry: names that stand for things which are imported only when they are asked for."""
+"""A registry: names of plug-ins, which are imported only when they are asked for."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ T = TypeVar("T")
 
 def unknown(kind: str, name: str, names: Iterable[str]) -> UnknownName:
     """The error for a name that is not among `names`; its hint gives the closest, or all of them."""
-    everyone = list(names)
-    close = get_close_matches(name, everyone, 1)
-    hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(everyone)}."
+    known = list(names)
+    close = get_close_matches(name, known, 1)
+    hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(known)}."
     return UnknownName(f"There is no {kind} called {name!r}.", hint)
 
 
 class Registry(Generic[T]):
     """Maps a name to "module:attribute"; listing the names imports nothing.
 
-    An entry "name:" is a family: it is asked for as "name" or "name:model", and what stands behind it is
-    called with the model ("" where none was named) before anything else.
+    An entry "name:" is a family: it is asked for as "name" or "name:model", and the model ("" where none was
+    named) is bound as first argument of its callable.
     """
 
     def __init__(self, kind: str, entries: Mapping[str, str]) -> None:

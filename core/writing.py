@@ -12,6 +12,7 @@ from PIL import Image, PngImagePlugin
 
 from .errors import BadPhoto
 from .files import atomic_write, printable
+from .pillow import register_plugins
 from .types import Photo
 
 # Where the first of several endings is the one that veil gives itself.
@@ -19,8 +20,8 @@ SUFFIXES = {
     **{".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".avif": "AVIF"},
     **{".heic": "HEIF", ".heif": "HEIF", ".hif": "HEIF"},
 }
-# Where neither a quality nor the photo's own file says more.
-OPTIONS: dict[str, dict[str, Any]] = {
+# Pillow's options for encoding where neither a quality nor the photo's own file says more.
+DEFAULT_OPTIONS: dict[str, dict[str, Any]] = {
     "PNG": {},
     "JPEG": {"quality": 95, "subsampling": 0},  # 4:4:4: half of the change lies in the colours
     "WEBP": {"lossless": True, "exact": True},
@@ -28,9 +29,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "HEIF": {"quality": 90},  # 4:2:0, which is all that many viewers show
 }
 QUALITIES = (40, 50, 60, 70, 75, 80, 85, 90, 95)
-SAMPLE = 2_000_000  # pixels, about, that are written to learn how large a file of a quality is
-STRIP = 64  # rows
-SEGMENT = 65_000  # bytes that a JPEG can hold of one kind of metadata
+SAMPLE = 2_000_000  # pixels, about, that are encoded to learn how large a file of a quality is
+STRIP = 64  # rows of such a sample that lie together
+JPEG_SEGMENT = 65_000  # bytes that a JPEG can hold of one kind of metadata
 
 
 def names_picture(path: Path) -> bool:
@@ -59,9 +60,13 @@ def save_photo(
 ) -> None:
     """Write a photo in the format that the name of `path` says, in one move.
 
-    Only pixels, transparency and colour profile are written, unless `keep_metadata`. JPEG has no
-    transparency: the photo is laid on white. Without `quality` (1 to 100) a photo that stays in its format is
-    written as its file was: with the same tables (JPEG), or about as large; others nearly or wholly exact.
+    Pixels, alpha channel and colour profile are written. JPEG has no alpha: the photo is composited on white.
+
+    Args:
+        keep_metadata: write what of its metadata may be kept (`metadata.keepable`), too.
+        quality: 1 to 100. Where none is given, a photo that stays in its format is encoded as its file was,
+            with the same quantisation tables (JPEG) or at about its size; others nearly or wholly lossless.
+        replace: whether a file at `path` may be replaced.
 
     Raises:
         BadPhoto: the name's ending stands for no format that veil writes, the file cannot be written, or it
@@ -69,9 +74,12 @@ def save_photo(
     """
     if path.suffix.lower() not in SUFFIXES:
         raise BadPhoto(f"veil does not write {path.suffix} files.", f"It writes {', '.join(SUFFIXES)}.")
+    register_plugins()
     format = SUFFIXES[path.suffix.lower()]
-    image = _image(photo, format)
-    options = _quality(photo, image, format, quality) | (_options(photo, format) if keep_metadata else {})
+    image = _to_image(photo, format)
+    options = _encoder_options(photo, image, format, quality) | (
+        _metadata_options(photo, format) if keep_metadata else {}
+    )
     space = b"GRAY" if image.mode.startswith("L") else b"RGB "
     if photo.icc and photo.icc[16:20] == space:  # a profile of another space would make the file unreadable
         options["icc_profile"] = photo.icc
@@ -84,8 +92,8 @@ def save_photo(
         ) from error
 
 
-def _image(photo: Photo, format: str) -> Image.Image:
-    """The pixels and transparency of a photo, in a mode that the format can hold."""
+def _to_image(photo: Photo, format: str) -> Image.Image:
+    """The pixels and alpha channel of a photo, in a mode that the format can hold."""
     pixels, alpha = photo.pixels, photo.alpha
     if alpha is not None and format == "JPEG":
         opacity = alpha[..., None] / 255
@@ -98,37 +106,39 @@ def _image(photo: Photo, format: str) -> Image.Image:
     return image
 
 
-def _quality(photo: Photo, image: Image.Image, format: str, quality: int | None) -> dict[str, Any]:
-    """How Pillow is told to encode an image."""
+def _encoder_options(photo: Photo, image: Image.Image, format: str, quality: int | None) -> dict[str, Any]:
+    """Pillow's options for encoding an image."""
     own = photo.encoding if photo.format == format else {}
     if format == "PNG":
         return {}
     if quality:
         return {"quality": quality} | ({"subsampling": 0} if format == "JPEG" else {})
     if "density" in own:
-        return {"quality": _as_dense(image, format, own["density"])}
-    return dict(own or OPTIONS[format])
+        return {"quality": _quality_of_density(image, format, own["density"])}
+    return dict(own or DEFAULT_OPTIONS[format])
 
 
-def _as_dense(image: Image.Image, format: str, density: float) -> int:
-    """The lowest quality at which an image takes as many bytes a pixel; the highest where none does.
+def _quality_of_density(image: Image.Image, format: str, density: float) -> int:
+    """The lowest of `QUALITIES` at which an image takes `density` bytes a pixel; the highest where none does.
 
-    Only strips of it are written, evenly spread.
+    Only strips of it are encoded, evenly spread.
     """
     every = max(1, round(image.width * image.height / SAMPLE))
     rows = np.arange(image.height) // STRIP % every == 0
     sample = Image.fromarray(np.asarray(image)[rows])
 
-    def measured(quality: int) -> float:
+    def density_at(quality: int) -> float:
         sample.save(buffer := BytesIO(), format, quality=quality)
         return buffer.tell() / (sample.width * sample.height)
 
-    return QUALITIES[min(bisect_left(QUALITIES, density, key=measured), len(QUALITIES) - 1)]
+    return QUALITIES[min(bisect_left(QUALITIES, density, key=density_at), len(QUALITIES) - 1)]
 
 
-def _options(photo: Photo, format: str) -> dict[str, Any]:
-    """How Pillow is told to write a photo's metadata."""
-    kept = {key: value for key, value in photo.metadata.items() if format != "JPEG" or len(value) < SEGMENT}
+def _metadata_options(photo: Photo, format: str) -> dict[str, Any]:
+    """Pillow's options for writing a photo's metadata."""
+    kept = {
+        key: value for key, value in photo.metadata.items() if format != "JPEG" or len(value) < JPEG_SEGMENT
+    }
     texts = {key: value for key, value in kept.items() if key not in ("exif", "xmp")}
     options: dict[str, Any] = {key: kept[key] for key in ("exif", "xmp") if key in kept}
     if format == "JPEG" and "Comment" in texts:

@@ -65,20 +65,22 @@ methods = [
     { name = "noise", method = "random-noise", attacks = false, settings = { steps = 1 } },
 ]
 """
-TOUCHES = ("open", "os.link", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod")
+FILE_EVENTS = ("open", "os.link", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod")
 ESCAPED = 70  # the exit code where veil has not caught an error
-Work: TypeAlias = Callable[[Path], int]
+Task: TypeAlias = Callable[[Path], int]
 
 
-class Case(NamedTuple):
-    """What is run in a folder, whose originals lie in photos/, and how its results are looked at."""
+class Workload(NamedTuple):
+    """What is run in a folder, whose originals lie in photos/, and how its results are checked."""
 
-    work: Work
-    look: Callable[[Path, bool], None]  # raises where a result is not whole or, where all are due, absent
-    ends: tuple[int, ...]  # the exit codes of a run that goes on
+    work: Task
+    check: Callable[
+        [Path, bool], None
+    ]  # (folder, complete): raises where a result is damaged or, if complete, missing
+    exit_codes: tuple[int, ...]  # of the next run, which goes on
 
 
-def make(folder: Path) -> None:
+def make_inputs(folder: Path) -> None:
     """Two originals, and the file of a benchmark."""
     (folder / "photos").mkdir(parents=True)
     (folder / "tmp").mkdir()
@@ -100,17 +102,17 @@ def protect(folder: Path) -> int:
     return app(command, standalone_mode=False) or 0
 
 
-def protected(folder: Path, all_due: bool) -> None:
+def check_protected(folder: Path, complete: bool) -> None:
     """Every picture can be read and has a report, and no report stands alone."""
     files = [path for path in (folder / "photos").iterdir() if ".veiled" in path.name]
     for path in files:
-        whole(path)
+        check_readable(path)
     pictures = {path.stem for path in files if path.suffix != ".json"}
-    assert pictures == {path.stem for path in files if path.suffix == ".json"} or not all_due, files
-    assert len(pictures) == 2 or not all_due, files
+    assert pictures == {path.stem for path in files if path.suffix == ".json"} or not complete, files
+    assert len(pictures) == 2 or not complete, files
 
 
-def whole(path: Path) -> None:
+def check_readable(path: Path) -> None:
     """Check that a file is as long as it ought to be."""
     if path.suffix == ".json":
         records.Record.model_validate_json(path.read_bytes())
@@ -140,21 +142,21 @@ def _album(folder: Path) -> int:
         with suppress(OSError):
             held.pack()
         if held.zip and held.zip.exists():
-            _check_zip(held.zip, 2 * held.count)
+            _check_zip_file(held.zip, 2 * held.count)
             shutil.move(held.zip, folder / "album.zip")
     return 0 if held.count == len(paths) else 2
 
 
-def _check_zip(file: Path, count: int) -> None:
+def _check_zip_file(file: Path, count: int) -> None:
     with ZipFile(file) as archive:
         assert archive.testzip() is None
         assert len(archive.namelist()) == count, archive.namelist()
 
 
-def zipped(folder: Path, all_due: bool) -> None:
+def check_zip(folder: Path, complete: bool) -> None:
     """The zip holds all results; it is not there where it was not downloaded."""
-    if all_due:
-        _check_zip(folder / "album.zip", 4)
+    if complete:
+        _check_zip_file(folder / "album.zip", 4)
 
 
 def benchmark(folder: Path) -> int:
@@ -163,7 +165,7 @@ def benchmark(folder: Path) -> int:
     return app([*command, "-o", str(folder / "run")], standalone_mode=False) or 0
 
 
-def measured(folder: Path, all_due: bool) -> None:
+def check_benchmark(folder: Path, complete: bool) -> None:
     """Every piece that says it is finished can be read, and in the end all are there."""
     found = (folder / "run").rglob("*.npz")
     pieces = [
@@ -171,36 +173,36 @@ def measured(folder: Path, all_due: bool) -> None:
     ]  # those are still to be moved
     for path in pieces:
         load(path)
-        whole(path.with_suffix(".png"))
-    if all_due:
+        check_readable(path.with_suffix(".png"))
+    if complete:
         assert len(pieces) == 6, pieces
         assert len((folder / "run" / "rows.csv").read_text().splitlines()) == 7
         assert (folder / "run" / "report.html").read_text().rstrip().endswith("</html>")
 
 
-CASES = {
-    "protect": Case(protect, protected, (0, 3)),  # what the run before has done is passed over
-    "album": Case(album, zipped, (0,)),
-    "benchmark": Case(benchmark, measured, (0,)),
+WORKLOADS = {
+    "protect": Workload(protect, check_protected, (0, 3)),  # what the run before has done is passed over
+    "album": Workload(album, check_zip, (0,)),
+    "benchmark": Workload(benchmark, check_benchmark, (0,)),
 }
 
 
-class Counted:
-    """Hears of whatever touches a file below a folder, and sends a signal at the given one."""
+class KillAtFileEvent:
+    """An audit hook: counts file events below a folder, and sends this process a signal at a given one."""
 
     def __init__(self, folder: Path, at: int = 0, end: int = signal.SIGKILL) -> None:
         self.folder, self.at, self.end, self.count = str(folder), at, end, 0
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event in TOUCHES and isinstance(arguments[0], (str, bytes, os.PathLike)):
+        if event in FILE_EVENTS and isinstance(arguments[0], (str, bytes, os.PathLike)):
             inside = os.fsdecode(arguments[0]).startswith(self.folder)
             self.count += inside
             if inside and self.count == self.at:
                 os.kill(os.getpid(), self.end)
 
 
-def start(folder: Path, work: Work, before: Callable[[], object] = lambda: None) -> int:
-    """Work in a process of its own, what it says going to a file; returns its number."""
+def fork(folder: Path, work: Task, before: Callable[[], object] = lambda: None) -> int:
+    """Run `work` in a forked process, whose output goes to a log file beside the folder; its process id."""
     if process := os.fork():
         return process
     code = ESCAPED
@@ -223,51 +225,51 @@ def start(folder: Path, work: Work, before: Callable[[], object] = lambda: None)
         os._exit(code)
 
 
-def ended(process: int) -> int:
+def exit_code_of(process: int) -> int:
     """The exit code of a process, negative where a signal ended it."""
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
-def how_long(folder: Path, case: Case) -> tuple[float, int]:
-    """Seconds that a whole run takes, and how many files it touches."""
-    make(folder)
-    counted, told = Counted(folder), folder.with_suffix(".count")
+def measure_whole_run(folder: Path, case: Workload) -> tuple[float, int]:
+    """Seconds that a whole run takes, and how many file events it has."""
+    make_inputs(folder)
+    hook, count_file = KillAtFileEvent(folder), folder.with_suffix(".count")
 
     def work(place: Path) -> int:
         code = case.work(place)
-        told.write_text(str(counted.count))
+        count_file.write_text(str(hook.count))
         return code
 
     began = time.monotonic()
-    code = ended(start(folder, work, lambda: sys.addaudithook(counted)))
-    assert code in case.ends, (code, folder.with_suffix(".log").read_text())
-    case.look(folder, True)
+    code = exit_code_of(fork(folder, work, lambda: sys.addaudithook(hook)))
+    assert code in case.exit_codes, (code, folder.with_suffix(".log").read_text())
+    case.check(folder, True)
     shutil.rmtree(folder)
-    return time.monotonic() - began, int(told.read_text())
+    return time.monotonic() - began, int(count_file.read_text())
 
 
-def at_a_time(end: int, folder: Path, case: Case, seconds: float, chance: random.Random) -> int:
-    """Send a signal after a while."""
-    process = start(folder, case.work)
-    time.sleep(chance.uniform(0, 0.7 * seconds))  # the first, which was measured, is the slowest
-    os.kill(process, end)  # a process that has ended waits to be looked at
-    return ended(process)
+def signal_at_a_time(end: int, folder: Path, case: Workload, seconds: float, rng: random.Random) -> int:
+    """Send a signal after a random time."""
+    process = fork(folder, case.work)
+    time.sleep(rng.uniform(0, 0.7 * seconds))  # the first, which was measured, is the slowest
+    os.kill(process, end)  # a process that has ended waits for `waitpid`
+    return exit_code_of(process)
 
 
-def at_a_file(end: int, folder: Path, case: Case, touches: int, chance: random.Random) -> int:
-    """Send a signal when a file is touched."""
-    counted = Counted(folder, chance.randint(1, touches), end)
-    return ended(start(folder, case.work, lambda: sys.addaudithook(counted)))
+def signal_at_a_file(end: int, folder: Path, case: Workload, events: int, rng: random.Random) -> int:
+    """Send a signal at a random file event."""
+    hook = KillAtFileEvent(folder, rng.randint(1, events), end)
+    return exit_code_of(fork(folder, case.work, lambda: sys.addaudithook(hook)))
 
 
-def small_files(folder: Path, case: Case, chance: random.Random) -> int:
+def limit_file_size(folder: Path, case: Workload, rng: random.Random) -> int:
     """Let no file grow beyond a size, as if the disk were full."""
-    size = int(10 ** chance.uniform(0, 5))
+    size = int(10 ** rng.uniform(0, 5))
     limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (size, size))
-    return ended(start(folder, case.work, limit))
+    return exit_code_of(fork(folder, case.work, limit))
 
 
-def mounted(room: int | None, folder: Path, case: Case) -> int:
+def on_file_system(room: int | None, folder: Path, case: Workload) -> int:
     """Work in a file system of its own with so many bytes of room, or where None, read-only.
 
     Where the next run goes on, there is room.
@@ -281,7 +283,7 @@ def mounted(room: int | None, folder: Path, case: Case) -> int:
         size = None if room is None else shutil.disk_usage(folder).used + room
         options = f"remount,size={size}" if size else "remount,ro"
         subprocess.run(["mount", "-o", options, folder], check=True)
-        code = ended(start(folder, case.work))
+        code = exit_code_of(fork(folder, case.work))
         shutil.rmtree(kept)
         shutil.copytree(folder, kept)
     finally:
@@ -291,22 +293,22 @@ def mounted(room: int | None, folder: Path, case: Case) -> int:
     return code
 
 
-def tried(folder: Path, case: Case, end: Callable[[Path, Case], int]) -> int:
+def kill_and_resume(folder: Path, case: Workload, end: Callable[[Path, Workload], int]) -> int:
     """One run that ends early, and the next, which goes on; returns the first one's exit code."""
-    make(folder)
+    make_inputs(folder)
     before = originals(folder)
     code = end(folder, case)
     log = folder.with_suffix(".log").read_text()
     assert code != ESCAPED, log  # a traceback may find no room
     assert "Traceback" not in log, log
     assert originals(folder) == before
-    case.look(folder, False)
-    next_code = ended(start(folder, case.work))
+    case.check(folder, False)
+    next_code = exit_code_of(fork(folder, case.work))
     log = folder.with_suffix(".log").read_text()
-    assert next_code in case.ends, (next_code, log)
+    assert next_code in case.exit_codes, (next_code, log)
     assert "Traceback" not in log, log
     assert originals(folder) == before
-    case.look(folder, True)
+    case.check(folder, True)
     left = [path for path in folder.rglob("*") if path.name.startswith(".") or path.parent.name == "tmp"]
     assert not left, left
     shutil.rmtree(folder)
@@ -320,7 +322,7 @@ def load_networks() -> None:
     vars(workflow).update(assess=partial(assess, recognizers=JUDGES))
     import_module("veil.eval.html_report")
     with tempfile.TemporaryDirectory() as name:
-        make(Path(name) / "warm")
+        make_inputs(Path(name) / "warm")
         photo = workflow.open_photo(Path(name) / "warm" / "photos" / "0.png")
     workflow.assess(photo, photo, faces=search(photo.pixels).numbered)
     gc.freeze()
@@ -331,27 +333,27 @@ def main(
     seed: Annotated[int, typer.Option(help="Of what is random.")] = 0,
     minutes: Annotated[float, typer.Option(help="When to end at the latest.")] = 60,
 ) -> None:
-    """End runs early, look at what is left, and count."""
-    chance, latest = random.Random(seed), time.monotonic() + 60 * minutes
+    """End runs early, check what is left, and count."""
+    rng, latest = random.Random(seed), time.monotonic() + 60 * minutes
     load_networks()
     done, wrong, limits = Counter[str](), 0, dict[str, tuple[float, int]]()
     with tempfile.TemporaryDirectory() as name:
         for number in range(runs):
-            kind = list(CASES)[number % len(CASES)]
+            kind = list(WORKLOADS)[number % len(WORKLOADS)]
             if kind not in limits:
-                limits[kind] = how_long(Path(name) / kind, CASES[kind])
-            seconds, touches = limits[kind]
-            ends: dict[str, Callable[[Path, Case], int]] = {}
+                limits[kind] = measure_whole_run(Path(name) / kind, WORKLOADS[kind])
+            seconds, events = limits[kind]
+            endings: dict[str, Callable[[Path, Workload], int]] = {}
             for end in (signal.SIGKILL, signal.SIGTERM):
-                ends[f"{end.name} at a file"] = partial(at_a_file, end, touches=touches, chance=chance)
-                ends[f"{end.name} at a time"] = partial(at_a_time, end, seconds=seconds, chance=chance)
-            ends["files bounded"] = partial(small_files, chance=chance)
+                endings[f"{end.name} at a file"] = partial(signal_at_a_file, end, events=events, rng=rng)
+                endings[f"{end.name} at a time"] = partial(signal_at_a_time, end, seconds=seconds, rng=rng)
+            endings["files bounded"] = partial(limit_file_size, rng=rng)
             if os.geteuid() == 0:
-                ends["disk full"] = partial(mounted, chance.randrange(0, 300_000, 4096))
-                ends["read-only"] = partial(mounted, None)
-            end = list(ends)[number // len(CASES) % len(ends)]
+                endings["disk full"] = partial(on_file_system, rng.randrange(0, 300_000, 4096))
+                endings["read-only"] = partial(on_file_system, None)
+            end = list(endings)[number // len(WORKLOADS) % len(endings)]
             try:
-                code = tried(Path(name) / str(number), CASES[kind], ends[end])
+                code = kill_and_resume(Path(name) / str(number), WORKLOADS[kind], endings[end])
                 done[f"{kind}, {end}: exit code {code}"] += 1
                 print(f"{number}: {kind}, {end}: exit code {code}", flush=True)
             except Exception:

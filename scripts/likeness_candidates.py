@@ -72,7 +72,7 @@ class Look:
     @cached_property
     def crop(self) -> Tensor:
         """(1, 3, SIDE, SIDE)."""
-        return warp(self.image, template_transform(self.face, facemesh.LOOSER, SIDE), SIDE)
+        return warp(self.image, template_transform(self.face, facemesh.MESH_TEMPLATE, SIDE), SIDE)
 
     @cached_property
     def fine(self) -> Tensor:
@@ -83,7 +83,7 @@ class Look:
     @cached_property
     def parts(self) -> dict[str, Tensor]:
         """Weights (SIDE, SIDE) that add up to 1: where each part lies, and the whole "face"."""
-        matrix = torch.from_numpy(template_transform(self.face, facemesh.LOOSER, SIDE)).float()
+        matrix = torch.from_numpy(template_transform(self.face, facemesh.MESH_TEMPLATE, SIDE)).float()
         mesh = (facemesh.landmarks(self.image, self.face)[0] - matrix[:, 2]) @ matrix[:, :2].inverse().T
         line = torch.arange(SIDE).float()
         places = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1).reshape(-1, 2)

@@ -2,7 +2,7 @@
 
     python scripts/measure_speed.py [FACES] [--pairs 10] [--effort normal]
 
-Measures three ways in one process, in turn on every face: strength `balanced` at one effort; the preset
+Measures three methods in one process, in turn on every face: strength `balanced` at one effort; the preset
 `paper`, which already saves what cannot change the picture; and `paper` at the cost of its public script
 (arXiv 2503.10350), which inverts through all levels, learns embeddings without stopping early, and denoises
 four samples at every step of the attack where one is enough. (It also decodes two; that is not counted.)
@@ -61,14 +61,14 @@ from veil.privacy.priors import Prior, prior
 from veil.privacy.settings import Settings, settings
 from veil.weights.registry import card
 
-UNSEEN = held_out()
+JUDGE = held_out()
 PROCESS = psutil.Process()
-INTERVAL = 0.005  # seconds between two looks at the memory
-WARM = {"steps": 2, "embedding_steps": 1}
+POLLING_INTERVAL = 0.005  # seconds between two readings of the memory
+WARM_UP = {"steps": 2, "embedding_steps": 1}
 
 
 class Case(NamedTuple):
-    """A photo and its face, and the photo of that person against which it is judged."""
+    """A photo and its face, and the probe: another photo of that person, against which it is judged."""
 
     photo: Photo
     face: Face
@@ -76,8 +76,11 @@ class Case(NamedTuple):
     probe_face: Face
 
 
-class Measured(NamedTuple):
-    """One protection of one face: its cost, and what it bought."""
+class Measurement(NamedTuple):
+    """One protection of one face: its cost, and its effect.
+
+    Samples through the UNet, seconds, megabytes at the peak; the judge's cosine to the probe, PSNR in dB.
+    """
 
     samples: int
     seconds: float
@@ -86,7 +89,7 @@ class Measured(NamedTuple):
     psnr: float
 
 
-class Fourfold(Prior):
+class FourSamplePrior(Prior):
     """A prior that denoises as the paper's script: with the original beside it, and the batch doubled."""
 
     def noise(self, latent: Tensor, timestep: int, embedding: Tensor) -> Tensor:
@@ -110,8 +113,8 @@ def find_as_published(
     embeddings = yield from learn(used, trajectory, timesteps, steps, rate, patience=steps + 1)
     begin = reconstruct(used, trajectory[-1], timesteps, embeddings)
     begin = replace(begin, maps=[map_.repeat(4, 1, 1) for map_ in begin.maps])
-    fourfold = Fourfold(**vars(used))
-    optimisation = Optimisation(fourfold, begin, settings, canvases, objectives, crops[0].pixels)
+    four_samples = FourSamplePrior(**vars(used))
+    optimisation = Optimisation(four_samples, begin, settings, canvases, objectives, crops[0].pixels)
     return (yield from optimise(optimisation))
 
 
@@ -129,7 +132,7 @@ def as_published(photo: Photo, faces: Sequence[Face], settings: Settings) -> Ste
     )
 
 
-WAYS: dict[str, tuple[str, Callable[[Photo, Sequence[Face], Settings], Steps[Protected]]]] = {
+METHODS: dict[str, tuple[str, Callable[[Photo, Sequence[Face], Settings], Steps[Protected]]]] = {
     "balanced": ("balanced", protect),
     "paper": ("paper", protect),
     "paper, as published": ("paper", as_published),
@@ -137,8 +140,8 @@ WAYS: dict[str, tuple[str, Callable[[Photo, Sequence[Face], Settings], Steps[Pro
 
 
 @contextmanager
-def counted(used: Prior) -> Generator[list[int]]:
-    """The sizes of the batches that go through the prior's UNet inside."""
+def unet_batches(used: Prior) -> Generator[list[int]]:
+    """Yield the sizes of the batches that go through the prior's UNet within."""
     sizes: list[int] = []
     hook = used.unet.register_forward_hook(lambda _, inputs, __: sizes.append(len(inputs[0])))
     try:
@@ -147,8 +150,8 @@ def counted(used: Prior) -> Generator[list[int]]:
         hook.remove()
 
 
-def held() -> int:
-    """How many bytes the process holds that it uses."""
+def resident_bytes() -> int:
+    """The resident memory of this process, after what it does not use was given back."""
     gc.collect()
     if platform.libc_ver()[0] == "glibc":  # which keeps what was freed, so that a second run would cost less
         ctypes.CDLL(None).malloc_trim(0)
@@ -156,51 +159,51 @@ def held() -> int:
 
 
 @contextmanager
-def watched() -> Generator[Callable[[], float]]:
-    """Tells afterwards how many megabytes the process held inside, at most, above what it held before."""
+def peak_memory() -> Generator[Callable[[], float]]:
+    """Yield what tells afterwards the peak of the resident memory within, in MB above that at the start."""
     over = Event()
-    before = most = held()
+    before = peak = resident_bytes()
 
     def watch() -> None:
-        nonlocal most
-        while not over.wait(INTERVAL):
-            most = max(most, PROCESS.memory_info().rss)
+        nonlocal peak
+        while not over.wait(POLLING_INTERVAL):
+            peak = max(peak, PROCESS.memory_info().rss)
 
     thread = Thread(target=watch)
     thread.start()
     try:
-        yield lambda: (most - before) / 1e6
+        yield lambda: (peak - before) / 1e6
     finally:
         over.set()
         thread.join()
 
 
-def measure(way: str, case: Case, **changes: Any) -> Measured:
-    """Protect one face one way."""
-    preset, run = WAYS[way]
+def measure(method: str, case: Case, **changes: Any) -> Measurement:
+    """Protect one face by one method."""
+    preset, run = METHODS[method]
     chosen = settings(preset, **changes)
-    with counted(prior(chosen.prior)) as sizes, watched() as most:
+    with unet_batches(prior(chosen.prior)) as sizes, peak_memory() as peak:
         began = time.perf_counter()
         after = finish(run(case.photo, [case.face], chosen)).photo
         seconds = time.perf_counter() - began
     before, now, probe = (to_tensor(photo.pixels) for photo in (case.photo, after, case.probe))
-    seen = embedding(UNSEEN, now, main_face(after.pixels) or case.face)
-    cosine = float(seen @ embedding(UNSEEN, probe, case.probe_face))
-    return Measured(sum(sizes), seconds, most(), cosine, float(psnr(before, now)))
+    seen = embedding(JUDGE, now, main_face(after.pixels) or case.face)
+    cosine = float(seen @ embedding(JUDGE, probe, case.probe_face))
+    return Measurement(sum(sizes), seconds, peak(), cosine, float(psnr(before, now)))
 
 
-def portraits() -> Iterator[Case]:
-    """Every face of the demo portraits, in a picture of its own."""
+def demo_cases() -> Iterator[Case]:
+    """Every face of the demo portraits, cut out with a margin; each is its own probe."""
     for pixels in astronaut(), get_image("t1")[..., ::-1]:  # BGR
         for face in find_faces(np.ascontiguousarray(pixels)):
             box = face.box + 0.5 * face.side * np.array([-1, -1, 1, 1])
             left, top, right, bottom = replace(face, box=box).clipped_box((pixels.shape[1], pixels.shape[0]))
             photo = Photo(np.ascontiguousarray(pixels[top:bottom, left:right]), "portrait.png")
-            moved = face.transformed(1, -left, -top)
-            yield Case(photo, moved, photo, moved)
+            inside = face.transformed(1, -left, -top)
+            yield Case(photo, inside, photo, inside)
 
 
-def pairs_of(folder: Path) -> Iterator[Case]:
+def dataset_cases(folder: Path) -> Iterator[Case]:
     """The people of a dataset whose two photos show a face."""
     for one in samples(folder):
         photo, probe = (open_photo(path) for path in (one.photo, one.probe or one.photo))
@@ -209,22 +212,22 @@ def pairs_of(folder: Path) -> Iterator[Case]:
             yield Case(photo, face, probe, other)
 
 
-def table(results: dict[str, list[Measured]]) -> str:
-    """Medians of the cost, each also as a multiple of the first way's, and means of what it bought."""
-    threshold = card(UNSEEN).thresholds["far1"]
+def table(results: dict[str, list[Measurement]]) -> str:
+    """A Markdown table: medians of costs, also as multiples of the first method's, and means of effects."""
+    threshold = card(JUDGE).thresholds["far1"]
     lines = [
-        f"| setting | UNet samples | seconds | MB | {UNSEEN} (threshold {threshold}) | rejected | dB |",
+        f"| setting | UNet samples | seconds | MB | {JUDGE} (threshold {threshold}) | rejected | dB |",
         "|---|---|---|---|---|---|---|",
     ]
     first: list[float] = []
-    for way, rows in results.items():
+    for method, rows in results.items():
         costs = [median(column) for column in list(zip(*rows, strict=True))[:3]]
         first = first or costs
         cells = [f"{cost:.4g} (x {cost / own:.1f})" for cost, own in zip(costs, first, strict=True)]
         rejected = sum(row.cosine <= threshold for row in rows)
         cosine, decibels = fmean(row.cosine for row in rows), fmean(row.psnr for row in rows)
         cells += [f"{cosine:.3f}", f"{rejected}/{len(rows)}", f"{decibels:.1f}"]
-        lines.append(f"| {way} | {' | '.join(cells)} |")
+        lines.append(f"| {method} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -232,15 +235,15 @@ def main(
     faces: Annotated[Path | None, typer.Argument()] = None, pairs: int = 10, effort: str = "normal"
 ) -> None:
     """Measure, and print the table."""
-    assert all(independent(UNSEEN, name) for name in Settings().surrogates)
-    cases = list(islice(pairs_of(faces / "celebahq_pairs"), pairs) if faces else portraits())
-    for way in WAYS:
-        measure(way, cases[0], **WARM)
-    loaded = held() / 1e6
-    results: dict[str, list[Measured]] = {way: [] for way in WAYS}
+    assert all(independent(JUDGE, name) for name in Settings().surrogates)
+    cases = list(islice(dataset_cases(faces / "celebahq_pairs"), pairs) if faces else demo_cases())
+    for method in METHODS:
+        measure(method, cases[0], **WARM_UP)
+    loaded = resident_bytes() / 1e6
+    results: dict[str, list[Measurement]] = {method: [] for method in METHODS}
     for case in track(cases, "protecting"):
-        for way in WAYS:
-            results[way].append(measure(way, case, effort=effort))
+        for method in METHODS:
+            results[method].append(measure(method, case, effort=effort))
     print(table(results))
     print(f"{len(cases)} faces, {torch.get_num_threads()} threads; {loaded:.0f} MB with all models loaded")
 

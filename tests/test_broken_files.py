@@ -16,7 +16,10 @@ from PIL import Image, ImageCms
 from veil.core import images
 from veil.core.errors import VeilError
 from veil.core.images import open_photo
+from veil.core.pillow import register_plugins
 from veil.core.types import Photo
+
+register_plugins()
 
 EXAMPLES = int(os.environ.get("VEIL_EXAMPLES", "300"))  # many more are worth a night
 
@@ -124,6 +127,6 @@ def test_a_file_that_claims_to_be_huge_is_refused_before_it_is_decoded(
     for data in ORIGINALS:
         place.write_bytes(data)
         with monkeypatch.context() as patch:
-            patch.setattr(images, "NEED", 10**15)
+            patch.setattr(images, "BYTES_PER_PIXEL", 10**15)
             with pytest.raises(VeilError, match="million pixels"):
                 open_photo(place)

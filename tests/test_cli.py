@@ -33,7 +33,8 @@ from veil.ui.cli import app
 from veil.ui.web import results
 from veil.ui.web.sessions import Visitor
 from veil.ui.wording import LIMITS, headline, machines, people
-from veil.weights import registry, store
+from veil.weights import store
+from veil.weights.store import WeightsStore, default_store
 
 PORTRAIT = astronaut()[20:260, 100:340]
 
@@ -275,7 +276,7 @@ def flipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     damaged = bytearray((weights / "faceres.safetensors").read_bytes())
     damaged[100_000] ^= 1
     (weights / "faceres.safetensors").write_bytes(damaged)
-    monkeypatch.setattr(registry, "folders", [weights, weights])
+    monkeypatch.setattr(store, "default_store", lambda: WeightsStore(tmp_path, packaged_dir=weights))
     return weights
 
 
@@ -545,13 +546,15 @@ def test_people_come_first_and_by_the_face_that_looks_least_like_the_person(
     assert f"{likeness:.3f}" in people(report)
 
 
-def test_weights_that_are_not_packaged_are_looked_for_where_the_environment_says(
+def test_weights_that_are_not_packaged_are_looked_for_where_the_user_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry, "folders", list(registry.folders))
-    monkeypatch.setenv("VEIL_WEIGHTS", str(tmp_path))
-    assert veil("models").exit_code == 0
-    assert registry.folders[1] == tmp_path
+    WeightsStore(tmp_path / "a").remember("facenet:casia-webface", bytes=1)
+    monkeypatch.setenv("VEIL_WEIGHTS", str(tmp_path / "a"))
+    assert "facenet:casia-webface" in veil("models").stdout
+    monkeypatch.chdir(tmp_path)
+    assert "facenet:casia-webface" not in veil("--weights", "b", "models").stdout
+    assert default_store().cache_dir == tmp_path / "b"
 
 
 def test_the_device_is_the_environments(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,8 @@ from veil.core.progress import finish
 from veil.core.registry import Registry
 from veil.core.types import Photo
 from veil.privacy.settings import settings
-from veil.weights import registry
+from veil.weights import registry, store
+from veil.weights.store import WeightsStore
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").rglob("*.md")]
@@ -98,16 +99,11 @@ def test_the_recogniser_of_the_guide(
     data = weights.read_bytes()
     card = shown["weights/cards.toml"].replace("SHA256", sha256(data).hexdigest())
     cards = tmp_path / "cards.toml"
-    cards.write_text(registry.CARDS.read_text(encoding="utf-8") + "\n" + card, encoding="utf-8")
-    monkeypatch.setattr(registry, "CARDS", cards)
-    monkeypatch.setattr(registry, "folders", [*registry.folders, tmp_path])
+    cards.write_text(store.CARDS.read_text(encoding="utf-8") + "\n" + card, encoding="utf-8")
+    monkeypatch.setattr(store, "default_store", lambda: WeightsStore(tmp_path, cards_file=cards))
     monkeypatch.setattr(attacks, "RECOGNIZERS", with_line(attacks.RECOGNIZERS, shown["RECOGNIZERS"]))
-    registry.cards.cache_clear()
-    try:
-        model = attacks.recognizer("tiny")
-        assert "tiny" in attacks.attacked()
-    finally:
-        registry.cards.cache_clear()
+    model = attacks.recognizer("tiny")
+    assert "tiny" in attacks.attacked()
     crops = torch.rand(3, 3, model.size, model.size, requires_grad=True)
     vectors = model.embed(crops)
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(3))

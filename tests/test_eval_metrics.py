@@ -17,7 +17,7 @@ from skimage.data import astronaut
 from veil.attacks import recognizer
 from veil.attacks.faces import find_faces, largest_face, template_transform, warp
 from veil.attacks.networks import emotion
-from veil.attacks.networks.facemesh import LOOSER
+from veil.attacks.networks.facemesh import MESH_TEMPLATE
 from veil.core.errors import BadSettings, WeightsMissing
 from veil.core.images import to_tensor
 from veil.core.types import Face
@@ -151,9 +151,10 @@ def test_another_expression_is_another() -> None:
     """The happy and the neutral people of a group photo, all cut to one crop."""
     group = np.ascontiguousarray(get_image("t1")[..., ::-1])
     crops = [
-        warp(to_tensor(group), template_transform(one, LOOSER, 160), 160) for one in find_faces(group)[:6]
+        warp(to_tensor(group), template_transform(one, MESH_TEMPLATE, 160), 160)
+        for one in find_faces(group)[:6]
     ]
-    face = Face(np.array([20.0, 10, 140, 150]), LOOSER * 160)
+    face = Face(np.array([20.0, 10, 140, 150]), MESH_TEMPLATE * 160)
     read = [int(emotion.expression(crop, face).argmax()) for crop in crops]
     assert len(set(read)) > 1
     for first, one in zip(read, crops, strict=True):

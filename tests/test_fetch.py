@@ -22,7 +22,6 @@ from skimage.data import astronaut
 from torch import Tensor
 from typer.testing import CliRunner, Result
 
-from veil import attacks
 from veil.attacks import Recognizer, independent, recognizer, surrogate
 from veil.attacks.ensemble import Ensemble
 from veil.attacks.faces import largest_face
@@ -38,7 +37,7 @@ from veil.privacy import protect
 from veil.privacy.settings import settings
 from veil.ui import workflow
 from veil.ui.cli import app
-from veil.weights import registry, store
+from veil.weights import store
 from veil.weights.fetch import fetch
 from veil.weights.registry import card, cards
 
@@ -94,13 +93,10 @@ SOURCES: dict[str, Callable[[pytest.MonkeyPatch, Path], None]] = {
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
     """An empty cache folder for all tests of this file, which fill it by fetching."""
-    before = registry.folders[1]
     folder = tmp_path_factory.mktemp("cache") / "veil"
-    store.use_cache(folder)
-    attacks._loaded.cache_clear()
-    yield folder
-    store.use_cache(before)
-    attacks._loaded.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(store.ENVIRONMENT, str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="module", params=SOURCES)
@@ -200,13 +196,12 @@ def test_a_fetched_model_is_listed_and_checked(fetched: Recognizer, cache: Path)
     model = card(fetched.name)
     assert (len(model.sha256), model.bytes) == (64, store.path(model.name).stat().st_size)
     assert model.name in cards()
-    rows = [line.split() for line in veil("--weights", cache, "models").stdout.splitlines()]
+    rows = [line.split() for line in veil("models").stdout.splitlines()]
     assert [row[-1] for row in rows if row and row[0] == model.name] == ["yes"]
     file = store.path(model.name)
     data = file.read_bytes()
     try:
         file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-        store._checked.cache_clear()
         with pytest.raises(WeightsCorrupt) as caught:
             store.path(model.name)
         assert f"veil fetch {model.name}" in caught.value.hint

@@ -53,8 +53,8 @@ def test_a_link_that_leads_nowhere_is_not_replaced_either(tmp_path: Path) -> Non
 KILLED = """
 import sys, time
 from pathlib import Path
-from veil.core.files import beside
-with beside(Path(sys.argv[1]) / "a") as (part,):
+from veil.core.files import atomic_write
+with atomic_write(Path(sys.argv[1]) / "a") as (part,):
     part.write_text("half")
     print("begun", flush=True)
     time.sleep(600)
@@ -80,7 +80,7 @@ EVERY_MOMENT = """
 import os, signal, sys
 from itertools import count
 from pathlib import Path
-from veil.core.files import beside, check_writable
+from veil.core.files import atomic_write, check_writable
 
 TOUCHES = ("open", "os.link", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod")
 place, replace, links = Path(sys.argv[1]), sys.argv[2] == "replace", sys.argv[3] == "links"
@@ -89,7 +89,7 @@ def no_links(*_):
     raise OSError("this file system has no hard links")
 
 def write(word):
-    with beside(place / "a", place / "b", replace=replace) as parts:
+    with atomic_write(place / "a", place / "b", replace=replace) as parts:
         for part in parts:
             part.write_text(word)
 

@@ -12,7 +12,7 @@ from skimage.data import astronaut
 from torch import Tensor
 
 from veil.attacks.faces import find_faces, largest_face, template_transform, warp
-from veil.attacks.networks.facemesh import LOOSER
+from veil.attacks.networks.facemesh import MESH_TEMPLATE
 from veil.core.images import to_tensor
 from veil.core.types import Face
 from veil.eval import FACE_MEASURES
@@ -34,9 +34,12 @@ def face() -> Face:
 def strangers(face: Face) -> list[Tensor]:
     """The change (1, 3, H, W) that puts each of six other people's faces in place of the astronaut's."""
     group = np.ascontiguousarray(get_image("t1")[:, :, ::-1])
-    mine = template_transform(face, LOOSER, SIDE)
+    mine = template_transform(face, MESH_TEMPLATE, SIDE)
     old = warp(PHOTO, mine, SIDE)
-    new = [warp(to_tensor(group), template_transform(one, LOOSER, SIDE), SIDE) for one in find_faces(group)]
+    new = [
+        warp(to_tensor(group), template_transform(one, MESH_TEMPLATE, SIDE), SIDE)
+        for one in find_faces(group)
+    ]
     high, wide = PHOTO.shape[-2:]
     return [warp_into(feather(SIDE) * (one - old), mine, wide, high) for one in new]
 

@@ -33,9 +33,9 @@ def test_the_published_cost_buys_the_same_picture(script: dict[str, Any]) -> Non
     faces = find_faces(photo.pixels)[:1]
     pictures: list[Any] = []
     counts: list[int] = []
-    for way in ("paper", "paper, as published"):
-        preset, run = script["WAYS"][way]
-        with script["counted"](prior("portrait")) as sizes:
+    for method in ("paper", "paper, as published"):
+        preset, run = script["METHODS"][method]
+        with script["unet_batches"](prior("portrait")) as sizes:
             result = finish(run(photo, faces, settings(preset, **FEW)))
         pictures.append(result.photo.pixels.astype(int))
         counts.append(sum(sizes))
@@ -51,7 +51,7 @@ def test_the_published_cost_buys_the_same_picture(script: dict[str, Any]) -> Non
 def test_samples_are_counted_not_calls_and_only_inside(script: dict[str, Any]) -> None:
     used = prior("portrait")
     latent = torch.zeros(5, 8, 32, 32)
-    with torch.no_grad(), script["counted"](used) as sizes:
+    with torch.no_grad(), script["unet_batches"](used) as sizes:
         used.noise(latent, 1, used.unconditional)
         used.noise(latent[:1], 1, used.unconditional)
     with torch.no_grad():
@@ -61,16 +61,16 @@ def test_samples_are_counted_not_calls_and_only_inside(script: dict[str, Any]) -
 
 def test_memory_is_told_at_its_peak_above_what_was_held(script: dict[str, Any]) -> None:
     held = torch.ones(25_000_000)  # 100 MB
-    with script["watched"]() as most:
+    with script["peak_memory"]() as most:
         passing = torch.ones(50_000_000)  # 200 MB
-        time.sleep(20 * script["INTERVAL"])
+        time.sleep(20 * script["POLLING_INTERVAL"])
         del passing
     assert float(held[0]) == 1
     assert 190 < most() < 260
 
 
 def test_the_table_sets_medians_in_relation_to_the_first(script: dict[str, Any]) -> None:
-    measured = script["Measured"]
+    measured = script["Measurement"]
     rows = {
         "ours": [measured(10, 2.0, 100.0, 0.5, 36.0), measured(30, 4.0, 300.0, 0.1, 34.0)],
         "theirs": [measured(80, 9.0, 400.0, 0.5, 30.0)],

@@ -15,7 +15,7 @@ from torch import Tensor
 from veil.attacks import recognizer
 from veil.attacks.faces import find_faces, largest_face
 from veil.attacks.networks import blazeface, emotion, facemesh
-from veil.attacks.recognizers.base import on
+from veil.attacks.recognizers.base import copy_on
 from veil.core.images import to_tensor
 from veil.core.types import Face
 from veil.eval.disturbances.codec import coded
@@ -82,7 +82,7 @@ def test_not_everybody_is_happy() -> None:
 def test_the_mesh_lies_on_the_face_and_stays_there(face: Face) -> None:
     (mesh,) = facemesh.landmarks(to_tensor(astronaut()), face).numpy()
     assert mesh.shape == (468, 2)
-    assert away(facemesh.five(mesh), face.points, face).max() < 0.1
+    assert away(facemesh.five_points(mesh), face.points, face).max() < 0.1
     (again,) = facemesh.landmarks(to_tensor(WORSE), face).numpy()
     assert 0 < away(again, mesh, face).mean() < 0.01
     (aside,) = facemesh.landmarks(to_tensor(astronaut()[:, 60:]), face.transformed(1, -60, 0)).numpy()
@@ -120,4 +120,4 @@ def test_a_network_in_use_is_never_moved(face: Face) -> None:
     assert {look.device for look in looks(image.to(far))} == {far}
     for one, again in zip(before, looks(image), strict=True):
         torch.testing.assert_close(one, again, rtol=0, atol=0)
-    assert on(far, facemesh.network()) is on(far, facemesh.network())
+    assert copy_on(far, facemesh.network()) is copy_on(far, facemesh.network())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from io import BytesIO
 from pathlib import Path
@@ -18,8 +20,11 @@ from skimage.data import astronaut
 from veil.core import images
 from veil.core.errors import BadPhoto
 from veil.core.images import open_photo
+from veil.core.pillow import register_plugins
 from veil.core.types import Pixels
 from veil.core.writing import save_photo, suffix
+
+register_plugins()
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 ORIENTATION, ARTIST = 0x0112, 0x013B
@@ -260,7 +265,7 @@ def test_a_large_photo_is_opened_where_memory_allows(tmp_path: Path, monkeypatch
     """Ninety million pixels, more than Pillow's own bound lets through without a word."""
     Image.new("L", (10_000, 9_000)).save(tmp_path / "a.png")
     assert open_photo(tmp_path / "a.png").size == (10_000, 9_000)
-    monkeypatch.setattr(images, "NEED", 10**15)
+    monkeypatch.setattr(images, "BYTES_PER_PIXEL", 10**15)
     with pytest.raises(BadPhoto, match="90 million pixels, which take"):
         open_photo(tmp_path / "a.png")
 
@@ -276,8 +281,9 @@ def test_a_size_is_told_by_the_header(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_threads_that_open_photos_do_not_lift_each_others_bounds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Filters of warnings belong to the process: of two threads, one put back what the other had set."""
-    monkeypatch.setattr(images, "NEED", 10**6)
+    """Pillow's limit belongs to the process: of two threads, one put back what the other had set."""
+    limit = Image.MAX_IMAGE_PIXELS
+    monkeypatch.setattr(images, "BYTES_PER_PIXEL", 10**6)
     small, bomb, passed = saved(tmp_path / "a.png", UPRIGHT[:8, :8]), tmp_path / "b.ppm", list[str]()
     bomb.write_bytes(b"P5 300000 300000 255\n")
 
@@ -296,6 +302,16 @@ def test_threads_that_open_photos_do_not_lift_each_others_bounds(
     for thread in threads:
         thread.join()
     assert passed == []
+    assert limit == Image.MAX_IMAGE_PIXELS  # other users of Pillow in this process have theirs again
+
+
+def test_to_import_veil_changes_nothing_in_pillow() -> None:
+    code = (
+        "import warnings, numpy, psutil, tifffile; from PIL import Image; Image.init()\n"
+        "def state(): return Image.MAX_IMAGE_PIXELS, [*Image.OPEN], [*Image.SAVE], [*warnings.filters]\n"
+        "before = state(); import veil.core.images, veil.core.writing; assert state() == before"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_names_that_are_not_text_are_told_as_text(tmp_path: Path) -> None:

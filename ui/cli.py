@@ -5,10 +5,12 @@ Whatever needs torch is imported inside of the commands, so that help comes at o
 
 from __future__ import annotations
 
+import os
 import signal
+import warnings
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -16,15 +18,13 @@ from typer.core import TyperGroup
 from ..core.errors import VeilError
 from ..core.files import printable
 from ..core.threads import configure_threads
+from ..weights.store import ENVIRONMENT
 from .commands.benchmark import benchmark
 from .commands.judge import assess, faces
 from .commands.models import calibrate, fetch, models
 from .commands.page import ui
 from .commands.protect import protect
 from .terminal import complain, print_any_name
-
-if TYPE_CHECKING:
-    pass
 
 
 class Commands(TyperGroup):
@@ -74,9 +74,7 @@ def configure(
 ) -> None:
     """Hide who you are from face-recognition machines; compare by eye whether people still recognise you."""
     if weights:
-        from ..weights import store
-
-        store.use_cache(weights)
+        os.environ[ENVIRONMENT] = str(weights.absolute())  # worker processes inherit it
 
 
 for command in (protect, assess, faces, models, fetch, calibrate, ui, benchmark):
@@ -92,4 +90,6 @@ def main() -> None:
     """The console script; who ends it leaves nothing behind."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     configure_threads()
+    # Pillow warns of odd metadata in photos, which is no concern of the user's
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.|pillow_")
     app(prog_name="veil")

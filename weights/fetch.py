@@ -16,10 +16,10 @@ from typing import Any
 from ..core.errors import BadSettings, LicenceNotAccepted, VeilError, WeightsMissing
 from ..core.extras import needs
 from ..core.files import atomic_write
-from . import registry, store
-from .registry import Card, card
+from .cards import Card
+from .store import WeightsStore, default_store
 
-PARTS = (  # of a Stable Diffusion: what the prior reads, in the one format that cannot hold code
+SNAPSHOT_FILES = (  # of a Stable Diffusion: what the prior reads, in the format that cannot hold code
     *("model_index.json", "scheduler/*.json", "tokenizer/*.json", "tokenizer/*.txt"),
     *("text_encoder/config.json", "text_encoder/model.safetensors"),
     *(
@@ -28,15 +28,19 @@ PARTS = (  # of a Stable Diffusion: what the prior reads, in the one format that
         for file in ("config.json", "diffusion_pytorch_model.safetensors")
     ),
 )
-RECOGNISERS = {  # the file of a pack that holds its recogniser
+PACK_FILES = {  # an InsightFace pack -> the file in it that is its recogniser
     "buffalo_l": "w600k_r50.onnx",
     "buffalo_s": "w600k_mbf.onnx",
     "antelopev2": "glintr100.onnx",
 }
 
 
-def fetch(name: str, accept_licence: bool = False) -> Path:
+def fetch(name: str, accept_licence: bool = False, store: WeightsStore | None = None) -> Path:
     """Download a model and return where it lies.
+
+    Args:
+        accept_licence: whether the user has accepted the licence of its card.
+        store: where its file is kept; the default store where none is given.
 
     Raises:
         UnknownName: no model has this name.
@@ -44,7 +48,8 @@ def fetch(name: str, accept_licence: bool = False) -> Path:
         LicenceNotAccepted: the message states the licence.
         WeightsMissing: it could not be downloaded.
     """
-    model = card(name)
+    store = store or default_store()
+    model = store.card(name)
     if model.packaged:
         raise BadSettings(f"{model.name} comes with veil: there is nothing to fetch.")
     if not accept_licence:
@@ -53,7 +58,11 @@ def fetch(name: str, accept_licence: bool = False) -> Path:
             f"If you accept it: `veil fetch {model.name} --accept-licence`.",
         )
     try:
-        return _snapshot(model) if not model.file else _keep(model, FETCHERS[model.name.partition(":")[0]])
+        if not model.file:
+            _download_snapshot(model.model)
+        else:
+            _download_file(model, store)
+        return store.path(model.name)
     except VeilError:
         raise
     except Exception as error:  # each library has its own errors for what a network can do
@@ -62,26 +71,25 @@ def fetch(name: str, accept_licence: bool = False) -> Path:
         ) from error
 
 
-def _keep(model: Card, save: Callable[[str, Path], None]) -> Path:
-    """Save a model as the file of its card, and note its checksum."""
-    file = registry.folders[1] / model.file
+def _download_file(model: Card, store: WeightsStore) -> None:
+    """Save a model as the file of its card in the cache folder, and remember its checksum."""
+    file = store.cache_dir / model.file
     file.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(file, replace=True) as (part,):
-        save(model.model, part)
+        FETCHERS[model.name.partition(":")[0]](model.model, part)
         data = part.read_bytes()
     checksum = sha256(data).hexdigest()
     known = model.thresholds if checksum == model.sha256 else {}  # other weights, other thresholds
-    registry.remember(model.name, file=model.file, sha256=checksum, bytes=len(data), thresholds=dict(known))
-    return store.path(model.name)
+    store.remember(model.name, file=model.file, sha256=checksum, bytes=len(data), thresholds=dict(known))
 
 
-def _snapshot(model: Card) -> Path:
+def _download_snapshot(hub_id: str) -> None:
+    """Download the parts of a Stable Diffusion that the prior reads into the hub's own cache."""
     from huggingface_hub import snapshot_download
 
-    if Path(model.model).expanduser().is_dir():
-        raise BadSettings(f"{model.model} is a folder: there is nothing to fetch.")
-    snapshot_download(model.model, allow_patterns=list(PARTS))
-    return store.path(model.name)
+    if Path(hub_id).expanduser().is_dir():
+        raise BadSettings(f"{hub_id} is a folder: there is nothing to fetch.")
+    snapshot_download(hub_id, allow_patterns=list(SNAPSHOT_FILES))
 
 
 def _facenet(model: str, file: Path) -> None:
@@ -117,7 +125,7 @@ def _insightface(model: str, file: Path) -> None:
 
     with TemporaryDirectory() as folder:
         pack = Path(storage.download("models", model, root=folder))
-        (found,) = pack.rglob(RECOGNISERS[model])  # one pack holds a folder of its own name
+        (found,) = pack.rglob(PACK_FILES[model])  # one pack holds a folder of its own name
         file.write_bytes(found.read_bytes())
 
 

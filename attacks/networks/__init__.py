@@ -1,1 +1,1 @@
-"""Packaged networks that see what is not identity: expressions, the parts of a face, where faces are."""
+"""Packaged networks that are no recognisers: expression, face mesh, face detector."""

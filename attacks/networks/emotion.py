@@ -1,4 +1,4 @@
-"""A small Xception that reads seven expressions (Arriaga et al. 2017, arXiv:1710.07557)."""
+"""Mini-Xception, a classifier of seven expressions (Arriaga et al. 2017, arXiv:1710.07557)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ...core.types import Face
 from ..faces import box_transform, warp
-from ..recognizers.base import SameConv, loaded, on
+from ..recognizers.base import SameConv, copy_on, load_network
 
 SIZE = 64
 MARGIN = 0.1  # of the face's box, on each side
@@ -20,28 +20,28 @@ def _depthwise(channels: int) -> SameConv:
     return SameConv(channels, channels, 3, groups=channels, bias=False)
 
 
-class Level(nn.Module):
-    """Two separable convolutions and a pool, beside a shortcut."""
+class XceptionBlock(nn.Module):
+    """Two depthwise separable convolutions and a max-pool, with a shortcut."""
 
-    def __init__(self, inside: int, outside: int, *before: nn.Module) -> None:
+    def __init__(self, in_channels: int, out_channels: int, *before: nn.Module) -> None:
         super().__init__()
         self.branch = nn.Sequential(
             *before,
-            _depthwise(inside),
-            nn.Conv2d(inside, outside, 1),
+            _depthwise(in_channels),
+            nn.Conv2d(in_channels, out_channels, 1),
             nn.ReLU(),
-            _depthwise(outside),
-            nn.Conv2d(outside, outside, 1),
+            _depthwise(out_channels),
+            nn.Conv2d(out_channels, out_channels, 1),
             nn.MaxPool2d(3, 2, 1),
         )
-        self.shortcut = nn.Conv2d(inside, outside, 1, 2)
+        self.shortcut = nn.Conv2d(in_channels, out_channels, 1, 2)
 
     def forward(self, input: Tensor) -> Tensor:
         return self.branch(input) + self.shortcut(input)
 
 
 class MiniXception(nn.Sequential):
-    """Grey pictures (B, 1, 64, 64) in [-1, 1] -> the probabilities of `EXPRESSIONS` (B, 7)."""
+    """Greyscale crops (B, 1, 64, 64) in [-1, 1] -> the probabilities (B, 7) of `EXPRESSIONS`."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -49,8 +49,8 @@ class MiniXception(nn.Sequential):
             nn.ReLU(),
             nn.Conv2d(32, 64, 3),
             nn.ReLU(),
-            Level(64, 128),
-            Level(128, 256, nn.ReLU()),
+            XceptionBlock(64, 128),
+            XceptionBlock(128, 256, nn.ReLU()),
             nn.Conv2d(256, 7, 3, padding=1),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
@@ -60,11 +60,11 @@ class MiniXception(nn.Sequential):
 
 @cache
 def network() -> MiniXception:
-    """The network, once."""
-    return loaded("emotion", MiniXception())
+    """The network, loaded once. Its weights are packaged: one for all stores."""
+    return load_network("emotion", MiniXception())
 
 
 def expression(image: Tensor, face: Face) -> Tensor:
-    """The probabilities (B, 7) of `EXPRESSIONS` on a face of images (B, 3, H, W), differentiably."""
+    """Probabilities (B, 7) of `EXPRESSIONS` of a face in images (B, 3, H, W) in [0, 1]; differentiable."""
     grey = rgb_to_grayscale(warp(image, box_transform(face, MARGIN, SIZE), SIZE))
-    return on(image.device, network())(2 * grey - 1)
+    return copy_on(image.device, network())(2 * grey - 1)

@@ -1,4 +1,4 @@
-"""What recognisers that are networks of PyTorch share."""
+"""What recognisers that are PyTorch networks share: weights, devices, layers, the `Recognizer` protocol."""
 
 from __future__ import annotations
 
@@ -18,66 +18,82 @@ from ..faces import warp
 
 Module = TypeVar("Module", bound=nn.Module)
 
-copies: WeakKeyDictionary[nn.Module, dict[torch.device, nn.Module]] = WeakKeyDictionary()
+# A cache that goes when the network does: network -> device -> its copy there.
+_copies: WeakKeyDictionary[nn.Module, dict[torch.device, nn.Module]] = WeakKeyDictionary()
 
 
-def loaded(name: str, network: Module) -> Module:
-    """Read the weights of a model into its network: frozen, in evaluation mode, channels last (a CPU's
-    convolutions are quicker that way)."""
+def load_network(name: str, network: Module) -> Module:
+    """Load the weights of a model from the default store into its network, in place.
+
+    It is frozen, in evaluation mode, and in the memory format channels last, which is faster on a CPU.
+
+    Raises:
+        UnknownName, WeightsMissing, WeightsCorrupt: as `WeightsStore.path` does.
+    """
     network.load_state_dict(store.load(name))
     return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
-def on(device: torch.device, network: Module) -> Module:
-    """A network on a device: itself where it lies there, otherwise a copy of it, made once.
+def copy_on(device: torch.device, network: Module) -> Module:
+    """A network on a device: the network itself where it is there, otherwise a copy, made once a device.
 
-    No network is ever moved: others of this process may be using it where it lies.
+    No network is ever moved: another thread may be using it where it is.
     """
     if next(network.parameters()).device == device:
         return network
-    made = copies.setdefault(network, {})
-    if device not in made:
-        made[device] = deepcopy(network).to(device)
-    return made[device]  # pyright: ignore[reportReturnType]
+    by_device = _copies.setdefault(network, {})
+    if device not in by_device:
+        by_device[device] = deepcopy(network).to(device)
+    return by_device[device]  # pyright: ignore[reportReturnType]
 
 
-def layer(inside: int, outside: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    """A convolution that pads evenly, and its bend."""
+def conv_prelu(
+    in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
+    """A convolution with symmetric zero padding, and a PReLU."""
     return nn.Sequential(
-        nn.Conv2d(inside, outside, kernel, stride, kernel // 2, groups=groups), nn.PReLU(outside)
+        nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups),
+        nn.PReLU(out_channels),
     )
 
 
 class SameConv(nn.Conv2d):
-    """A convolution with TensorFlow's "SAME" padding, which puts the odd pixel to the right and below."""
+    """A convolution with TensorFlow's "SAME" zero padding, whose odd pixel is on the right and below."""
 
     def forward(self, input: Tensor) -> Tensor:
-        sides: list[int] = []
+        padding: list[int] = []
         for size, kernel, stride in zip(input.shape[:1:-1], self.kernel_size, self.stride, strict=True):
             total = max(kernel - (size % stride or stride), 0)
-            sides += [total // 2, total - total // 2]
-        left, right, top, bottom = sides
-        if (left, top) == (right, bottom):  # the convolution pads by itself, at no copy
+            padding += [total // 2, total - total // 2]
+        left, right, top, bottom = padding
+        if (left, top) == (right, bottom):  # symmetric: the convolution pads by itself, without a copy
             return functional.conv2d(
                 input, self.weight, self.bias, self.stride, (top, left), groups=self.groups
             )
-        return super().forward(functional.pad(input, sides))
+        return super().forward(functional.pad(input, padding))
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network behind the `Recognizer` protocol: cuts, normalises, embeds.
+    """A PyTorch network that implements the `Recognizer` protocol: aligns, normalises, embeds.
 
-    The network sees (pixels - mean) / scale, pixels being RGB or BGR in 0..255; `mean` is in its order.
+    Args:
+        size: the side S of its crop, in pixels.
+        network: maps (B, 3, S, S) to embeddings (B, D), which need not be normalised.
+        crop_transform: (face, S) -> the transform (2, 3) from pixels of the crop to the photo's.
+        mean, scale: the network's input is (pixels - mean) / scale, pixels being in 0..255; one value for
+            all channels or three, in the order of the network's channels.
+        bgr: whether its channels are blue, green, red.
+        differentiable: whether gradients flow through `embed`.
     """
 
     name: str
     size: int
     network: nn.Module
-    place: Callable[[Face, int], Array]
+    crop_transform: Callable[[Face, int], Array]
     mean: tuple[float, ...]
     scale: float | tuple[float, ...] = 1.0
-    reverse: bool = False  # BGR
+    bgr: bool = False
     differentiable: bool = True
 
     def __post_init__(self) -> None:
@@ -85,21 +101,21 @@ class Network:
 
     def crop(self, face: Face) -> Array:
         """The transform (2, 3) from the pixels of its crop of `face` to the photo's pixels."""
-        return self.place(face, self.size)
+        return self.crop_transform(face, self.size)
 
     def align(self, image: Tensor, face: Face) -> Tensor:
-        """Cut its crops (B, 3, S, S) of `face` out of images (B, 3, H, W) in [0, 1], differentiably."""
+        """Its crops (B, 3, S, S) of `face` from images (B, 3, H, W) in [0, 1], differentiably."""
         return warp(image, self.crop(face), self.size)
 
     def embed(self, crops: Tensor) -> Tensor:
         """The unit vectors (B, D) of aligned crops (B, 3, S, S) in [0, 1], on the device of the crops."""
-        pixels = 255 * (crops.flip(1) if self.reverse else crops)
+        pixels = 255 * (crops.flip(1) if self.bgr else crops)
         mean, scale = (crops.new_tensor(values).reshape(-1, 1, 1) for values in (self.mean, self.scale))
-        return functional.normalize(on(crops.device, self.network)((pixels - mean) / scale))
+        return functional.normalize(copy_on(crops.device, self.network)((pixels - mean) / scale))
 
 
 class Packaged(Network):
-    """A network that reads its own weights: the file that its card states."""
+    """A `Network` that loads its weights, from the file that its card names, when it is made."""
 
     def __post_init__(self) -> None:
-        loaded(self.name, self.network)
+        load_network(self.name, self.network)

@@ -6,18 +6,18 @@ from facenet_pytorch import InceptionResnetV1
 
 from ...weights.registry import card
 from ..faces import box_transform
-from .base import Network, loaded
+from .base import Network, load_network
 
-MARGIN = 0.05  # of the box, on each side: as facenet-pytorch evaluates it
+MARGIN = 0.05  # of the box, on each side, as in the evaluation of facenet-pytorch
 
 
 def load(model: str) -> Network:
-    """The network that learnt from "vggface2" (the default) or "casia-webface"."""
+    """The network trained on "vggface2" (the default) or "casia-webface"."""
     name = card(f"facenet:{model}").name
     return Network(
         name,
         160,
-        loaded(name, InceptionResnetV1()),
+        load_network(name, InceptionResnetV1()),
         lambda face, size: box_transform(face, MARGIN, size),
         mean=(127.5, 127.5, 127.5),
         scale=128,

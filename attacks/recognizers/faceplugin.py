@@ -1,11 +1,11 @@
-"""Faceplugin's MobileFaceNet (Chen et al. 2018, arXiv:1804.07573), from its makers' free SDK."""
+"""Faceplugin's MobileFaceNet (Chen et al. 2018, arXiv:1804.07573), from the vendor's free SDK."""
 
 from __future__ import annotations
 
 from torch import nn
 
 from ..faces import ARCFACE, template_transform
-from .base import Packaged, layer
+from .base import Packaged, conv_prelu
 from .mobilefacenet import bottlenecks
 
 
@@ -14,9 +14,9 @@ class FacePluginNet(nn.Sequential):
 
     def __init__(self) -> None:
         super().__init__(
-            layer(3, 64, 3, 2),
-            layer(64, 64, 3, groups=64),
-            *bottlenecks(layer),
+            conv_prelu(3, 64, 3, 2),
+            conv_prelu(64, 64, 3, groups=64),
+            *bottlenecks(conv_prelu),
             nn.Conv2d(512, 512, 7, groups=512),
             nn.Conv2d(512, 512, 1),
             nn.Flatten(),
@@ -24,7 +24,7 @@ class FacePluginNet(nn.Sequential):
 
 
 def load() -> Packaged:
-    """Faceplugin's network on the strict ArcFace crop."""
+    """Faceplugin's network, aligned by the ArcFace template."""
     return Packaged(
         "faceplugin",
         112,

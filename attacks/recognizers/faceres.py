@@ -1,6 +1,6 @@
 """HSE-FaceRec's MobileNetV1 trunk, with the weights of two models (Savchenko 2019, arXiv:1807.07718).
 
-Both models grew out of one trunk: what defeats one defeats the other, as their cards state.
+Both models share one trunk: what defeats one defeats the other, as their cards state.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ from ..faces import box_transform
 from .base import Packaged, SameConv
 
 
-def _layer(inside: int, outside: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    return nn.Sequential(SameConv(inside, outside, kernel, stride, groups=groups), nn.ReLU6())
+def _conv_relu6(
+    in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
+    return nn.Sequential(SameConv(in_channels, out_channels, kernel, stride, groups=groups), nn.ReLU6())
 
 
 class MobileNet(nn.Sequential):
-    """(B, 3, 224, 224) -> (B, 1024), the mean over the last layer (Howard et al. 2017, arXiv:1704.04861)."""
+    """(B, 3, 224, 224) -> (B, 1024), averaged over the last layer (Howard et al. 2017, arXiv:1704.04861)."""
 
-    # the outputs of the pointwise layers, and the strides of the depthwise layers before them
-    LEVELS = (
+    # output channels of the pointwise convolutions, strides of the depthwise convolutions before them
+    STAGES = (
         (64, 1),
         (128, 2),
         (128, 1),
@@ -32,11 +34,14 @@ class MobileNet(nn.Sequential):
     )
 
     def __init__(self) -> None:
-        layers = [_layer(3, 32, 3, 2)]
-        inside = 32
-        for outside, stride in self.LEVELS:
-            layers += [_layer(inside, inside, 3, stride, groups=inside), _layer(inside, outside, 1)]
-            inside = outside
+        layers = [_conv_relu6(3, 32, 3, 2)]
+        in_channels = 32
+        for out_channels, stride in self.STAGES:
+            layers += [
+                _conv_relu6(in_channels, in_channels, 3, stride, groups=in_channels),
+                _conv_relu6(in_channels, out_channels, 1),
+            ]
+            in_channels = out_channels
         super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
@@ -47,7 +52,7 @@ def _load(name: str) -> Packaged:
         MobileNet(),
         lambda face, size: box_transform(face, 0.0, size),
         mean=(103.939, 116.779, 123.68),
-        reverse=True,
+        bgr=True,
     )
 
 

@@ -1,6 +1,6 @@
 """The recognisers of FRBench, by backbone, loss and data set, such as "irse-50_arcface_ms1m"; not packaged.
 
-One file each: the weights, and in its header the settings that FRBench publishes beside them.
+One safetensors file each: the weights, and in its metadata the settings that FRBench publishes beside them.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from ...core.extras import needs
 from ...weights import store
 from ...weights.registry import card
 from ..faces import ARCFACE, template_transform
-from .base import Network, loaded
+from .base import Network, load_network
 
 with needs("recognizers"):
     from frbench.backbones import build_backbone
 
-HALVES = (0.5, 0.5, 0.5)  # what FRBench takes where its settings name no mean or deviation
+DEFAULT_NORMALISATION = (0.5, 0.5, 0.5)  # mean and deviation in FRBench where its settings name none
 
 
 def load(model: str) -> Network:
-    """One of its networks, on the crop that it learnt from; without the mirrored second look of FRBench."""
+    """One of its networks, aligned as in its training; without FRBench's averaging with the mirrored crop."""
     name = card(f"frbench:{model}").name
     with safe_open(store.path(name), "pt") as file:
         settings: dict[str, Any] = json.loads(file.metadata()["config"])
-    backbone, seen = settings["backbone"], settings.get("input", {})
+    backbone, inputs = settings["backbone"], settings.get("input", {})
     network = build_backbone(backbone["name"], backbone.get("kwargs", {}), torch.device("cpu"))
-    size = int(seen.get("size", (112, 112))[0])
-    template = (np.array(seen["template"]) + 0.5) / size if seen.get("template") else ARCFACE
+    size = int(inputs.get("size", (112, 112))[0])
+    template = (np.array(inputs["template"]) + 0.5) / size if inputs.get("template") else ARCFACE
     return Network(
         name,
         size,
-        loaded(name, network),
+        load_network(name, network),
         lambda face, side: template_transform(face, template, side),
-        mean=tuple(255 * value for value in seen.get("mean", HALVES)),
-        scale=tuple(255 * value for value in seen.get("var", seen.get("std", HALVES))),
-        reverse=seen.get("channel", "rgb") == "bgr",
+        mean=tuple(255 * value for value in inputs.get("mean", DEFAULT_NORMALISATION)),
+        scale=tuple(255 * value for value in inputs.get("var", inputs.get("std", DEFAULT_NORMALISATION))),
+        bgr=inputs.get("channel", "rgb") == "bgr",
     )

@@ -1,4 +1,4 @@
-"""The recognisers of InsightFace's packs, by onnxruntime: they judge and have no gradients; not packaged."""
+"""The recognisers of InsightFace's packs in onnxruntime: without gradients, so only judges; not packaged."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ with needs("recognizers"):
 
 
 @dataclass(frozen=True)
-class Session:
-    """A network of onnxruntime behind the `Recognizer` protocol."""
+class OnnxRecognizer:
+    """An onnxruntime network that implements the `Recognizer` protocol."""
 
     name: str
     network: ArcFaceONNX
@@ -37,17 +37,17 @@ class Session:
         return template_transform(face, ARCFACE, self.size)
 
     def align(self, image: Tensor, face: Face) -> Tensor:
-        """Cut its crops (B, 3, S, S) of `face` out of images (B, 3, H, W) in [0, 1]."""
+        """Its crops (B, 3, S, S) of `face` from images (B, 3, H, W) in [0, 1]."""
         return warp(image, self.crop(face), self.size)
 
     def embed(self, crops: Tensor) -> Tensor:
         """The unit vectors (B, D) of aligned crops (B, 3, S, S) in [0, 1], on the device of the crops."""
         pixels = 255 * crops.detach().float().cpu().numpy()
-        vectors = [np.asarray(self.network.forward(one[None])) for one in pixels]  # some take one at a time
+        vectors = [np.asarray(self.network.forward(one[None])) for one in pixels]  # some take a batch of one
         return functional.normalize(torch.from_numpy(np.concatenate(vectors))).to(crops)
 
 
-def load(model: str) -> Session:
+def load(model: str) -> OnnxRecognizer:
     """The recogniser of "buffalo_l" (the default), "buffalo_s" or "antelopev2"."""
     name = card(f"insightface:{model}").name
-    return Session(name, ArcFaceONNX(str(store.path(name))))
+    return OnnxRecognizer(name, ArcFaceONNX(str(store.path(name))))

@@ -1,4 +1,4 @@
-"""becauseofAI's MobileFace: a small network of half a million weights (its Identification V3, MIT)."""
+"""becauseofAI's MobileFace: a small network of half a million parameters (its Identification V3, MIT)."""
 
 from __future__ import annotations
 
@@ -8,24 +8,26 @@ from ..faces import ARCFACE, template_transform
 from .base import Packaged
 
 
-def _depthwise(channels: int, stride: int = 1) -> list[nn.Module]:
+def _depthwise_prelu(channels: int, stride: int = 1) -> list[nn.Module]:
     return [
         nn.Conv2d(channels, channels, 3, stride, 1, groups=channels, bias=False),
         nn.PReLU(channels),
     ]
 
 
-class Stage(nn.Module):
-    """Mix the channels, halve the picture, then two depthwise layers beside a shortcut."""
+class DownsamplingBlock(nn.Module):
+    """A pointwise convolution, a depthwise one of stride 2, then two depthwise ones with a shortcut."""
 
-    def __init__(self, inside: int, outside: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.down = nn.Sequential(nn.Conv2d(inside, outside, 1, bias=False), *_depthwise(outside, 2))
-        self.refine = nn.Sequential(*_depthwise(outside), *_depthwise(outside))
+        self.down = nn.Sequential(
+            nn.Conv2d(in_channels, out_channels, 1, bias=False), *_depthwise_prelu(out_channels, 2)
+        )
+        self.refine = nn.Sequential(*_depthwise_prelu(out_channels), *_depthwise_prelu(out_channels))
 
     def forward(self, input: Tensor) -> Tensor:
-        down = self.down(input)
-        return down + self.refine(down)
+        features = self.down(input)
+        return features + self.refine(features)
 
 
 class MobileFace(nn.Sequential):
@@ -35,17 +37,17 @@ class MobileFace(nn.Sequential):
         super().__init__(
             nn.Conv2d(3, 32, 3, 2, 1, bias=False),
             nn.PReLU(32),
-            Stage(32, 32),
-            Stage(32, 32),
-            Stage(32, 64),
-            Stage(64, 128),
+            DownsamplingBlock(32, 32),
+            DownsamplingBlock(32, 32),
+            DownsamplingBlock(32, 64),
+            DownsamplingBlock(64, 128),
             nn.Conv2d(128, 256, 4),
             nn.Flatten(),
         )
 
 
 def load() -> Packaged:
-    """MobileFace on the strict ArcFace crop."""
+    """MobileFace, aligned by the ArcFace template."""
     return Packaged(
         "mobileface",
         112,

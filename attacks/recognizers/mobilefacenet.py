@@ -9,33 +9,39 @@ from torch import Tensor, nn
 from ..faces import ARCFACE, template_transform
 from .base import Packaged, SameConv
 
-CLOSER = (ARCFACE - 0.5) * 1.05 + 0.5  # the ArcFace crop, zoomed about its centre
+CLOSE_TEMPLATE = (ARCFACE - 0.5) * 1.05 + 0.5  # the ArcFace crop, zoomed about its centre
 
 
-Layer = Callable[..., nn.Module]
+ConvLayer = Callable[..., nn.Module]
 
 
-def _layer(inside: int, outside: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    return nn.Sequential(SameConv(inside, outside, kernel, stride, groups=groups), nn.PReLU(outside))
+def _same_conv_prelu(
+    in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
+    return nn.Sequential(
+        SameConv(in_channels, out_channels, kernel, stride, groups=groups), nn.PReLU(out_channels)
+    )
 
 
 class Bottleneck(nn.Module):
-    """Widen, convolve each channel, narrow; beside a shortcut where the size stays."""
+    """Expand, depthwise convolution, linear projection; with a shortcut where the stride is 1."""
 
-    def __init__(self, inside: int, wide: int, outside: int, stride: int, layer: Layer) -> None:
+    def __init__(
+        self, in_channels: int, expanded: int, out_channels: int, stride: int, conv_layer: ConvLayer
+    ) -> None:
         super().__init__()
         self.shortcut = stride == 1
-        self.expand = layer(inside, wide, 1)
-        self.depthwise = layer(wide, wide, 3, stride, groups=wide)
-        self.project = nn.Conv2d(wide, outside, 1)
+        self.expand = conv_layer(in_channels, expanded, 1)
+        self.depthwise = conv_layer(expanded, expanded, 3, stride, groups=expanded)
+        self.project = nn.Conv2d(expanded, out_channels, 1)
 
     def forward(self, input: Tensor) -> Tensor:
         branch = self.project(self.depthwise(self.expand(input)))
         return input + branch if self.shortcut else branch
 
 
-# how wide, how many channels come out, the stride, how often
-LEVELS = (
+# expanded channels, output channels, stride, number of bottlenecks
+STAGES = (
     (128, 64, 2, 1),
     (128, 64, 1, 4),
     (256, 128, 2, 1),
@@ -45,15 +51,19 @@ LEVELS = (
 )
 
 
-def bottlenecks(layer: Layer) -> list[nn.Module]:
-    """The body: (B, 64, 56, 56) -> (B, 512, 7, 7). `layer` convolves and bends."""
+def bottlenecks(conv_layer: ConvLayer) -> list[nn.Module]:
+    """The body: (B, 64, 56, 56) -> (B, 512, 7, 7).
+
+    Args:
+        conv_layer: makes a convolution with its activation, from (in, out, kernel, stride, groups).
+    """
     blocks: list[nn.Module] = []
-    inside = 64
-    for wide, outside, stride, count in LEVELS:
+    in_channels = 64
+    for expanded, out_channels, stride, count in STAGES:
         for _ in range(count):
-            blocks.append(Bottleneck(inside, wide, outside, stride, layer))
-            inside = outside
-    return [*blocks, layer(inside, 512, 1)]
+            blocks.append(Bottleneck(in_channels, expanded, out_channels, stride, conv_layer))
+            in_channels = out_channels
+    return [*blocks, conv_layer(in_channels, 512, 1)]
 
 
 class MobileFaceNet(nn.Sequential):
@@ -61,10 +71,10 @@ class MobileFaceNet(nn.Sequential):
 
     def __init__(self) -> None:
         super().__init__(
-            _layer(3, 64, 3, 2),
-            _layer(64, 64, 3, groups=64),
+            _same_conv_prelu(3, 64, 3, 2),
+            _same_conv_prelu(64, 64, 3, groups=64),
             nn.Conv2d(64, 64, 1),
-            *bottlenecks(_layer),
+            *bottlenecks(_same_conv_prelu),
             nn.Conv2d(512, 512, 7, groups=512),
             nn.Conv2d(512, 512, 1),
             nn.Conv2d(512, 192, 1),
@@ -73,12 +83,12 @@ class MobileFaceNet(nn.Sequential):
 
 
 def load() -> Packaged:
-    """MobileFaceNet on a slightly closer ArcFace crop."""
+    """MobileFaceNet, aligned by the ArcFace template, slightly closer."""
     return Packaged(
         "mobilefacenet",
         112,
         MobileFaceNet(),
-        lambda face, size: template_transform(face, CLOSER, size),
+        lambda face, size: template_transform(face, CLOSE_TEMPLATE, size),
         mean=(127.5, 127.5, 127.5),
         scale=128,
     )

@@ -55,7 +55,7 @@ def likeness(before: Tensor, after: Tensor, face: Face) -> Tensor:
 
 def lightness(image: Tensor, face: Face) -> Tensor:
     """The lightness (B, 1, SIDE, SIDE) of the crop of a face of images (B, 3, H, W) in [0, 1]."""
-    crop = warp(image, template_transform(face, facemesh.LOOSER, SIDE), SIDE, "border")
+    crop = warp(image, template_transform(face, facemesh.MESH_TEMPLATE, SIDE), SIDE, "border")
     return rgb_to_lab(crop.clamp(0, 1))[:, :1] / 100
 
 
@@ -64,7 +64,7 @@ def parts(image: Tensor, face: Face) -> Tensor:
 
     Those of each part add up to 1.
     """
-    to_crop = torch.from_numpy(inverse(template_transform(face, facemesh.LOOSER, SIDE))).to(image)
+    to_crop = torch.from_numpy(inverse(template_transform(face, facemesh.MESH_TEMPLATE, SIDE))).to(image)
     mesh = facemesh.landmarks(image, face) @ to_crop[:, :2].T + to_crop[:, 2]
     line = torch.arange(SIDE).to(mesh)
     places = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1).reshape(1, -1, 2)
