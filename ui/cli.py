@@ -196,7 +196,7 @@ def protect(
                 return _passed_over(terminal, job, piped)
             for note in job.notes:
                 terminal.note(note)
-            work = workflow.run(job, chosen, aim, other[0] if other else None)
+            work = workflow.run(job, chosen, aim, other.frame if other else None)
             _, record = terminal.follow(work, pipes.name(job.source))
             short = record.falls_short(fail_if_recognised, by_choice=bool(whom.numbers))
             _told(terminal, job, record, short)
@@ -285,7 +285,7 @@ def assess(
         open_photo(after),
         surrogates=known or frozenset(),
         recognizers=workflow.names(judges),
-        probe=other[0] if other else None,
+        probe=other.frame if other else None,
     )
     if known is None:
         terminal.note("no report lies beside it; so no recogniser counts as used.")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..core.errors import WeightsCorrupt, WeightsMissing
+from ..core.types import Stage, Step
 from ..weights import store
 from ..weights.registry import Card, card, cards
 
@@ -30,6 +31,28 @@ MATCH_COLUMNS = ("Face", "Recogniser", "Used", "Before", "After", "Threshold", "
 FACE_COLUMNS = ("Face", "Left, top", "Pixels", "Can be protected")
 MODEL_COLUMNS = ("Model", "Kind", "Licence", "Size", "Here")
 SEEN = {"yes": "yes", "related": "related", "no": "no"}
+STAGES = {
+    Stage.GETTING_READY: "Getting ready",
+    Stage.LEARNING_EMBEDDINGS: "Getting to know the face",
+    Stage.PROTECTING: "Changing what machines look at",
+    Stage.RECONSTRUCTING: "Rebuilding faces",
+    Stage.JUDGING: "Asking the recognisers",
+    Stage.DISTURBING: "Trying what survives JPEG and shrinking",
+    Stage.CHOOSING_PEOPLE: "Choosing people",
+    Stage.BENCHMARKING: "Photos",
+    Stage.EMBEDDING: "Looking at faces",
+    Stage.MEASURING: "Measuring recognisers",
+}
+
+
+def stage(step: Step) -> str:
+    """What is being done, and to which faces of a photo, where they are not all of them."""
+    words = STAGES[step.stage]
+    if step.item is None:
+        return words
+    first, last, total = step.item
+    faces = f"Face {first}" if first == last else f"Faces {first} to {last}"
+    return f"{faces} of {total}: {words[0].lower()}{words[1:]}"
 
 
 def verdict(match: Match) -> str:

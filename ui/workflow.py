@@ -19,7 +19,7 @@ from ..attacks.person import Person
 from ..core.errors import BadPhoto, BadSettings
 from ..core.files import atomic_write, printable
 from ..core.images import open_photo, to_tensor
-from ..core.types import Face, Photo, Pixels, Step, Steps
+from ..core.types import Face, Photo, Pixels, Sighting, Stage, Step, Steps, tracks_of
 from ..core.writing import save_photo
 from ..eval.calibration import Calibration
 from ..eval.datasets import checksum
@@ -202,7 +202,7 @@ def prepare(
     return Job(source, digest, choice, picture, record, output, (*notes, *choice.notes))
 
 
-def photo_and_face(path: Path | None) -> tuple[Photo, Face] | None:
+def photo_and_face(path: Path | None) -> Sighting | None:
     """A photo and its largest face.
 
     Raises:
@@ -211,11 +211,11 @@ def photo_and_face(path: Path | None) -> tuple[Photo, Face] | None:
     if path is None:
         return None
     photo = open_photo(path)
-    return photo, largest_face(photo.pixels)
+    return Sighting(photo, largest_face(photo.pixels))
 
 
 def run(
-    job: Job, settings: Settings, target: tuple[Photo, Face] | None = None, probe: Photo | None = None
+    job: Job, settings: Settings, target: Sighting | None = None, probe: Photo | None = None
 ) -> Steps[tuple[Photo, Record]]:
     """Protect a photo and write picture and record, which appear together or not at all.
 
@@ -228,9 +228,9 @@ def run(
     photo, output = open_photo(job.source), job.output
     if job.digest != checksum(job.source):
         raise BadPhoto(f"{photo.name} has changed since its faces were found.", "Protect it again.")
-    yield Step("getting ready", 0, 1, preview=_close_up(photo, job.faces))
-    protected = yield from protect(photo, list(job.faces.values()), settings, target)
-    yield Step("judging", 0, 1)
+    yield Step(Stage.GETTING_READY, 0, 1, preview=_close_up(photo, job.faces))
+    protected = yield from protect(tracks_of(photo, job.faces.values()), settings, target)
+    yield Step(Stage.JUDGING, 0, 1)
     numbers = list(job.faces)
     with _told(job.picture), atomic_write(job.picture, job.record, replace=output.force) as (picture, record):
         save_photo(protected.photo, picture, keep_metadata=output.keep_metadata, quality=output.quality)
@@ -289,7 +289,7 @@ def endure(photo: Photo, after: Photo, faces: Mapping[int, Face], report: Report
     }
     survival: Survival = {}
     for done, (title, name) in enumerate(ENDURED.items()):
-        yield Step("checking what survives", done, len(ENDURED))
+        yield Step(Stage.DISTURBING, done, len(ENDURED))
         pixels = DISTURBANCES[name](after.pixels)
         image, found = to_tensor(pixels), find_faces(pixels)
         places = {number: same_place(face, found) or face for number, face in faces.items()}
