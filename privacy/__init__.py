@@ -83,9 +83,7 @@ METHODS: Registry[Method] = Registry(
 )
 
 
-def protect(
-    tracks: Sequence[Track], settings: Settings, target: Sighting | None = None
-) -> Steps[Protected]:
+def protect(tracks: Sequence[Track], settings: Settings, target: Sighting | None = None) -> Steps[Protected]:
     """Protect people: a generator that yields a `Step` for every step and returns `Protected`.
 
     Closing the generator cancels it and leaves every network as it was.

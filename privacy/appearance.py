@@ -54,7 +54,9 @@ class AppearancePenalty:
         if self.perceptual or self.landmarks:
             points, features = facemesh.landmarks_and_features(image, self.face)
             displacement = (points - self.points) / self.face.eyes
-            penalty = penalty + self.perceptual * distance(self.features, [directions(one) for one in features])
+            penalty = penalty + self.perceptual * distance(
+                self.features, [directions(one) for one in features]
+            )
             penalty = penalty + self.landmarks * displacement.square().sum(-1).mean(-1)
         if self.expression:
             log_probabilities = emotion.expression(image, self.face).clamp(min=1e-6).log()

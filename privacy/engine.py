@@ -34,9 +34,7 @@ CropOf: TypeAlias = Callable[[Sighting], Crop]
 FindChange: TypeAlias = Callable[[Sequence[Subject]], Steps[Tensor]]  # -> of their crops (B, 3, S, S)
 
 
-def protect(
-    tracks: Sequence[Track], settings: Settings, target: Sighting | None = None
-) -> Steps[Protected]:
+def protect(tracks: Sequence[Track], settings: Settings, target: Sighting | None = None) -> Steps[Protected]:
     """Protect people by the diffusion engine; see `privacy.protect`."""
     used = prior(settings.prior, settings.size, settings.device)
 
@@ -140,7 +138,9 @@ def verdict(subject: Subject, frames: dict[Photo, Pixels]) -> tuple[dict[str, fl
         context = context_of(crop, frames[sighting.frame])
         found.append(subject.objective.verdict(context.image, context.face))
     cosines = [cosine for cosine, _ in found]
-    return {name: max(one[name] for one in cosines) for name in cosines[0]}, min(margin for _, margin in found)
+    return {name: max(one[name] for one in cosines) for name in cosines[0]}, min(
+        margin for _, margin in found
+    )
 
 
 def find_change(prior: Prior, subjects: Sequence[Subject], settings: Settings) -> Steps[Tensor]:

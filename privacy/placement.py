@@ -1,4 +1,4 @@
-"""How the canonical crop of a face lies in an image: where a change that was made in the crop is to be shown."""
+"""How the canonical crop of a face lies in an image, where a change that was made in the crop is shown."""
 
 from __future__ import annotations
 

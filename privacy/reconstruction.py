@@ -14,9 +14,7 @@ from .priors import prior
 from .settings import Settings
 
 
-def protect(
-    tracks: Sequence[Track], settings: Settings, target: Sighting | None = None
-) -> Steps[Protected]:
+def protect(tracks: Sequence[Track], settings: Settings, target: Sighting | None = None) -> Steps[Protected]:
     """Replace faces by their reconstruction: inverted, with learned embeddings, and denoised again."""
     used = prior(settings.prior, settings.size, settings.device)
     sightings = [sighting for track in tracks for sighting in track.sightings]

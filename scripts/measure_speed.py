@@ -93,9 +93,7 @@ class Fourfold(Prior):
         return super().noise(latent.repeat(4, 1, 1, 1), timestep, embedding)[:1]
 
 
-def find_as_published(
-    used: Prior, settings: Settings, subjects: Sequence[Subject]
-) -> Steps[Tensor]:
+def find_as_published(used: Prior, settings: Settings, subjects: Sequence[Subject]) -> Steps[Tensor]:
     """The same change of one face as `find_change` has it, with all that the paper's script computes."""
     (subject,) = subjects
     schedule = levels(used, settings.schedule, settings.schedule - 1)

@@ -16,18 +16,18 @@ SCRIPTS = sorted((Path(__file__).parents[1] / "scripts").glob("*.py"))
 RUN = [script for script in SCRIPTS if "__main__" in script.read_text(encoding="utf-8")]
 
 PROGRAM = """
-from veil.core.threads import settle
-settle()
+from veil.core.threads import configure_threads
+configure_threads()
 import hashlib
 from skimage.data import astronaut
 from veil.attacks.faces import find_faces
 from veil.core.progress import finish
-from veil.core.types import Photo
+from veil.core.types import Photo, tracks_of
 from veil.privacy import protect
 from veil.privacy.settings import settings
 photo = Photo(astronaut()[20:260, 100:340].copy(), "photo.png")
-done = finish(protect(photo, find_faces(photo.pixels), settings(steps=8)))
-print(done.leads, hashlib.sha256(done.photo.pixels).hexdigest())
+done = finish(protect(tracks_of(photo, find_faces(photo.pixels)), settings(steps=8)))
+print(done.worst_margins, hashlib.sha256(done.photo.pixels).hexdigest())
 """
 
 
@@ -51,8 +51,8 @@ def test_scripts_settle_their_threads_before_all_else(script: Path) -> None:
     """What else they import loads torch, which asks only then."""
     lines = [line for line in ast.parse(script.read_text(encoding="utf-8")).body if not ignored(line)]
     assert [ast.unparse(line) for line in lines[:2]] == [
-        "from veil.core.threads import settle",
-        "settle()",
+        "from veil.core.threads import configure_threads",
+        "configure_threads()",
     ]
 
 
