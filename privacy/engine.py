@@ -1,6 +1,6 @@
 """The whole story: a face goes in, its adversarial latent is found, and the change comes back into the photo.
 
-Follows arXiv 2503.10350 (CVPR 2025) with the corrections that ARCHITECTURE.md lists: invert only as deep as
+Follows arXiv 2503.10350 (CVPR 2025) with the corrections that docs/method.md lists: invert only as deep as
 is edited, denoise the original once, add the change instead of replacing the face.
 """
 

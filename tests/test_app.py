@@ -34,7 +34,7 @@ from veil.ui.web.tabs.album import Album
 from veil.ui.workflow import Record
 from veil.weights.registry import card
 
-ROOT = Path(__file__).parents[1]
+PAGE = Path(__file__).parents[1] / "docs" / "page.md"
 
 pytestmark = pytest.mark.filterwarnings(
     # websockets and starlette's own test aids, used by gradio, announce their next versions
@@ -48,12 +48,11 @@ def client(opened: Any, folder: Path) -> Client:
 
 
 def example() -> str:
-    """The program in the README's section on the page."""
-    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## The page\n")[2]
-    return section.partition("```python\n")[2].partition("```")[0]
+    """The program in the document on the page."""
+    return PAGE.read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
 
 
-def test_the_example_of_the_readme(
+def test_the_example_of_the_document(
     opened: Any, portrait: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     """It runs as it stands, but for the address and where the client puts what it downloads."""
@@ -80,9 +79,8 @@ def test_the_example_of_the_readme(
     page.close()
 
 
-def test_the_readme_names_the_options_and_endpoints(opened: Any) -> None:
-    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## The page\n")[2]
-    section = section.partition("\n## ")[0]
+def test_the_document_names_the_options_and_endpoints(opened: Any) -> None:
+    section = PAGE.read_text(encoding="utf-8")
     known = CliRunner().invoke(app, ["ui", "--help"], env={"COLUMNS": "200"}).output
     options = set(re.findall(r" (--[a-z-]+)", section))
     assert options == set(re.findall(r"(--[a-z-]+)", known)) - {"--help"}
@@ -96,7 +94,7 @@ ENDPOINTS = ("check", "faces", "impersonate", "models", "protect")
 
 
 def test_names_of_the_endpoints(opened: Any, portrait: Path, tmp_path: Path) -> None:
-    """They are promised to programs: what is added or renamed here changes the README too."""
+    """They are promised to programs: what is added or renamed here changes docs/page.md too."""
     page = client(opened, tmp_path)
     named = page.view_api(return_format="dict", print_info=False)["named_endpoints"]
     assert sorted(named) == [f"/{name}" for name in ENDPOINTS]
@@ -231,8 +229,8 @@ def test_what_comes_from_outside_is_escaped() -> None:
 
 def test_honest_judges_come_first() -> None:
     class Match:
-        def __init__(self, seen: str) -> None:
-            self.seen = seen
+        def __init__(self, used: str) -> None:
+            self.used_by_attack = used
 
     matches: Any = [Match("yes"), Match("related"), Match("no")]
     assert [match.used_by_attack for match in wording.fairest_first(matches)] == ["no", "related", "yes"]

@@ -254,7 +254,7 @@ def test_a_bad_file_among_good_ones_with_a_small_face(
     drop(page, "#veil-photos", notes, tmp_path / "two.png")
     problems = page.get_by_role("alert").first
     expect(problems).to_contain_text("notes.jpg is not a picture")
-    expect(problems).to_contain_text("Face 2 of two.png is too small: it stays as it is.")
+    expect(problems).to_contain_text("Not protected: face 2 of two.png, too small (")
     expect(page.locator(".veil-face")).to_have_count(1)
     page.locator("#veil-start").click()
     expect(page.locator(".veil-verdict")).to_be_visible()

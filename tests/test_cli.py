@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from errno import ENOSPC
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -295,6 +296,110 @@ def test_a_bad_photo_does_not_lose_the_others(folder: Path) -> None:
     assert "no longer recognised" in result.stdout
 
 
+@pytest.fixture
+def half_done(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of two photos of which the first is done."""
+    (folder / "in").mkdir()
+    for name in ("a.png", "b.png"):
+        shutil.copy(folder / "photo.png", folder / "in" / name)
+    (folder / "photo.png").unlink()
+
+    def killed(photo: Photo, *rest: Any) -> Steps[Protected]:
+        if photo.name == "b.png":
+            raise KeyboardInterrupt
+        return engine(photo, *rest)
+
+    monkeypatch.setattr(workflow, "protect", killed)
+    assert veil("protect", folder / "in").exit_code == 130
+    assert names(folder / "in") == {"a.png", "b.png", "a.veiled.png", "a.veiled.json"}
+    monkeypatch.setattr(workflow, "protect", engine)
+    return folder / "in"
+
+
+def test_a_run_that_goes_on_passes_over_what_is_done(
+    half_done: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = files(half_done)
+    result = veil("protect", half_done, "--json")
+    assert result.exit_code == 0, result.output
+    done, fresh = (json.loads(line) for line in result.stdout.splitlines())
+    assert (done["photo"], done["passed_over"], done["exit"]) == ("a.png", "was done before", 0)
+    assert Path(done["picture"]).name == "a.veiled.png"
+    assert done["report"]["faces"]
+    assert (fresh["photo"], fresh["exit"], fresh.get("passed_over")) == ("b.png", 0, None)
+    assert "Note: a.png was done before" in result.stderr
+    assert before.items() <= files(half_done).items()
+    monkeypatch.setattr(workflow, "protect", None)
+    before = files(half_done)
+    assert veil("protect", half_done).exit_code == 0
+    alone = veil("protect", half_done / "b.png")
+    assert (alone.exit_code, "b.png was done before" in alone.stderr) == (0, True)
+    assert files(half_done) == before
+    record = (half_done / "a.veiled.json").read_text()
+    judged = json.loads(record)
+    judged["report"]["faces"][0]["matches"][-1].update(seen="no", after=1.0)
+    judged["report"]["unprotected"] = [{"number": 2, "box": [0, 0, 9, 9], "reason": "too small"}]
+    (half_done / "a.veiled.json").write_text(json.dumps(judged))
+    result = veil("protect", half_done, "--json")
+    assert result.exit_code == 3
+    assert "Note: a.png was done before" in result.stderr
+    assert "Not protected: face 2, too small" in result.stderr
+    done = json.loads(result.stdout.splitlines()[0])
+    assert (done["exit"], done["exit_because"]) == (3, ["face left", "still recognised"])
+
+
+def _edit(name: str) -> Callable[[Path], object]:
+    """Change a file by a byte, a picture still being one."""
+    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes() + b"\0")
+
+
+def _from_before(folder: Path) -> None:
+    record = json.loads((folder / "a.veiled.json").read_text())
+    del record["origin"]
+    (folder / "a.veiled.json").write_text(json.dumps(record))
+
+
+def _another_face(folder: Path) -> None:
+    """The report is of a face elsewhere."""
+    record = json.loads((folder / "a.veiled.json").read_text())
+    record["report"]["faces"][0]["box"] = [0, 0, 30, 30]
+    (folder / "a.veiled.json").write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    ("change", "options"),
+    [
+        (_edit("a.png"), []),
+        (_edit("a.veiled.png"), []),
+        (lambda folder: (folder / "a.veiled.png").unlink(), []),
+        (lambda folder: (folder / "a.veiled.json").unlink(), []),
+        (_write("a.veiled.json", b"{}"), []),
+        (_from_before, []),
+        (_another_face, []),
+        (_no, ["--strength", "subtle"]),
+        (_no, ["--seed", "1"]),
+        (_no, ["--keep-metadata"]),
+        (_no, ["--quality", "50"]),
+        (_no, ["--probe", "in/b.png"]),
+    ],
+)
+def test_what_is_not_done_in_just_this_way_is_not_passed_over(
+    half_done: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], object], options: list[str]
+) -> None:
+    monkeypatch.chdir(half_done.parent)
+    monkeypatch.setattr(workflow, "protect", None)
+    change(half_done)
+    refuses(half_done, [str(half_done / "a.png"), *options], "exists already")
+
+
+def test_another_target_is_another_result(half_done: Path) -> None:
+    arguments = ["protect", half_done / "b.png", "--goal", "impersonate", "--target"]
+    assert veil(*arguments, half_done / "a.png").exit_code in (0, 3)
+    assert "was done before" in veil(*arguments, half_done / "a.png").stderr
+    _edit("a.png")(half_done)
+    assert "exists already" in veil(*arguments, half_done / "a.png").stderr
+
+
 def test_results_never_replace_photos_or_each_other(folder: Path) -> None:
     shutil.copy(folder / "photo.png", folder / "photo.veiled.png")
     Image.fromarray(PORTRAIT).save(folder / "photo.jpg")
@@ -386,12 +491,25 @@ def test_assess_reads_what_was_used_from_the_report(folder: Path) -> None:
         "dlib"
     }
     record = (folder / "photo.veiled.json").read_text()
+    shutil.copy(folder / "photo.png", folder / "photo.veiled.jpg")
+    digest = json.loads(record)["picture_sha256"]
+    for after, said, complaint in (
+        ("photo.veiled.jpg", record, "is the report of another picture"),
+        ("photo.veiled.png", record.replace(digest, "0" * 64), "is the report of another picture"),
+        ("photo.veiled.png", record.replace('"picture_sha256"', '"sum"'), "does not say of which picture"),
+    ):
+        (folder / "photo.veiled.json").write_text(said)
+        refused = veil("assess", folder / "photo.png", folder / after)
+        assert refused.exit_code == 2
+        assert complaint in refused.stderr
+        assert "--seen" in refused.stderr
+    (folder / "photo.veiled.jpg").unlink()
     (folder / "photo.veiled.json").write_text(record.replace('"penalty_scale"', '"cost"'))
     assert Report.model_validate_json(veil(*arguments, "--json").stdout) == report
     (folder / "photo.veiled.json").write_text(record.replace('"surrogates"', '"attacked"'))
     result = veil(*arguments)
     assert result.exit_code == 2
-    assert "does not say which recognisers were used" in result.stderr
+    assert "which recognisers were used" in result.stderr
     result = veil(*arguments, "--seen", "", "--fail-if-recognised")
     assert re.search(r"never met, \d of \d", " ".join(result.stdout.split()))
     assert result.exit_code == (3 if "still recognised" in result.stdout else 0)
@@ -408,7 +526,7 @@ def test_assess_reads_what_was_used_from_the_report(folder: Path) -> None:
 
 
 def test_a_headline_needs_a_judge_that_knew_the_face() -> None:
-    stranger: Any = SimpleNamespace(seen="no", recognised=False)
+    stranger: Any = SimpleNamespace(used_by_attack="no", recognised=False)
     report: Any = SimpleNamespace(headline=None, faces=[SimpleNamespace(matches=[stranger])])
     assert "even before" in machines(report)
 
@@ -587,7 +705,10 @@ def test_the_exit_code_tells_what_is_still_known(folder: Path, monkeypatch: pyte
 
     monkeypatch.setattr(workflow, "protect", nothing)
     photo = folder / "photo.png"
-    assert veil("protect", photo).exit_code == 3
+    known = veil("protect", photo, "--json")
+    assert known.exit_code == 3
+    assert "exit code 3, since in 1 photo a recogniser that was not used still knows a face." in known.stderr
+    assert json.loads(known.stdout)["exit_because"] == ["still recognised"]
     assert veil("protect", photo, "--force", "--all-surrogates").exit_code == 0
     assert veil("protect", photo, "--force", "--all-surrogates", "--fail-if-recognised").exit_code == 3
     assert veil("assess", photo, folder / "photo.veiled.png", "--fail-if-recognised").exit_code == 3
@@ -601,6 +722,9 @@ def test_a_face_that_is_too_small_is_named_first(folder: Path) -> None:
     result = veil("protect", folder / "pair.png")
     assert result.exit_code == 3, result.output
     assert result.stdout.startswith("Not protected: face 2")
+    assert "exit code 3, since in 1 photo a face stayed as it was, too small" in result.stderr
+    again = veil("protect", folder / "pair.png", "--json")
+    assert (again.exit_code, json.loads(again.stdout)["exit_because"]) == (3, ["face left"])
     (left,) = _record(folder / "pair.veiled.json").report.unprotected
     assert (left.number, left.reason) == (2, "too small")
     assert veil("protect", folder / "pair.png", "--force", "--faces", "1", "--quiet").exit_code == 0
@@ -685,6 +809,9 @@ def test_what_is_protected_already_is_known_again(folder: Path, monkeypatch: pyt
     several = veil("protect", result, edited, "--json")
     passed, done = (json.loads(line) for line in several.stdout.splitlines())
     assert (passed["photo"], passed["passed_over"]) == ("photo.veiled.png", "is protected already")
+    copy = shutil.copy(result, folder / "b.png")  # that a record before its own says what was made from it
+    veil("protect", copy, "-o", folder / "a.veiled.png")
+    assert workflow.earlier(copy)
     assert (done["photo"], done["notes"]) == ("edited.png", [])
     assert "photo.veiled.png is protected already: nothing is written" in several.stderr
 
@@ -743,6 +870,19 @@ def test_links_to_folders_are_named(folder: Path) -> None:
     os.symlink(folder, folder / "inside" / "round")
     result = veil("protect", folder, "--recursive")
     assert "is a link to a folder, and not followed" in result.stderr
+
+
+def test_where_errors_cannot_be_written_the_exit_code_tells_and_the_batch_goes_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, err: bool = False, **__: object) -> None:
+        if err:
+            raise OSError(ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(typer, "echo", full)
+    assert veil("protect", folder / "missing.jpg", folder / "photo.png", "--quiet").exit_code == 2
+    assert "photo.veiled.png" in names(folder)
+    assert veil("fetch", "no-such-model").exit_code == 2
 
 
 def test_an_output_that_nobody_reads_ends_the_batch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

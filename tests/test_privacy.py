@@ -9,7 +9,7 @@ import pytest
 import torch
 from skimage.data import astronaut
 
-from veil.attacks import Recognizer, held_out, recognizer
+from veil.attacks import Recognizer, attacked, recognizer
 from veil.attacks.ensemble import Ensemble, identities, identity
 from veil.attacks.faces import find_faces, inverse
 from veil.core.errors import BadSettings, UnknownName
@@ -250,11 +250,10 @@ def test_an_unseen_recogniser_loses_the_face(photo: Photo) -> None:
     """The main job, in full: `strong`, on the recogniser left out, which compares with the same photo."""
     faces = find_faces(photo.pixels)
     steps: list[Stage] = []
-    result = finish(
-        protect(tracks_of(photo, faces[:1]), settings("strong")), lambda step: steps.append(step.stage)
-    )
+    chosen = settings("strong", surrogates=attacked("faceplugin"))
+    result = finish(protect(tracks_of(photo, faces[:1]), chosen), lambda step: steps.append(step.stage))
     after = find_faces(result.photo.pixels)[0]
-    unseen = recognizer(held_out())
+    unseen = recognizer("faceplugin")
     assert unseen.name not in result.settings.surrogates
     embeddings = [
         unseen.embed(unseen.align(to_tensor(pixels), face))

@@ -1,7 +1,13 @@
 """What was found in a photo and stays as it was is named, with the reason, before anything else."""
 
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from veil.attacks.faces import Found
 from veil.core.errors import BadSettings, NoFace
@@ -9,7 +15,9 @@ from veil.core.types import Face
 from veil.eval.report import FaceReport, Report, Unprotected
 from veil.ui import wording
 from veil.ui.selection import asked_for
-from veil.ui.web import html
+from veil.ui.web import html, uploads
+from veil.ui.web.sessions import Visitor
+from veil.ui.web.uploads import Arrival
 
 
 def face(side: float) -> Face:
@@ -64,6 +72,47 @@ def test_page_and_report_name_it_first() -> None:
     assert page.index("Not protected: face 3") < page.index("veil-headline")
     read = Report.model_validate_json(REPORT.model_dump_json())
     assert read.unprotected == (UNPROTECTED,)
+
+
+@pytest.fixture
+def arrived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Found], Arrival]:
+    """What becomes of a photo on the page in which these faces are found."""
+    Image.new("RGB", (200, 200)).save(tmp_path / "a.png")
+    page: Any = SimpleNamespace(rules=SimpleNamespace(admit=lambda path: None))
+
+    def arrive(found: Found) -> Arrival:
+        monkeypatch.setattr(uploads, "search", lambda pixels: found)
+        return uploads.arrive(page, Visitor(tmp_path / "visitor"), str(tmp_path / "a.png"))
+
+    return arrive
+
+
+def test_before_the_work_the_page_says_it_in_the_words_of_the_report(
+    arrived: Callable[[Found], Arrival],
+) -> None:
+    arrival = arrived(FOUND)
+    assert arrival.picked == [1, 2]
+    small, doubtful = arrival.left_out
+    assert small.message.split(". ")[0] + "." == (
+        "Not protected: face 3 of a.png, too small (20x20 pixels at 10, 20)."
+    )
+    assert "face 5 of a.png, too small" in small.message
+    assert "in a larger size" in small.hint
+    assert doubtful.message == ("Not protected: face 4 of a.png, taken for no face (60x60 pixels at 10, 20).")
+    assert "choose it if it is one" in doubtful.hint
+    assert 4 in arrival.large
+    assert [one.replace(" of a.png", "") for one in (small.message, doubtful.message)] == [
+        " ".join(wording.unprotected(left for left in arrival.unprotected if left.reason == reason))
+        for reason in ("too small", "taken for no face")
+    ]
+    assert arrived(Found([face(90)], [])).left_out == []
+
+
+def test_a_photo_without_faces_says_what_might_be_one(arrived: Callable[[Found], Arrival]) -> None:
+    with pytest.raises(NoFace) as caught:
+        arrived(Found([], [face(60)]))
+    assert "No face was found in a.png" in caught.value.message
+    assert "face 1, taken for no face (60x60" in caught.value.hint
 
 
 def test_faces_are_listed_with_their_reasons() -> None:

@@ -98,6 +98,54 @@ def test_phones_files_come_upright_in_their_colours(tmp_path: Path, name: str) -
     assert open_photo(path).size == (320, 240)
 
 
+def turned_away(pixels: Pixels, orientation: int) -> Pixels:
+    """What a camera stores that says by `orientation` how it is to be turned and mirrored."""
+    quarters, mirrored = {
+        1: (0, 0),
+        2: (0, 1),
+        3: (2, 0),
+        4: (2, 1),
+        5: (3, 1),
+        6: (1, 0),
+        7: (1, 1),
+        8: (3, 0),
+    }[orientation]
+    stored = np.rot90(pixels, quarters)
+    return np.ascontiguousarray(stored[:, ::-1] if mirrored else stored)
+
+
+@pytest.mark.parametrize("exif_says_it_too", [True, False])
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_a_heic_is_turned_once_by_its_boxes(tmp_path: Path, orientation: int, exif_says_it_too: bool) -> None:
+    """Its boxes irot and imir count (ISO/IEC 23008-12); EXIF may say the same, as iPhones do, or nothing."""
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    source = saved(tmp_path / "a.heic", turned_away(UPRIGHT, orientation), exif=exif.tobytes(), quality=90)
+    data = source.read_bytes()
+    assert (b"irot" in data, b"imir" in data) == (orientation not in (2, 4), orientation in (2, 4, 5, 7))
+    says, nothing = (b"\x01\x12\0\x03\0\0\0\x01\0" + bytes([number]) for number in (orientation, 1))
+    assert data.count(says) == 1
+    source.write_bytes(data if exif_says_it_too else data.replace(says, nothing))
+    for path in (source, again(source, tmp_path), again(source, tmp_path, keep_metadata=True)):
+        photo = open_photo(path)
+        assert photo.size == (320, 240)
+        assert np.abs(photo.pixels.astype(int) - UPRIGHT).mean() < 8
+    assert b"irot" not in path.read_bytes()
+
+
+def test_exif_alone_turns_no_heic(tmp_path: Path) -> None:
+    """As the standard has it, and as phones show such files."""
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    source = saved(tmp_path / "a.heic", exif=exif.tobytes(), quality=90)
+    data = bytearray(source.read_bytes())
+    turn = data.index(b"irot") + 4
+    assert data[turn] == 3
+    data[turn] = 0
+    source.write_bytes(data)
+    assert np.abs(open_photo(source).pixels.astype(int) - UPRIGHT).mean() < 8
+
+
 @pytest.mark.parametrize("name", ["a.heic", "a.avif", "a.webp", "a.jpg", "a.png"])
 def test_transparency_and_grey_are_written_where_the_format_can(tmp_path: Path, name: str) -> None:
     Image.fromarray(UPRIGHT[..., 0]).save(tmp_path / name)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import signal
 from contextlib import ExitStack
+from functools import partial
+from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -55,11 +57,20 @@ class Commands(TyperGroup):
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"veil {installed('veil')}")
+        raise typer.Exit
+
+
 @app.callback()
 def configure(
     weights: Annotated[
         Path | None, typer.Option(envvar="VEIL_WEIGHTS", help="Folder of the models that are not packaged.")
     ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which veil this is.")
+    ] = False,
 ) -> None:
     """Hide who you are from face-recognition machines; compare by eye whether people still recognise you."""
     if weights:
@@ -153,13 +164,17 @@ def protect(
 ) -> None:
     """Protect the faces of photos; write NAME.veiled.jpg (or as the photo) and the report NAME.veiled.json.
 
-    Exit code: 0 where all is protected; 3 where a face was found and left, or a recogniser that was not used
-    still knows one; 2 where a photo could not be protected at all.
+    A result that is there, made of the same photo in the same way and not changed since, was done before and
+    is left as it is.
+
+    Exit code: 0 where all is protected; 3 where not, for one of two reasons, which the last line and the
+    exit_because of --json name: "face left" (it is too small) or "still recognised" (by a recogniser that was
+    not used, as balanced mostly leaves it); 2 where a photo could not be protected at all.
     """
     from ..privacy.settings import settings
     from . import pipes, workflow
     from .outputs import Output, real, reserved
-    from .wording import LIMITS
+    from .wording import LIMITS, fell_short
 
     used = workflow.surrogates(surrogates, all_surrogates, leave_out)
     chosen = settings(
@@ -188,21 +203,27 @@ def protect(
         taken = reserved(*todo, target, probe, *(only or ()), *(spare or ()))
         alone = len(todo) == 1 and todo == photos
         ready = terminal.each(
-            todo, lambda path: workflow.prepare(path, wanted, whom, taken, alone), pipes.name
+            todo,
+            lambda path: workflow.prepare(path, wanted, whom, taken, alone, chosen, target, probe),
+            pipes.name,
         )
+        judge = partial(workflow.Record.shortfalls, strict=fail_if_recognised, by_choice=bool(whom.numbers))
 
-        def run(job: workflow.Job | workflow.PassedOver) -> bool:
+        def run(job: workflow.Job | workflow.PassedOver | workflow.Done) -> tuple[workflow.Shortfall, ...]:
             if isinstance(job, workflow.PassedOver):
                 return _passed_over(terminal, job, piped)
+            if isinstance(job, workflow.Done):
+                terminal.note(f"{pipes.name(job.source)} {job.why}: its result is left as it is.")
+                _told(terminal, job, job.said, judge(job.said))
+                return judge(job.said)
             for note in job.notes:
                 terminal.note(note)
             work = workflow.run(job, chosen, aim, other.frame if other else None)
             _, record = terminal.follow(work, pipes.name(job.source))
-            short = record.falls_short(fail_if_recognised, by_choice=bool(whom.numbers))
-            _told(terminal, job, record, short)
+            _told(terminal, job, record, judge(record))
             if piped:
                 pipes.write(job.picture)
-            return short
+            return judge(record)
 
         done = terminal.each(ready, run, lambda job: pipes.name(job.source))
     if done:
@@ -210,24 +231,41 @@ def protect(
     if len(lists) < len(photos) or len(done) < len(todo):
         raise typer.Exit(2)
     if any(done):
+        terminal.note(fell_short(done, fail_if_recognised))
         raise typer.Exit(FELL_SHORT)
 
 
-def _told(terminal: Terminal, job: workflow.Job, record: workflow.Record, short: bool) -> None:
-    """Say what became of a photo: first what is not protected."""
+def _told(
+    terminal: Terminal,
+    job: workflow.Job | workflow.Done,
+    record: workflow.Record,
+    short: tuple[workflow.Shortfall, ...],
+) -> None:
+    """Say what became of a photo, or had before: first what is not protected."""
+    from . import workflow
     from .wording import unprotected
 
     for sentence in unprotected(record.report.unprotected):
         terminal.warn(sentence)
     if not terminal.to_stderr:  # of a picture on standard output no file is left
         terminal.path(job.picture, job.record)
-    terminal.report(record.report)
     files = {"source": job.source, "picture": job.picture, "record": job.record}
-    named = {name: printable(path) for name, path in files.items()}
-    terminal.object(record, **named, exit=FELL_SHORT if short else 0)
+    named: dict[str, Any] = {name: printable(path) for name, path in files.items()}
+    if isinstance(job, workflow.Done):
+        named["passed_over"] = job.why
+    else:
+        terminal.report(record.report)
+    terminal.object(record, **named, **_exit(short))
 
 
-def _passed_over(terminal: Terminal, photo: workflow.PassedOver, piped: bool) -> bool:
+def _exit(short: tuple[workflow.Shortfall, ...]) -> dict[str, Any]:
+    """The exit code of a photo and, where not all of it is protected, why, for JSON."""
+    return {"exit": FELL_SHORT if short else 0, "exit_because": short}
+
+
+def _passed_over(
+    terminal: Terminal, photo: workflow.PassedOver, piped: bool
+) -> tuple[workflow.Shortfall, ...]:
     """Say why nothing is written for a photo; returns whether a face was left for being too small.
 
     Raises:
@@ -239,12 +277,12 @@ def _passed_over(terminal: Terminal, photo: workflow.PassedOver, piped: bool) ->
     name = pipes.name(photo.source)
     if piped:
         raise NoFace(f"{name} {photo.why}.", "Nothing was written.")
-    short = workflow.too_small(photo.unprotected)
+    short = workflow.left_behind(photo.unprotected)
     terminal.note(f"{name} {photo.why}: nothing is written for it.")
     for sentence in unprotected(photo.unprotected):
         terminal.warn(sentence)
     left = [face.model_dump(mode="json") for face in photo.unprotected]
-    terminal.object(photo=name, exit=FELL_SHORT if short else 0, passed_over=photo.why, unprotected=left)
+    terminal.object(photo=name, **_exit(short), passed_over=photo.why, unprotected=left)
     return short
 
 

@@ -145,7 +145,8 @@ def known(error: Exception, name: str) -> VeilError:
 
 def complain(error: VeilError) -> None:
     """Tell an error on standard error, in two lines."""
-    typer.echo(f"Error: {error.message}\n{error.hint}".rstrip(), err=True)
+    with suppress(OSError):  # where it goes to a file on a full disk, say, the exit code tells still
+        typer.echo(f"Error: {error.message}\n{error.hint}".rstrip(), err=True)
 
 
 def print_any_name() -> None:

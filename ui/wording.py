@@ -12,7 +12,7 @@ from ..weights import store
 from ..weights.registry import Card, card, cards
 
 if TYPE_CHECKING:
-    from ..attacks.faces import Found
+    from ..attacks.faces import Found, Reason
     from ..eval.report import FaceReport, Report, Unprotected
     from ..eval.verification import Match
 
@@ -168,13 +168,40 @@ def limits_met(report: Report) -> list[str]:
     ]
 
 
-def unprotected(faces: Iterable[Unprotected]) -> list[str]:
-    """What was found in the photo and left as it was, a sentence each."""
+def unprotected(faces: Iterable[Unprotected], photo: str = "") -> list[str]:
+    """What was found in the photo, which may be named, and left as it was, a sentence each."""
+    of = f" of {photo}" * bool(photo)
     return [
-        f"Not protected: face {left.number}, {left.reason} ({left.box[2] - left.box[0]}x"
+        f"Not protected: face {left.number}{of}, {left.reason} ({left.box[2] - left.box[0]}x"
         f"{left.box[3] - left.box[1]} pixels at {left.box[0]}, {left.box[1]})."
         for left in faces
     ]
+
+
+def ways_out() -> dict[Reason, str]:
+    """What can be done about faces that nobody chose to leave, by why they are left."""
+    from ..attacks.faces import SMALLEST
+
+    return {
+        "too small": f"Faces need {SMALLEST:.0f} pixels or more: take the photo in a larger size.",
+        "taken for no face": "Only one of two detectors takes it for a face: choose it if it is one.",
+    }
+
+
+def fell_short(photos: Iterable[Collection[str]], strict: bool) -> str:
+    """Why the exit code is 3: in how many photos was a face left, and in how many is one still recognised."""
+    reasons = [reason for photo in photos for reason in photo]
+    judge = "a recogniser" if strict else "a recogniser that was not used"
+    said = {
+        "face left": "a face stayed as it was, too small to be protected",
+        "still recognised": f"{judge} still knows a face",
+    }
+    counted = [
+        f"in {count} photo{'s' * (count > 1)} {words}"
+        for reason, words in said.items()
+        if (count := reasons.count(reason))
+    ]
+    return f"exit code 3, since {', and '.join(counted)}."
 
 
 def face_rows(found: Found, protected: Collection[int] = ()) -> list[Row]:

@@ -8,10 +8,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..attacks import RECOGNIZERS, attacked, packaged
 from ..attacks.faces import SAME, Found, find_faces, iou, largest_face, search
@@ -26,30 +26,46 @@ from ..eval.datasets import checksum
 from ..eval.disturbances import DISTURBANCES
 from ..eval.report import Report, Unprotected, assess, same_place
 from ..eval.verification import embedding
-from ..privacy import protect
+from ..privacy import Protected, protect
 from ..privacy.priors import PRIORS, resolve_device
 from ..privacy.settings import Settings
 from ..weights import store
 from ..weights.registry import card, cards, remember
-from .outputs import Output, claimed, fallen_back, picture_of
+from .outputs import Output, claimed, fallen_back, picture_of, real
 from .selection import Choice, Whom, choose, left_of
 from .wording import LIMITS, Likeness
 
 ENDURED = {"saved as JPEG 75": "jpeg-75", "shrunk to half": "resize-50"}  # what the page tries on results
-SCHEMA = 4  # of records: 1 had no number and no notes, 2 no checksum, 3 other names of settings
+SCHEMA = (
+    4  # of records: 1 had no number and no notes, 2 no checksum, 3 no origin, and settings by other names
+)
 AGAIN = (
     "{} is protected already, and is protected once more: that changes the faces further. Better protect the "
     "photo as it was before."
 )
+Shortfall: TypeAlias = Literal["face left", "still recognised"]  # why a photo is not all protected
 Survival: TypeAlias = dict[
     str, dict[tuple[int, str], Likeness]
 ]  # what happened -> (face, recogniser) -> says
+
+
+class Origin(BaseModel):
+    """What decides a result beside its settings: files, by checksum ("" for none), and how it is written."""
+
+    model_config = ConfigDict(frozen=True)
+
+    photo: str
+    target: str = ""
+    probe: str = ""
+    quality: int | None = None
+    keep_metadata: bool = False
 
 
 class Record(BaseModel):
     """What is written beside a protected picture: enough to make it again and to judge it again.
 
     picture_sha256: of the file of the protected picture, by which it is known again.
+    origin: what it was made from, by which a run that goes on knows what is done; None in records of before.
     doubtful: the faces, by number, of which it could not be told whether they are the person asked for.
     notes: what reading the photo left out, and in what else the result differs from it.
     """
@@ -60,22 +76,23 @@ class Record(BaseModel):
     settings: Settings
     report: Report
     picture_sha256: str = ""
+    origin: Origin | None = None
     doubtful: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     limits: str = LIMITS
 
-    def falls_short(self, strict: bool = False, by_choice: bool = False) -> bool:
-        """Whether a face was too small to protect, or a recogniser that was not used still knows one.
+    def shortfalls(self, strict: bool = False, by_choice: bool = False) -> tuple[Shortfall, ...]:
+        """Why not all is protected: a face was too small, or a recogniser that was not used still knows one.
 
         strict: any recogniser counts. by_choice: what was left was left on purpose.
         """
-        left = too_small(self.report.unprotected)
-        return (left and not by_choice) or still_known(self.report, strict)
+        left = () if by_choice else left_behind(self.report.unprotected)
+        return (*left, *(("still recognised",) if still_known(self.report, strict) else ()))
 
 
-def too_small(unprotected: Iterable[Unprotected]) -> bool:
-    """Whether a face was left because it is too small to be protected."""
-    return any(face.reason == "too small" for face in unprotected)
+def left_behind(unprotected: Iterable[Unprotected]) -> tuple[Shortfall, ...]:
+    """Whether a face was left because it is too small to be protected, as a shortfall."""
+    return ("face left",) if any(face.reason == "too small" for face in unprotected) else ()
 
 
 def still_known(report: Report, strict: bool = False) -> bool:
@@ -92,11 +109,12 @@ class _Earlier(BaseModel):
 
 
 class _Used(BaseModel):
-    """The part of a record that tells which recognisers made a picture."""
+    """The part of a record that tells which recognisers made which picture."""
 
     class Named(BaseModel):
         surrogates: tuple[str, ...]
 
+    picture_sha256: str
     settings: Named
 
 
@@ -104,11 +122,11 @@ class _Used(BaseModel):
 class Job:
     """A photo that is ready to be protected: whose faces, the files to write, and what there is to say.
 
-    digest: its checksum when its faces were found.
+    origin: its checksum when its faces were found, and what else it is made from.
     """
 
     source: Path
-    digest: str
+    origin: Origin
     choice: Choice
     picture: Path
     record: Path
@@ -128,6 +146,17 @@ class PassedOver:
     source: Path
     why: str
     unprotected: tuple[Unprotected, ...] = ()
+
+
+@dataclass(frozen=True)
+class Done:
+    """A photo whose result is there already: made from the same, in the same way, and not changed since."""
+
+    source: Path
+    picture: Path
+    record: Path
+    said: Record
+    why: str = "was done before"
 
 
 def device() -> str:
@@ -172,20 +201,36 @@ def check_models(settings: Settings) -> None:
 
 
 def prepare(
-    source: Path, output: Output, whom: Whom, taken: set[str], alone: bool = True
-) -> Job | PassedOver:
+    source: Path,
+    output: Output,
+    whom: Whom,
+    taken: set[str],
+    alone: bool = True,
+    settings: Settings | None = None,
+    target: Path | None = None,
+    probe: Path | None = None,
+) -> Job | PassedOver | Done:
     """Check everything that could go wrong with one photo, and choose its faces.
 
     Args:
         taken: the real paths that must not be written to; those of this job are added.
         alone: whether it is the one photo that was asked for; then a result of veil is protected again,
             with a word, and otherwise passed over.
+        settings, target, probe: what `run` is going to be given. A result that was made in just this way is
+            done; without settings, or where results are to be replaced, none is.
 
     Raises:
         BadPhoto: the photo cannot be used, or the result not be written.
         NoFace, BadSettings: as `whom.choose` does.
     """
-    photo, digest = open_photo(source), checksum(source)
+    photo = open_photo(source)
+    origin = Origin(
+        photo=checksum(source),
+        target=checksum(target) if target else "",
+        probe=checksum(probe) if probe else "",
+        quality=output.quality,
+        keep_metadata=output.keep_metadata,
+    )
     again = earlier(source) is not None
     if again and not alone:
         return PassedOver(source, "is protected already")
@@ -197,9 +242,29 @@ def prepare(
         return PassedOver(source, whom.missing, choice.unprotected)
     picture = picture_of(source, photo, output, taken)
     record = picture.with_suffix(".json")
+    if settings and not output.force and not {real(picture), real(record)} & taken:
+        if said := done_before(picture, settings, origin, choice):
+            taken |= {real(picture), real(record)}
+            return Done(source, picture, record, said)
     taken |= claimed((picture, record), taken, output.force)
     notes = (*[AGAIN.format(photo.name)] * again, *photo.warnings, *fallen_back(photo, picture, output))
-    return Job(source, digest, choice, picture, record, output, (*notes, *choice.notes))
+    return Job(source, origin, choice, picture, record, output, (*notes, *choice.notes))
+
+
+def done_before(picture: Path, settings: Settings, origin: Origin, choice: Choice) -> Record | None:
+    """The record beside a picture, where it says that just this was done to just these faces of a photo."""
+    try:
+        record = Record.model_validate_json(picture.with_suffix(".json").read_bytes())
+        same = (record.settings, record.origin) == (settings, origin)
+        if not same or record.picture_sha256 != checksum(picture):
+            return None
+    except (OSError, ValidationError):
+        return None
+    boxes = {face.number: np.array(face.box, float) for face in record.report.faces}
+    found = set(boxes) == set(choice.faces) and all(
+        iou(face.box, boxes[number]) > SAME for number, face in choice.faces.items()
+    )
+    return record if found else None
 
 
 def photo_and_face(path: Path | None) -> Sighting | None:
@@ -208,9 +273,15 @@ def photo_and_face(path: Path | None) -> Sighting | None:
     Raises:
         BadPhoto, NoFace: it cannot be used, or shows no face.
     """
-    if path is None:
-        return None
-    photo = open_photo(path)
+    return with_largest_face(open_photo(path)) if path else None
+
+
+def with_largest_face(photo: Photo) -> Sighting:
+    """A photo and its largest face.
+
+    Raises:
+        NoFace: it shows none.
+    """
     return Sighting(photo, largest_face(photo.pixels))
 
 
@@ -226,35 +297,61 @@ def run(
         BadPhoto: the result cannot be written, or something has appeared in its place.
     """
     photo, output = open_photo(job.source), job.output
-    if job.digest != checksum(job.source):
+    if job.origin.photo != checksum(job.source):
         raise BadPhoto(f"{photo.name} has changed since its faces were found.", "Protect it again.")
     yield Step(Stage.GETTING_READY, 0, 1, preview=_close_up(photo, job.faces))
     protected = yield from protect(tracks_of(photo, job.faces.values()), settings, target)
     yield Step(Stage.JUDGING, 0, 1)
-    numbers = list(job.faces)
-    with _told(job.picture), atomic_write(job.picture, job.record, replace=output.force) as (picture, record):
-        save_photo(protected.photo, picture, keep_metadata=output.keep_metadata, quality=output.quality)
-        report = assess(
-            photo,
-            open_photo(picture),
-            surrogates=frozenset(settings.surrogates),
+    made = Made(photo, protected, job.choice, settings, job.notes, job.origin)
+    return photo, keep(made, job.picture, job.record, output, probe)
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A protection that is not written yet: the photo before, what became of it, what there is to say."""
+
+    photo: Photo
+    protected: Protected
+    choice: Choice
+    settings: Settings
+    notes: tuple[str, ...] = ()
+    origin: Origin | None = None
+
+    def judged(self, after: Photo, probe: Photo | None = None) -> Report:
+        """The report on the result as it is, or as it was written; see `eval.report.assess`."""
+        numbers = list(self.choice.faces)
+        return assess(
+            self.photo,
+            after,
+            surrogates=frozenset(self.settings.surrogates),
             probe=probe,
-            faces=job.faces,
-            limited=[numbers[index] for index in protected.limited],
-            unfinished=[numbers[index] for index in protected.unfinished],
-            unprotected=job.choice.unprotected,
+            faces=self.choice.faces,
+            limited=[numbers[index] for index in self.protected.limited],
+            unfinished=[numbers[index] for index in self.protected.unfinished],
+            unprotected=self.choice.unprotected,
         )
+
+
+def keep(made: Made, picture: Path, record: Path, output: Output, probe: Photo | None = None) -> Record:
+    """Write a protected photo and its record, which judges the written file, opened again.
+
+    Raises:
+        BadPhoto: they cannot be written, or something has appeared in their place.
+    """
+    with _told(picture), atomic_write(picture, record, replace=output.force) as parts:
+        save_photo(made.protected.photo, parts[0], keep_metadata=output.keep_metadata, quality=output.quality)
         written = Record(
             veil=version("veil"),
-            photo=photo.name,
-            settings=settings,
-            report=report,
-            picture_sha256=checksum(picture),
-            doubtful=job.choice.doubtful,
-            notes=job.notes,
+            photo=made.photo.name,
+            settings=made.settings,
+            report=made.judged(open_photo(parts[0]), probe),
+            picture_sha256=checksum(parts[0]),
+            origin=made.origin,
+            doubtful=made.choice.doubtful,
+            notes=made.notes,
         )
-        record.write_text(written.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    return photo, written
+        parts[1].write_text(written.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return written
 
 
 @contextmanager
@@ -320,20 +417,29 @@ def known_surrogates(after: Path) -> frozenset[str] | None:
     """The recognisers that made a protected picture, as the record beside it says; None where it has none.
 
     Raises:
-        BadSettings: there is a record that does not say it, so that nobody could be an honest judge.
+        BadSettings: there is a record that does not say it, or not of this picture as it is now, so that
+            nobody could be an honest judge.
     """
-    if not after.name:  # a folder
+    if not os.path.isfile(after):  # which whoever opens it complains of
         return None
-    beside_it = after.with_suffix(".json")
+    beside_it, hint = after.with_suffix(".json"), 'Name them with --seen dlib,faceres; --seen "" says none.'
     try:
-        return frozenset(_Used.model_validate_json(beside_it.read_bytes()).settings.surrogates)
-    except (FileNotFoundError, NotADirectoryError):
+        used = _Used.model_validate_json(beside_it.read_bytes())
+    except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:
         raise BadSettings(
-            f"{printable(beside_it)} does not say which recognisers were used, as reports of veil do.",
-            'Name them with --seen dlib,faceres; --seen "" says that there were none.',
+            f"{printable(beside_it)} does not say of which picture it is and which recognisers were used, as "
+            "reports of veil do.",
+            hint,
         ) from error
+    if used.picture_sha256 != checksum(after):
+        raise BadSettings(
+            f"{printable(beside_it)} is the report of another picture than {printable(after)}, or this has "
+            "changed since; so it does not say which recognisers were used.",
+            hint,
+        )
+    return frozenset(used.settings.surrogates)
 
 
 def earlier(photo: Path) -> Report | None:
@@ -345,7 +451,8 @@ def earlier(photo: Path) -> Report | None:
         with suppress(OSError, ValidationError):
             if digest.encode() in (text := record.read_bytes()):
                 known = _Earlier.model_validate_json(text)
-                return known.report if known.picture_sha256 == digest else None
+                if known.picture_sha256 == digest:  # and not what it was made from
+                    return known.report
     return None
 
 

@@ -117,8 +117,9 @@ def protect(
         VeilError: whatever is wrong with the photo.
     """
     folder = visitor.path_for("any").parent
-    job = workflow.prepare(source, Output(folder, wish.format), Whom(frozenset(numbers), person), set())
-    if isinstance(job, workflow.PassedOver):
+    output, whom = Output(folder, wish.format), Whom(frozenset(numbers), person)
+    job = workflow.prepare(source, output, whom, set(), target=wish.target)
+    if not isinstance(job, workflow.Job):
         raise NoFace(f"{source.name} {job.why}.", "Nothing is changed in it.")
     aim = workflow.photo_and_face(wish.target)
     photo, record = yield from workflow.run(job, wish.settings, aim)

@@ -9,6 +9,9 @@ from ...attacks.faces import SMALLEST, search
 from ...core.errors import NoFace, VeilError
 from ...core.images import open_photo
 from ...core.types import Face
+from ...eval.report import Unprotected
+from ..selection import left_of
+from ..wording import unprotected, ways_out
 from . import html
 from .page import Page
 from .pictures import show_copy
@@ -22,13 +25,17 @@ NO_FACE_HINT = (
 
 @dataclass
 class Arrival:
-    """A photo with its faces by number, the largest being 1; `picked` are those that will be protected."""
+    """A photo with its faces by number, the largest being 1; `picked` are those that will be protected.
+
+    unprotected: those that are not picked unless somebody does it, or cannot be.
+    """
 
     path: Path
     name: str
     size: tuple[int, int]
     faces: dict[int, Face]
     shown: Path
+    unprotected: tuple[Unprotected, ...] = ()
     picked: list[int] = field(default_factory=list[int])
 
     @property
@@ -43,16 +50,13 @@ class Arrival:
 
     @property
     def left_out(self) -> list[VeilError]:
-        """What to say of the faces that were found but cannot be protected."""
-        small = [str(number) for number in self.faces if number not in self.large]
-        if not small:
-            return []
-        are, stay = ("is", "it stays as it is") if len(small) == 1 else ("are", "they stay as they are")
+        """What to say of the faces that are not protected unless they are chosen, or cannot be: an error for
+        each reason."""
+        left = self.unprotected
         return [
-            VeilError(
-                f"Face{'s' * (len(small) > 1)} {', '.join(small)} of {self.name} {are} too small: {stay}.",
-                f"Faces need {SMALLEST:.0f} pixels or more: take the photo in a larger size.",
-            )
+            VeilError(" ".join(said), way_out)
+            for reason, way_out in ways_out().items()
+            if (said := unprotected((face for face in left if face.reason == reason), self.name))
         ]
 
     def picture(self, group: str) -> str:
@@ -70,14 +74,15 @@ def arrive(page: Page, visitor: Visitor, path: str) -> Arrival:
     page.rules.admit(path)
     photo = open_photo(Path(path))
     found = search(photo.pixels)
+    left = left_of(photo, found, found.protectable)
     if not found.faces:
-        raise NoFace(f"No face was found in {photo.name}.", NO_FACE_HINT)
+        raise NoFace(f"No face was found in {photo.name}.", " ".join((*unprotected(left), NO_FACE_HINT)))
     if not found.protectable:
         raise NoFace(
             f"The face in {photo.name} measures only {found.faces[0].side:.0f} pixels.",
-            f"Faces need {SMALLEST:.0f} pixels or more: take the photo in a larger size.",
+            ways_out()["too small"],
         )
-    arrival = Arrival(Path(path), photo.name, photo.size, found.numbered, visitor.path_for("faces.jpg"))
+    arrival = Arrival(Path(path), photo.name, photo.size, found.numbered, visitor.path_for("faces.jpg"), left)
     arrival.picked = found.protectable
     show_copy(photo, arrival.shown)
     return arrival

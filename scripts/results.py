@@ -1,0 +1,438 @@
+"""Write the figures of README.md, SECURITY.md and docs/ anew from the tables in benchmarks/.
+
+    python scripts/results.py [--check]
+
+What stands between `<!-- results:NAME -->` and `<!-- /results -->` is made here, so that no figure is typed
+by hand: NAME is one of `BLOCKS`, or each/COLUMN (one of `COLUMNS`, all strengths in a line). With --check
+nothing is written, and the exit code is 1 where a file would change.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, partial
+from itertools import combinations
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import typer
+
+from veil.eval.bootstrap import Interval, mean, rate
+from veil.privacy.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+RUNS = ROOT / "benchmarks"
+MARKED = re.compile(r"(<!-- results:([\w/-]+) -->)(.*?)(<!-- /results -->)", re.DOTALL)
+
+ROUND = {"strengths": 9, "methods": 10}  # in which blind round the pictures of a run were rated
+VERSION = {"balanced": "balanced-1.7"}  # what a method is called there, where otherwise
+SCALES = ("likeness", "naturalness")
+CONTROL = "jpeg-90"  # the original, saved again: what viewers say of no change
+STRENGTHS = ("subtle", "balanced", "strong")
+NAMES = {
+    "balanced": "`balanced`",
+    "subtle": "`subtle`",
+    "strong": "`strong`",
+    "veil": "veil",
+    "full": "the engine as it is",
+    "paper": "the paper's setting",
+    "depth-0": "no denoising",
+    "depth-0-balanced": "`balanced` without denoising",
+    "depth-0-strong": "`strong` without denoising",
+    "reconstruction": "through the prior, without an attack",
+    "identity": "unprotected",
+}
+
+Cell = Callable[[str, str], str]  # of a run and a method
+
+
+# Reading
+
+
+@cache
+def read(run: str, name: str) -> pd.DataFrame:
+    """A table of a run; empty where the run has none of that name."""
+    path = RUNS / run / f"{name}.csv"
+    return pd.read_csv(path) if path.is_file() else pd.DataFrame()
+
+
+@cache
+def manifest(run: str) -> dict[str, Any]:
+    """What a run was made with."""
+    return json.loads((RUNS / run / "manifest.json").read_text(encoding="utf-8"))
+
+
+@cache
+def ratings(number: int) -> pd.DataFrame:
+    """What viewers said in one round."""
+    return pd.read_csv(RUNS / "ratings" / f"round-{number}.csv", dtype={"photo": str})
+
+
+def row(table: pd.DataFrame, **wanted: str) -> pd.Series | None:
+    """The one row whose columns have these values, or none."""
+    if not set(wanted) <= set(table.columns):
+        return None
+    found = table[np.logical_and.reduce([table[name] == value for name, value in wanted.items()])]
+    return None if found.empty else found.iloc[0]
+
+
+def methods(run: str) -> list[str]:
+    """The methods of a run, in the order of its file."""
+    return [method["name"] for method in manifest(run)["spec"]["methods"]]
+
+
+# Writing
+
+
+def whole(share: float) -> int:
+    """A share in percent, halves rounded up."""
+    return int(np.floor(100 * share + 0.5 + 1e-9))
+
+
+def percent(found: Interval) -> str:
+    """A rate with its 95 % interval."""
+    return f"{whole(found.value)} % [{whole(found.low)}, {whole(found.high)}]"
+
+
+def decimal(found: Interval, digits: int) -> str:
+    """A mean with its 95 % interval."""
+    return "{:.{d}f} [{:.{d}f}, {:.{d}f}]".format(*found[:3], d=digits)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table, without columns that say nothing."""
+    every = [list(cells) for cells in rows]
+    kept = [n for n in range(len(head)) if any(cells[n] != "-" for cells in every)]
+    lines = [[head[n] for n in kept], ["---"] * len(kept), *([cells[n] for n in kept] for cells in every)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as code, with commas."""
+    return ", ".join(f"`{word}`" for word in words)
+
+
+# Cells: machines
+
+
+def interval(found: pd.Series | None, column: str = "rate") -> Interval | None:
+    """A value and its interval out of a row."""
+    if found is None or column not in found or pd.isna(found[column]):
+        return None
+    prefix = "" if column == "rate" else f"{column} "
+    return Interval(*(float(found[name]) for name in (column, f"{prefix}low", f"{prefix}high")))
+
+
+def rated_by_machines(name: str, recognizer: str, disturbance: str, run: str, method: str) -> str:
+    """How often a recogniser is escaped after a disturbance."""
+    found = row(read(run, name), method=method, recognizer=recognizer, disturbance=disturbance)
+    value = interval(found)
+    return percent(value) if value else "-"
+
+
+def at_a_glance(column: str, run: str, method: str) -> str:
+    """A rate of the headline."""
+    value = interval(row(read(run, "headline"), method=method), column)
+    return percent(value) if value else "-"
+
+
+def measured(column: str, digits: int, run: str, method: str) -> str:
+    """A mean of a measure: of the headline with its interval, else of the table of quality."""
+    value = interval(row(read(run, "headline"), method=method), column)
+    if value:
+        return decimal(value, digits)
+    found = row(read(run, "quality"), method=method)
+    return "-" if found is None or column not in found else f"{found[column]:.{digits}f}"
+
+
+def worst(run: str, method: str) -> str:
+    """The recogniser that is escaped the least often; how many, where several are."""
+    rates = read(run, "rates")
+    some = rates[(rates.method == method) & (rates.disturbance == "none") & (rates.recognizer != "all")]
+    if some.empty:
+        return "-"
+    least = some[some.rate == some.rate.min()]
+    who = listed(list(least.recognizer)) if len(least) < 3 else f"{len(least)} of {len(some)}"
+    value = interval(least.iloc[0])
+    return f"{percent(value)} ({who})" if value else "-"
+
+
+# Cells: people
+
+
+def answers(run: str, method: str) -> pd.DataFrame:
+    """The ratings of a method's pictures; empty where nobody was asked."""
+    if run not in ROUND:
+        return pd.DataFrame()
+    every = ratings(ROUND[run])
+    return every[every.version == VERSION.get(method, method)]
+
+
+def said_yes(scale: str, run: str, method: str) -> str:
+    """How many ratings are 4 or 5 of 5."""
+    some = answers(run, method)
+    return "-" if some.empty else percent(rate(some[scale] >= 4, list(some.photo)))
+
+
+def said(scale: str, run: str, method: str) -> str:
+    """The mean rating."""
+    some = answers(run, method)
+    return "-" if some.empty else decimal(mean(some[scale], list(some.photo)), 1)
+
+
+COLUMNS: dict[str, tuple[str, Cell]] = {
+    "same-person": ("people: same person (rated 4 or 5 of 5)", partial(said_yes, "likeness")),
+    "untouched": ("people: looks untouched (rated 4 or 5)", partial(said_yes, "naturalness")),
+    "likeness-rated": ("likeness rated", partial(said, "likeness")),
+    "naturalness-rated": ("naturalness rated", partial(said, "naturalness")),
+    "other": (
+        "machines: another photo of you not matched",
+        partial(rated_by_machines, "rates", "all", "none"),
+    ),
+    "worst": ("the worst recogniser", worst),
+    "other-strict": ("at FAR 0.1 %", partial(at_a_glance, "other_far01")),
+    "same": ("the same photo not matched", partial(rated_by_machines, "same_photo", "all", "none")),
+    "jpeg": ("another photo, after JPEG 75", partial(rated_by_machines, "rates", "all", "jpeg-75")),
+    "likeness": ("`likeness` measured", partial(measured, "likeness", 3)),
+    "naturalness": ("`naturalness` measured", partial(measured, "naturalness", 3)),
+    "psnr": ("PSNR, dB", partial(measured, "psnr", 1)),
+    "ssim": ("SSIM", partial(measured, "ssim", 3)),
+    "landmarks": ("468 landmarks moved by, in eye distances", partial(measured, "landmarks", 4)),
+    "expression": ("same expression read", partial(measured, "expression", 3)),
+    "seconds": ("seconds a face, one thread", partial(measured, "seconds", 0)),
+}
+
+
+def compared(run: str, names: Sequence[str], columns: Sequence[str], first: str = "", **titles: str) -> str:
+    """A row for each method of a run, a column for each of `columns`; `titles` are other words for them."""
+    head = [first or "method", *(titles.get(column, COLUMNS[column][0]) for column in columns)]
+    cells = (
+        [NAMES.get(name, f"`{name}`"), *(COLUMNS[column][1](run, name) for column in columns)]
+        for name in names
+        if row(read(run, "rates"), method=name) is not None
+    )
+    return table(head, cells)
+
+
+def each(column: str) -> str:
+    """One figure of all strengths, in a line."""
+    return "; ".join(f"`{name}` {COLUMNS[column][1]('strengths', name)}" for name in STRENGTHS)
+
+
+# Blocks
+
+
+def setting(run: str, name: str) -> Any:
+    """A setting of a run's first method."""
+    first = methods(run)[0]
+    return next(
+        (one.get(name) for key, one in manifest(run)["settings"].items() if key.startswith(f"{first},")), None
+    )
+
+
+def counts(run: str, method: str) -> tuple[int, str]:
+    """How many people a method was measured on, and how many of them beside each recogniser."""
+    rates = read(run, "rates")
+    some = rates[(rates.method == method) & (rates.disturbance == "none")]
+    each_one = some[some.recognizer != "all"].n
+    low, high = int(each_one.min()), int(each_one.max())
+    turns = manifest(run)["spec"]["leave_out"] == "turns"  # else everybody is attacked once for each
+    people = int(some[some.recognizer == "all"].n.sum()) if turns else high
+    return people, f"{low}" if low == high else f"{low} to {high}"
+
+
+def about(run: str) -> str:
+    """Who was measured, and by what: the line above a table."""
+    spec, now = manifest(run)["spec"], "strengths"
+    people, size = counts(run, methods(run)[0])
+    old = [
+        f"{name} {setting(run, name)}, not {setting(now, name)}"
+        for name in ("steps", "ceiling")
+        if setting(run, name) != setting(now, name)
+    ]
+    warned = f"**Made with other settings than today's** ({'; '.join(old)}). " if old else ""
+    how = "in turn" if spec["leave_out"] == "turns" else "once for each person"
+    return (
+        f"{warned}{people} people of `{spec['dataset']}`, seed {', '.join(map(str, spec['seeds']))}, FAR 1 % "
+        f"where nothing else is said. Each of {listed(spec['judges'])} is left out of the attack {how}, with "
+        f"its kin, and then asked (n = {size} each). All tables: [{run}](../benchmarks/{run}/report.md)."
+    )
+
+
+def clean(run: str, column: str) -> str:
+    """How often unprotected photos are not matched."""
+    value = interval(row(read(run, "headline"), method="identity"), column)
+    return "-" if value is None else f"{whole(value.value)} %"
+
+
+def note() -> str:
+    """Who stands behind the table of strengths, in short."""
+    people, size = counts("strengths", "balanced")
+    asked = ratings(ROUND["strengths"])
+    return (
+        f"Held-out photos; 95 % intervals over people. Machines: {people} people; each of "
+        f"{len(manifest('strengths')['spec']['judges'])} recognisers was left out of the attack in turn, "
+        f"then asked ({size} people each), at FAR 1 %. People: {asked.photo.nunique()} photos, rated blind "
+        f"by {viewers(asked)} instances of a vision-language model each."
+    )
+
+
+def footnote() -> str:
+    """Who stands behind the table of strengths."""
+    judges = manifest("strengths")["spec"]["judges"]
+    people, size = counts("strengths", "balanced")
+    asked = ratings(ROUND["strengths"])
+    control = asked[asked.version == CONTROL]
+    same, looks = (percent(rate(control[scale] >= 4, list(control.photo))) for scale in SCALES)
+    return (
+        "Held-out photos of CelebA-HQ, seed 0; in square brackets 95 % intervals over people. **Machines:** "
+        f"{people} people; each of {len(judges)} recognisers ({listed(judges)}) is left out of the attack in "
+        f"turn, with its kin, and then asked: {size} people each, so that the worst is a rough figure. FAR "
+        "1 % where nothing else is said. Unprotected photos are not matched in "
+        f"{clean('strengths', 'other_far1')}, at FAR 0.1 % in {clean('strengths', 'other_far01')}. "
+        f"**People:** {asked.photo.nunique()} photos, rated blind beside the photo before by "
+        f"{viewers(asked)} instances of a vision-language model each; {agreed('likeness')} of pairs of them "
+        f"gave the same number. The photo itself, saved again as JPEG 90, gets {same} and {looks}."
+    )
+
+
+def viewers(asked: pd.DataFrame) -> int:
+    """How many viewers saw one picture."""
+    return int(asked.groupby(["photo", "version"]).size().max())
+
+
+def agreed(scale: str) -> str:
+    """How often two viewers of one changed picture gave the same number."""
+    asked = ratings(ROUND["strengths"])
+    groups = asked[asked.version != CONTROL].groupby(["photo", "version"])[scale]
+    same = [a == b for _, group in groups for a, b in combinations(group, 2)]
+    return f"{whole(float(np.mean(same)))} %" if same else "-"
+
+
+def recognizers() -> str:
+    """Each strength beside each recogniser that it was not made against."""
+    judges = manifest("strengths")["spec"]["judges"]
+    cells = (
+        [f"`{one}`", *(rated_by_machines("rates", one, "none", "strengths", name) for name in STRENGTHS)]
+        for one in judges
+    )
+    return table(["another photo not matched by", *(f"`{name}`" for name in STRENGTHS)], cells)
+
+
+def disturbances() -> str:
+    """What is left after each disturbance, and what it does to unprotected photos."""
+    names = [*STRENGTHS, "identity"]
+    cells = (
+        [f"`{one}`", *(rated_by_machines("rates", "all", one, "strengths", name) for name in names)]
+        for one in manifest("strengths")["spec"]["disturbances"]
+    )
+    return table(["after", *(NAMES[name] for name in names)], cells)
+
+
+def groups() -> str:
+    """Who is protected how well."""
+    every = read("groups", "groups")
+    some = every[every.method == methods("groups")[0]]
+    cells = (
+        [f"{one.label}: {one.group}", rated, f"{one.psnr:.1f}", f"{one.n}"]
+        for one in some.itertuples()
+        for rated in [percent(Interval(one.rate, one.low, one.high))]
+    )
+    return table(["group", "the same photo not matched", "PSNR, dB", "n"], cells)
+
+
+MACHINES = ("other", "worst", "other-strict", "same", "jpeg")
+MEASURED = ("likeness", "naturalness", "psnr", "ssim")
+
+
+def engine_settings() -> str:
+    """Every field of `Settings`, as its schema describes it, by groups."""
+    schema, group, rows = Settings.model_json_schema()["properties"], "", list[list[str]]()
+    for name, field in schema.items():
+        shown = Settings.model_fields[name].get_default(call_default_factory=True)
+        words = [field["description"], *([f"({field['unit']})"] if "unit" in field else [])]
+        first = "" if field["group"] == group else f"**{field['group']}**"
+        value = ", ".join(map(str, shown)) if isinstance(shown, tuple) else str(shown)
+        rows.append([first, f"`{name}`", value, " ".join(words), field.get("source", "")])
+        group = field["group"]
+    return table(["group", "setting", "default", "what it is", "source"], rows)
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "settings": engine_settings,
+    "strengths": lambda: compared(
+        "strengths", STRENGTHS, ("same-person", "untouched", *MACHINES), first="strength"
+    ),
+    "strengths-note": note,
+    "strengths-footnote": footnote,
+    "strengths-about": lambda: about("strengths"),
+    "recognizers": recognizers,
+    "disturbances": disturbances,
+    "measured": lambda: compared(
+        "strengths", [*STRENGTHS, "reconstruction"],
+        ("likeness-rated", "naturalness-rated", *MEASURED, "landmarks", "expression", "seconds"),
+    ),
+    "methods-about": lambda: about("methods"),
+    "methods": lambda: compared(
+        "methods", [name for name in methods("methods") if name != "reconstruction"],
+        ("likeness-rated", "naturalness-rated", *MACHINES, *MEASURED),
+    ),
+    "closest-about": lambda: about("closest"),
+    "closest": lambda: compared("closest", methods("closest"), (*MACHINES, *MEASURED)),
+    "ablation-about": lambda: about("ablation"),
+    "ablation": lambda: compared("ablation", methods("ablation"), (*MEASURED, *MACHINES, "seconds")),
+    "impersonation-about": lambda: about("impersonation"),
+    "impersonation": lambda: compared(
+        "impersonation", methods("impersonation"), ("other", "worst", "jpeg", *MEASURED),
+        other="taken for the target", jpeg="taken for the target, after JPEG 75",
+    ),
+    "groups-about": lambda: about("groups"),
+    "groups": groups,
+}  # fmt: skip
+
+
+def block(name: str) -> str:
+    """The text of a block.
+
+    Raises:
+        KeyError: there is no block of this name.
+    """
+    return each(name.removeprefix("each/")) if name.startswith("each/") else BLOCKS[name]()
+
+
+def rewritten(text: str) -> str:
+    """A document with its blocks made anew, on lines of their own where they stood so."""
+
+    def fresh(found: re.Match[str]) -> str:
+        begin, name, old, end = found.groups()
+        return f"{begin}\n\n{block(name)}\n\n{end}" if "\n" in old else begin + block(name) + end
+
+    return MARKED.sub(fresh, text)
+
+
+def documents() -> list[Path]:
+    """Every document that may hold figures."""
+    return [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def main(
+    check: Annotated[
+        bool, typer.Option(help="Write nothing; exit with 1 where a file would change.")
+    ] = False,
+) -> None:
+    """Write every document anew whose figures have changed, and name it."""
+    texts = {path: path.read_text(encoding="utf-8") for path in documents()}
+    changed = {path: new for path, old in texts.items() if (new := rewritten(old)) != old}
+    for path, new in changed.items():
+        print(path.relative_to(ROOT).as_posix())
+        if not check:
+            path.write_text(new, encoding="utf-8")
+    raise typer.Exit(int(check and bool(changed)))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,95 @@
+"""The figures of the documents are those of the tables."""
+
+from __future__ import annotations
+
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import typer
+
+ROOT = Path(__file__).parents[1]
+SCRIPT = ROOT / "scripts" / "results.py"
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, Any]:
+    return runpy.run_path(str(SCRIPT))
+
+
+def run(folder: Path, check: bool = False) -> int:
+    """Run a copy of the script, in this process; returns its exit code."""
+    with pytest.raises(typer.Exit) as ended:
+        runpy.run_path(str(folder / "scripts" / "results.py"))["main"](check)
+    return ended.value.exit_code
+
+
+def test_no_document_has_drifted() -> None:
+    command = [sys.executable, str(SCRIPT), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}: run scripts/results.py"
+
+
+def test_every_block_stands_somewhere(results: dict[str, Any]) -> None:
+    used = {
+        name
+        for path in results["documents"]()
+        for _, name, _, _ in results["MARKED"].findall(path.read_text(encoding="utf-8"))
+    }
+    assert set(results["BLOCKS"]) <= used
+
+
+def test_a_changed_table_changes_the_documents(tmp_path: Path, capsys: Any) -> None:
+    """It is named by --check and rewritten without, and then all is well; what stands around it stays."""
+    for name in ("scripts", "benchmarks", "docs"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for name in ("README.md", "SECURITY.md"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    table = tmp_path / "benchmarks" / "strengths" / "rates.csv"
+    rates = pd.read_csv(table)
+    one = (rates.method == "balanced") & (rates.recognizer == "all") & (rates.disturbance == "none")
+    rates.loc[one, ["rate", "low", "high", "n"]] = [0.425, 0.4, 0.451, 77]
+    rates.to_csv(table, index=False)
+    before = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert run(tmp_path, check=True) == 1
+    assert "README.md" in capsys.readouterr().out.split()
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == before
+    assert run(tmp_path) == 0
+    after = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "43 % [40, 45]" in after
+    assert "Machines: 77 people" in after
+    assert after.partition("<!-- ")[0] == before.partition("<!-- ")[0]
+    assert after.rpartition("/results -->")[2] == before.rpartition("/results -->")[2]
+    assert run(tmp_path, check=True) == 0
+
+
+def test_cells_that_no_table_holds_are_left_out(results: dict[str, Any]) -> None:
+    rows = [["a", "1", "-"], ["b", "-", "-"]]
+    assert results["table"](["who", "much", "never"], rows).splitlines() == [
+        "| who | much |", "| --- | --- |", "| a | 1 |", "| b | - |",
+    ]  # fmt: skip
+
+
+def test_ratings_are_counted_over_people(results: dict[str, Any]) -> None:
+    """What is said in the table of strengths is what viewers wrote."""
+    said = pd.read_csv(ROOT / "benchmarks" / "ratings" / f"round-{results['ROUND']['strengths']}.csv")
+    for name in results["STRENGTHS"]:
+        some = said[said.version == results["VERSION"].get(name, name)]
+        share = 100 * (some.likeness >= 4).mean()
+        cell = results["said_yes"]("likeness", "strengths", name)
+        assert abs(float(cell.split()[0]) - share) <= 0.5
+
+
+@pytest.mark.parametrize(("share", "shown"), [(0.025, 3), (0.125, 13), (0.175, 18), (0.9949, 99), (0.0, 0)])
+def test_halves_are_rounded_up(results: dict[str, Any], share: float, shown: int) -> None:
+    assert results["whole"](share) == shown
+
+
+def test_an_unknown_block_is_an_error(results: dict[str, Any]) -> None:
+    with pytest.raises(KeyError):
+        results["rewritten"]("<!-- results:no-such -->\n<!-- /results -->")

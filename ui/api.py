@@ -1,0 +1,222 @@
+"""What `import veil` offers: to protect a photo, and to judge one, in a few lines of Python."""
+
+from __future__ import annotations
+
+from ..core.threads import configure_threads
+
+configure_threads()  # before torch is loaded, where it is not yet
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from PIL import Image
+
+from ..attacks import RECOGNIZERS
+from ..attacks.faces import search
+from ..core.errors import BadPhoto
+from ..core.images import open_photo as opened
+from ..core.progress import finish
+from ..core.types import Face, Photo, Pixels, Step, tracks_of
+from ..eval import report as judge
+from ..eval.report import Report
+from ..privacy import protect as protected
+from ..privacy.settings import Settings, settings
+from ..weights.registry import Card, card, cards
+from . import wording, workflow
+from .outputs import Output
+from .selection import Whom, choose
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+Source: TypeAlias = "str | PathLike[str] | Image.Image | Pixels | Photo"
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A protected photo, and what recognisers and eyes make of it.
+
+    before, photo: the photo before and after; `photo.pixels` are (H, W, 3) bytes.
+    report: for each face both halves of the promise; it judges the pixels as they are. `save` judges the
+        written file anew.
+    """
+
+    made: workflow.Made
+    report: Report
+
+    @property
+    def before(self) -> Photo:
+        """The photo as it was."""
+        return self.made.photo
+
+    @property
+    def photo(self) -> Photo:
+        """The protected photo."""
+        return self.made.protected.photo
+
+    @property
+    def settings(self) -> Settings:
+        """Everything that decided how it was protected."""
+        return self.made.settings
+
+    @property
+    def image(self) -> Image.Image:
+        """The protected photo, for Pillow."""
+        return Image.fromarray(self.photo.pixels)
+
+    def save(
+        self,
+        path: str | PathLike[str],
+        *,
+        quality: int | None = None,
+        keep_metadata: bool = False,
+        replace: bool = False,
+    ) -> Report:
+        """Write the picture, and beside it NAME.json, as `veil protect` does; both appear together.
+
+        Args:
+            path: whose ending is the format: .jpg, .png, .webp, .avif, .heic.
+            quality: 1 to 100; as the photo's own file where none is given.
+            keep_metadata: keep what of the photo's metadata describes it (it may say where it was taken).
+            replace: whether files that are there may be replaced.
+
+        Returns:
+            The report on the file as it was written.
+
+        Raises:
+            BadPhoto: it cannot be written, or is there already.
+        """
+        picture = Path(path)
+        output = Output(quality=quality, keep_metadata=keep_metadata, force=replace)
+        record = picture.with_suffix(".json")
+        for file in (picture, record):
+            if file.exists() and not replace:
+                raise BadPhoto(f"{file} exists already.", "Give replace=True, or another name.")
+        return workflow.keep(self.made, picture, record, output).report
+
+    def __str__(self) -> str:
+        left = wording.unprotected(self.report.unprotected)
+        return "\n".join([*left, *self.made.notes, wording.headline(self.report)])
+
+    def _repr_html_(self) -> str:
+        """For notebooks: before and after, what there is to say, and the verdict of every recogniser."""
+        from .web.pictures import embedded
+
+        pictures = "".join(
+            f'<img src="{embedded(photo.pixels)}" alt="{name}" title="{name}">'
+            for name, photo in (("before", self.before), ("after", self.photo))
+        )
+        rows = [wording.MATCH_COLUMNS, *wording.match_rows(self.report)]
+        cells = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
+        table = "".join(f"<tr>{row}</tr>" for row in cells)
+        said = "".join(f"<p>{escape(line)}</p>" for line in (*str(self).split("\n"), wording.LIMITS))
+        return f"<div>{pictures}{said}<table>{table}</table></div>"
+
+
+def open_photo(photo: Source) -> Photo:
+    """A photo from a file, a picture of Pillow, or pixels (H, W, 3) as bytes; upright.
+
+    Raises:
+        BadPhoto: it is no usable photograph.
+    """
+    if isinstance(photo, Photo):
+        return photo
+    if isinstance(photo, Image.Image):
+        return Photo(np.array(photo.convert("RGB")), "picture")
+    if isinstance(photo, np.ndarray):
+        if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
+            raise BadPhoto("Pixels have to be bytes of the shape (H, W, 3).", "Give a file, or convert them.")
+        return Photo(photo.copy(), "pixels")
+    return opened(Path(photo))
+
+
+def find_faces(photo: Source) -> list[Face]:
+    """The faces of a photo, the largest first: their boxes, and five points each, in pixels.
+
+    Raises:
+        BadPhoto: it is no usable photograph.
+    """
+    return search(open_photo(photo).pixels).faces
+
+
+def protect(
+    photo: Source,
+    *,
+    strength: str = "balanced",
+    effort: str = "normal",
+    faces: Collection[int] = (),
+    target: Source | None = None,
+    probe: Source | None = None,
+    progress: Callable[[Step], object] = lambda step: None,
+    **changes: Any,
+) -> Result:
+    """Change the faces of a photo so that recognisers no longer match it to others of the person.
+
+    Args:
+        photo: a file, a picture of Pillow, or pixels (H, W, 3).
+        strength: "subtle", "balanced" or "strong"; "paper" is the paper's own setting.
+        effort: "quick", "normal" or "thorough".
+        faces: numbers from 1, the largest; by default all that are large enough.
+        target: a photo of somebody to be taken for; by default nobody.
+        probe: another photo of the person, with which recognisers compare; by default the photo before.
+        progress: called at every step.
+        changes: of fields of `veil.Settings`, such as seed=1, steps=30 or method="pgd".
+
+    Raises:
+        BadPhoto, NoFace: the photo cannot be used, or shows no face.
+        BadSettings, UnknownName: a setting does not exist, or does not fit.
+        WeightsMissing, WeightsCorrupt: a model's file is not here, or not what it should be.
+        DeviceFull: the device ran out of memory.
+    """
+    before = open_photo(photo)
+    goal = {"goal": "impersonate"} if target is not None else {}
+    chosen = settings(strength, effort, **{"device": workflow.device(), **goal, **changes})
+    workflow.check_models(chosen)
+    choice = choose(before, search(before.pixels), Whom(frozenset(faces)))
+    aim = workflow.with_largest_face(open_photo(target)) if target is not None else None
+    work = protected(tracks_of(before, choice.faces.values()), chosen, aim)
+    made = workflow.Made(before, finish(work, progress), choice, chosen, (*before.warnings, *choice.notes))
+    return Result(made, made.judged(made.protected.photo, open_photo(probe) if probe is not None else None))
+
+
+def assess(
+    before: Source,
+    after: Source,
+    probe: Source | None = None,
+    *,
+    surrogates: Iterable[str] | None = None,
+    recognizers: Iterable[str] | None = None,
+) -> Report:
+    """Judge a protected photo: both halves of the promise, for every face.
+
+    Args:
+        before, after: the photo before and after, of one size.
+        probe: another photo of the person, with which recognisers compare; by default the photo before.
+        surrogates: the recognisers that the protection used, which are no honest judges; by default those
+            that the report beside `after` names, if it is a file of veil's.
+        recognizers: who judges; by default all that are packaged.
+
+    Raises:
+        BadPhoto, NoFace: a photo cannot be used, shows no face, or has another size.
+        BadSettings: the report beside `after` does not say what was used.
+        UnknownName, WeightsMissing, WeightsCorrupt: a recogniser does not exist, or its file.
+    """
+    used = frozenset(surrogates) if surrogates is not None else None
+    if used is None and isinstance(after, str | Path):
+        used = workflow.known_surrogates(Path(after))
+    return judge.assess(
+        open_photo(before),
+        open_photo(after),
+        surrogates=used or frozenset(),
+        recognizers=recognizers,
+        probe=open_photo(probe) if probe is not None else None,
+    )
+
+
+def recognizers() -> dict[str, Card]:
+    """The recognisers by name, with what is known of each: licence, thresholds, whether it is packaged."""
+    return {name: card(name) for name in cards() if name.partition(":")[0] in RECOGNIZERS}
