@@ -304,10 +304,10 @@ def half_done(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copy(folder / "photo.png", folder / "in" / name)
     (folder / "photo.png").unlink()
 
-    def killed(photo: Photo, *rest: Any) -> Steps[Protected]:
-        if photo.name == "b.png":
+    def killed(tracks: Sequence[Track], *rest: Any) -> Steps[Protected]:
+        if tracks[0].key.frame.name == "b.png":
             raise KeyboardInterrupt
-        return engine(photo, *rest)
+        return engine(tracks, *rest)
 
     monkeypatch.setattr(workflow, "protect", killed)
     assert veil("protect", folder / "in").exit_code == 130

@@ -399,13 +399,13 @@ def endure(photo: Photo, after: Photo, faces: Mapping[int, Face], report: Report
     return survival
 
 
-def same_person(one: tuple[Photo, Face], other: tuple[Photo, Face]) -> list[Likeness]:
+def same_person(one: Sighting, other: Sighting) -> list[Likeness]:
     """What every packaged recogniser makes of the faces of any two photos.
 
     Raises:
         WeightsMissing, WeightsCorrupt: as `attacks.recognizer` does.
     """
-    images = [(to_tensor(photo.pixels), face) for photo, face in (one, other)]
+    images = [(to_tensor(each.frame.pixels), each.face) for each in (one, other)]
     found: list[Likeness] = []
     for name in packaged():
         first, second = (embedding(name, image, face) for image, face in images)
