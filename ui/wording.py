@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..core.errors import WeightsCorrupt, WeightsMissing
-from ..core.types import Stage, Step
 from ..weights import store
 from ..weights.registry import Card, card, cards
 
 if TYPE_CHECKING:
     from ..attacks.faces import Found, Reason
+    from ..core.types import Step
     from ..eval.report import FaceReport, Report, Unprotected
     from ..eval.verification import Match
 
@@ -31,17 +31,17 @@ MATCH_COLUMNS = ("Face", "Recogniser", "Used", "Before", "After", "Threshold", "
 FACE_COLUMNS = ("Face", "Left, top", "Pixels", "Can be protected")
 MODEL_COLUMNS = ("Model", "Kind", "Licence", "Size", "Here")
 SEEN = {"yes": "yes", "related": "related", "no": "no"}
-STAGES = {
-    Stage.GETTING_READY: "Getting ready",
-    Stage.LEARNING_EMBEDDINGS: "Getting to know the face",
-    Stage.PROTECTING: "Changing what machines look at",
-    Stage.RECONSTRUCTING: "Rebuilding faces",
-    Stage.JUDGING: "Asking the recognisers",
-    Stage.DISTURBING: "Trying what survives JPEG and shrinking",
-    Stage.CHOOSING_PEOPLE: "Choosing people",
-    Stage.BENCHMARKING: "Photos",
-    Stage.EMBEDDING: "Looking at faces",
-    Stage.MEASURING: "Measuring recognisers",
+STAGES = {  # by the values of `core.types.Stage`, which would load numpy
+    "getting_ready": "Getting ready",
+    "learning_embeddings": "Getting to know the face",
+    "protecting": "Changing what machines look at",
+    "reconstructing": "Rebuilding faces",
+    "judging": "Asking the recognisers",
+    "disturbing": "Trying what survives JPEG and shrinking",
+    "choosing_people": "Choosing people",
+    "benchmarking": "Photos",
+    "embedding": "Looking at faces",
+    "measuring": "Measuring recognisers",
 }
 
 
