@@ -11,7 +11,8 @@ from insightface.data import get_image
 from PIL import Image
 from skimage.data import astronaut
 
-from veil.ui.cli import FELL_SHORT, app
+from veil.ui.cli import app
+from veil.ui.commands.protect import FELL_SHORT
 
 DEMO = Path(__file__).parents[1] / "demo"
 

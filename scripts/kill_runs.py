@@ -47,7 +47,7 @@ from veil.core.progress import finish
 from veil.eval.benchmark import load
 from veil.eval.report import assess
 from veil.privacy.settings import EFFORTS
-from veil.ui import workflow
+from veil.ui import records, workflow
 from veil.ui.cli import app
 from veil.ui.web import server as page
 from veil.ui.web.results import wish
@@ -113,7 +113,7 @@ def protected(folder: Path, all_due: bool) -> None:
 def whole(path: Path) -> None:
     """Check that a file is as long as it ought to be."""
     if path.suffix == ".json":
-        workflow.Record.model_validate_json(path.read_bytes())
+        records.Record.model_validate_json(path.read_bytes())
     else:
         with Image.open(path) as image:
             image.load()

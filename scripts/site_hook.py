@@ -15,7 +15,14 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
-PATTERNS = ("ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md", "benchmarks/**/*.md", "benchmarks/**/*.png")
+PATTERNS = (
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "benchmarks/**/*.md",
+    "benchmarks/**/*.png",
+)
 LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!\w+:)([^)\s#]+)(#[^)]*)?\)")
 CODE = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
 

@@ -26,12 +26,12 @@ from veil.core.errors import BadSettings, VeilError
 from veil.core.types import Item, Stage, Step
 from veil.ui import wording
 from veil.ui.cli import app
+from veil.ui.records import Record
 from veil.ui.web import html, page, policy
 from veil.ui.web.policy import HOSTED
 from veil.ui.web.server import TABS, passwords
 from veil.ui.web.sessions import Visitors
 from veil.ui.web.tabs.album import Album
-from veil.ui.workflow import Record
 from veil.weights.registry import card
 
 PAGE = Path(__file__).parents[1] / "docs" / "page.md"
@@ -52,6 +52,7 @@ def example() -> str:
     return PAGE.read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
 
 
+@pytest.mark.slow
 def test_the_example_of_the_document(
     opened: Any, portrait: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
@@ -109,6 +110,7 @@ def test_names_of_the_endpoints(opened: Any, portrait: Path, tmp_path: Path) -> 
     page.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("options", "steps"), [({}, 60), ({"effort": "quick"}, 18)])
 def test_an_effort_reaches_the_report(
     opened: Any, portrait: Path, tmp_path: Path, options: dict[str, str], steps: int

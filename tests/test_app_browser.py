@@ -33,6 +33,8 @@ PATIENCE = 30_000.0  # milliseconds
 expect.set_options(timeout=PATIENCE)
 
 pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.browser,
     pytest.mark.skipif(not CHROMIUM, reason="no chromium here: apt-get install chromium"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]

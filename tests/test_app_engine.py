@@ -16,6 +16,8 @@ SHOTS = Path(__file__).parents[1] / "artefacts" / "page"
 PATIENCE = 240_000.0  # milliseconds
 
 pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.browser,
     pytest.mark.skipif(not CHROMIUM, reason="no chromium here: apt-get install chromium"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]

@@ -94,6 +94,7 @@ def test_no_way_up(hosted: Any, tmp_path: Path, up: str) -> None:
     assert lies.is_relative_to(hosted.folder.resolve())
 
 
+@pytest.mark.slow
 def test_another_visitor_is_not_told_where_files_are(hosted: Any, portrait: Path, tmp_path: Path) -> None:
     ann, bob = client(hosted, tmp_path), client(hosted, tmp_path)
     ann.predict(handle_file(portrait), api_name="/protect")
@@ -122,6 +123,7 @@ def test_a_file_cannot_be_used_from_elsewhere(hosted: Any, portrait: Path, tmp_p
     page.close()
 
 
+@pytest.mark.slow
 def test_what_a_visitor_left_goes_at_disconnect(hosted: Any, portrait: Path, tmp_path: Path) -> None:
     page = client(hosted, tmp_path)
     picture, _ = page.predict(handle_file(portrait), api_name="/protect")
@@ -161,6 +163,7 @@ def test_a_heavy_upload_is_cut_off(hosted: Any) -> None:
     assert httpx.post(f"{hosted.address}gradio_api/upload", files=sent, timeout=30).status_code == 413
 
 
+@pytest.mark.slow
 def test_nothing_that_is_logged_or_printed_names_a_photo(
     hosted: Any, portrait: Path, tmp_path: Path, caplog: Any, capfd: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +192,7 @@ def function(page: Client) -> int:
     return next(each["id"] for each in page.config["dependencies"] if each["api_name"] == "protect")
 
 
+@pytest.mark.slow
 def test_one_job_each_and_a_bounded_line(hosted: Any, portrait: Path, tmp_path: Path) -> None:
     first = client(hosted, tmp_path)
     running = first.submit(handle_file(portrait), strength="strong", api_name="/protect")
@@ -370,6 +374,7 @@ def test_the_sweeper_outlives_what_goes_wrong(tmp_path: Path, caplog: pytest.Log
     assert "ann" not in caplog.text
 
 
+@pytest.mark.slow
 def test_a_photo_that_two_visitors_uploaded_stays_for_the_other(tmp_path: Path) -> None:
     visitors, photo = Visitors(tmp_path, None, 1), tmp_path / "same.jpg"
     photo.write_bytes(b"x")

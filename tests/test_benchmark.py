@@ -192,6 +192,7 @@ def test_methods_are_matched_in_quality(rows: pd.DataFrame) -> None:
         assert tried.loc[tried["method"] == method, "psnr"].mean() == pytest.approx(34, rel=0.02)
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_repeated_and_a_lost_photo_is(faces: Path, done: Path) -> None:
     spec = read(faces / "six.toml")
     files = {path: path.stat().st_mtime_ns for path in done.glob("photos/**/*.npz")}
@@ -219,6 +220,7 @@ def test_a_finished_run_is_not_repeated_and_a_lost_photo_is(faces: Path, done: P
         finish(run(spec.model_copy(update={"title": "other"}), ENGINE_HOOKS, faces, done, 0))
 
 
+@pytest.mark.slow
 def test_a_run_grows_by_people_and_left_out_recognisers(faces: Path, tmp_path: Path) -> None:
     changes = {"match": None, "photos": 1, "leave_out": "turns", "disturbances": ("none", "jpeg-75")}
     attack = {"settings": {"steps": 2}, "knob": None, "disturbances": ("none",)}
@@ -281,6 +283,7 @@ def test_what_failed_for_want_of_memory_is_done_again(faces: Path, tmp_path: Pat
         assert sorted({*table["error"]} - {""}) == left
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("only_recognised", [False, True])
 def test_other_photos_of_the_same_people_are_not_mixed_in(
     faces: Path, tmp_path: Path, only_recognised: bool
@@ -324,6 +327,7 @@ def test_reports_are_self_contained_and_complete(done: Path) -> None:
     assert manifest["versions"]["veil"]
 
 
+@pytest.mark.slow
 def test_another_process_and_a_cluster_give_the_same_rows(
     faces: Path, rows: pd.DataFrame, tmp_path: Path
 ) -> None:

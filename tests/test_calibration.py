@@ -169,6 +169,7 @@ def test_what_cannot_calibrate(tmp_path: Path) -> None:
         finish(calibrate(tmp_path, ["mobileface"]))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (FACES / "lfw").exists(), reason="needs ../shared/faces/lfw")
 def test_the_command_measures_a_folder(tmp_path: Path) -> None:
     for folder in sorted((FACES / "lfw").iterdir())[:6]:

@@ -28,7 +28,7 @@ from veil.core.types import Sighting, Stage, Step, Steps, Track
 from veil.eval.report import Report
 from veil.privacy import Protected
 from veil.privacy.settings import EFFORTS, STRENGTHS, Settings, settings
-from veil.ui import workflow
+from veil.ui import records, workflow
 from veil.ui.cli import app
 from veil.ui.web import results
 from veil.ui.web.sessions import Visitor
@@ -85,7 +85,7 @@ def test_protect_writes_picture_and_report(folder: Path) -> None:
     ]
     after = np.asarray(Image.open(folder / "photo.veiled.png"))
     assert (after != PORTRAIT).any()
-    record = workflow.Record.model_validate_json((folder / "photo.veiled.json").read_text())
+    record = records.Record.model_validate_json((folder / "photo.veiled.json").read_text())
     assert record.photo == "photo.png"
     assert record.limits == LIMITS
     assert record.settings.seed == 7
@@ -444,6 +444,7 @@ def test_stopping_leaves_the_folder_as_it_was(
     assert "Traceback" not in result.output
 
 
+@pytest.mark.slow
 def test_faces_are_chosen_by_number(folder: Path) -> None:
     pair = np.hstack(
         [PORTRAIT, np.asarray(Image.fromarray(PORTRAIT).resize((192, 192)).crop((0, 0, 192, 240)))]
@@ -459,8 +460,8 @@ def test_faces_are_chosen_by_number(folder: Path) -> None:
         assert numbers == [number for number, chosen in ((1, left), (2, right)) if chosen]
 
 
-def _record(path: Path) -> workflow.Record:
-    return workflow.Record.model_validate_json(path.read_text())
+def _record(path: Path) -> records.Record:
+    return records.Record.model_validate_json(path.read_text())
 
 
 def test_the_honest_judge_is_left_out_of_the_surrogates() -> None:
@@ -477,6 +478,7 @@ def test_all_surrogates_leave_no_headline(folder: Path) -> None:
     assert _record(folder / "photo.veiled.json").report.headline is None
 
 
+@pytest.mark.slow
 def test_assess_reads_what_was_used_from_the_report(folder: Path) -> None:
     assert (
         veil(
@@ -579,6 +581,7 @@ ODD_NAMES = [
 ]
 
 
+@pytest.mark.slow
 def test_any_name_and_the_batch_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     odd = [os.fsdecode(name) for name in ODD_NAMES]
@@ -681,7 +684,7 @@ def test_json_says_all_and_words_go_elsewhere(folder: Path) -> None:
     bad, good = (json.loads(line) for line in result.stdout.splitlines())
     assert (bad["photo"], bad["exit"]) == ("small.png", 2)
     assert "measures only" in bad["error"]
-    assert (good["photo"], good["exit"], good["schema_number"]) == ("photo.png", 0, workflow.SCHEMA)
+    assert (good["photo"], good["exit"], good["schema_number"]) == ("photo.png", 0, records.SCHEMA)
     assert Path(good["picture"]).exists()
     assert good["report"] == json.loads(Path(good["record"]).read_text())["report"]
 
@@ -698,6 +701,7 @@ def test_every_command_that_says_something_says_it_as_json() -> None:
     assert {"dlib", "portrait"} <= {model["model"] for model in models}
 
 
+@pytest.mark.slow
 def test_the_exit_code_tells_what_is_still_known(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def nothing(tracks: Sequence[Track], settings: Settings, target: Any) -> Steps[Protected]:
         yield Step(Stage.PROTECTING, 1, 1)
@@ -755,6 +759,7 @@ def test_one_person_across_an_album(folder: Path, album: Path) -> None:
     assert (changed[:, :240].any(), changed[:, 240:].any()) == (True, False)
 
 
+@pytest.mark.slow
 def test_all_but_one_person(folder: Path, album: Path) -> None:
     before = np.asarray(Image.open(album / "pair.png"))
     result = veil("protect", folder / "photo.png", album / "pair.png", "--except", folder / "photo.png")
@@ -781,6 +786,7 @@ def test_on_the_page_an_album_may_be_of_one_person(folder: Path, album: Path) ->
         finish(results.protect(album / "other.png", [1], wish, visitor, endure=False, person=person))
 
 
+@pytest.mark.slow
 def test_what_is_protected_already_is_known_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def brighter(tracks: Sequence[Track], settings: Settings, target: Any) -> Steps[Protected]:
         yield Step(Stage.PROTECTING, 1, 1)
@@ -811,7 +817,7 @@ def test_what_is_protected_already_is_known_again(folder: Path, monkeypatch: pyt
     assert (passed["photo"], passed["passed_over"]) == ("photo.veiled.png", "is protected already")
     copy = shutil.copy(result, folder / "b.png")  # that a record before its own says what was made from it
     veil("protect", copy, "-o", folder / "a.veiled.png")
-    assert workflow.earlier(copy)
+    assert records.earlier(copy)
     assert (done["photo"], done["notes"]) == ("edited.png", [])
     assert "photo.veiled.png is protected already: nothing is written" in several.stderr
 

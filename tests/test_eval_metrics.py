@@ -169,6 +169,7 @@ def written(first: str, second: str) -> torch.Tensor:
     return to_tensor(np.array(picture))
 
 
+@pytest.mark.slow
 def test_text_that_can_no_longer_be_read_is_told() -> None:
     pytest.importorskip("rapidocr")
     before = written("Hello World 2024", "EXIT ONLY")

@@ -42,6 +42,7 @@ def test_every_face_of_a_group_is_found_the_largest_first() -> None:
         assert np.all(face.points < face.box[2:] + 0.1 * face.side)
 
 
+@pytest.mark.slow
 def test_a_large_photo_gives_the_same_face_in_its_own_pixels() -> None:
     small = astronaut()
     large = np.asarray(Image.fromarray(small).resize((4096, 4096), Image.Resampling.LANCZOS))
@@ -67,6 +68,7 @@ def portraits() -> list[Image.Image]:
     return [group.crop(tuple(box)).resize((240, 240)) for box in boxes]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(14000, 2000), (2000, 14000)])
 def test_every_face_of_a_panorama_is_found(size: tuple[int, int]) -> None:
     photo, corners = Image.new("RGB", size, (90, 110, 130)), list[tuple[int, int]]()
@@ -163,6 +165,7 @@ def test_small_faces_are_found_and_named(size: int, reason: str) -> None:
     assert found.reason(1) == reason
 
 
+@pytest.mark.slow
 def test_a_huge_photo_is_searched_without_a_copy_of_it_in_floats() -> None:
     script = (
         "import resource, numpy as np\n"

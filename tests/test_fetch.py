@@ -261,6 +261,7 @@ def measured(name: str) -> Calibration:
     return Calibration(dataset="x", people=("a", "b"), photos=(), without_face=0, measured=(one,))
 
 
+@pytest.mark.slow
 def test_a_recogniser_judges_once_it_is_calibrated(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, portrait: tuple[Tensor, Face]
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 SCRIPT = Path(__file__).parents[1] / "scripts" / "kill_runs.py"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no processes are forked there")
 def test_runs_that_are_killed_lose_nothing() -> None:
     command = [sys.executable, SCRIPT, "--runs", "6"]

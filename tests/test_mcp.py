@@ -64,6 +64,7 @@ def test_the_tools_are_the_endpoints_and_say_what_they_do(served: Any) -> None:
     assert set(tools["protect"].inputSchema["properties"]) >= {"photo", "strength", "faces", "effort"}
 
 
+@pytest.mark.slow
 def test_a_photo_is_protected(served: Any, portrait: Path) -> None:
     """The picture comes with the answer where the client follows the progress, else as its address."""
     told: list[str | None] = []

@@ -27,6 +27,7 @@ def script() -> dict[str, Any]:
     return runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "measure_speed.py"))
 
 
+@pytest.mark.slow
 def test_the_published_cost_buys_the_same_picture(script: dict[str, Any]) -> None:
     photo = Photo(astronaut(), "astronaut.png")
     tracks = tracks_of(photo, find_faces(photo.pixels)[:1])

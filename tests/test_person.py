@@ -50,6 +50,7 @@ def test_voters_are_packaged_and_no_kin() -> None:
     assert all(independent(one, other) for one, other in combinations(person.VOTERS, 2))
 
 
+@pytest.mark.slow
 def test_people_are_told_apart(faces: Path) -> None:
     photos = sorted((faces / "people").glob("*/b.png"))
     assert len(photos) == 4
@@ -92,6 +93,7 @@ def test_of_numbered_faces_the_person_is_chosen(pair: Path, me: Person) -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_reference_that_is_most_alike_counts(pair: Path, me: Person, faces: Path) -> None:
     pixels = open_photo(pair).pixels
     both = find_faces(pixels)

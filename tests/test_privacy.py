@@ -85,6 +85,7 @@ def test_a_move_up_is_undone_by_the_same_move_down(portrait: Prior) -> None:
     assert torch.allclose(ddim_step(portrait, up, noise, 151, 0), latent, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_learned_embeddings_weaken_the_purification(
     portrait: Prior, crop: Crop, trajectory: list[torch.Tensor]
 ) -> None:
@@ -231,6 +232,7 @@ def test_surrogates_are_weighted_by_how_far_they_are_fooled(photo: Photo, crop: 
         assert (loss < first + second - 0.01) == (bias > 0)
 
 
+@pytest.mark.slow
 def test_the_result_is_the_mean_of_the_last_latents(photo: Photo, crop: Crop, portrait: Prior) -> None:
     chosen = settings(steps=5, tail_average=0.6, embedding_steps=1, ceiling=255)
     begin = finish(invert_faces(portrait, crop.pixels, chosen))
@@ -246,6 +248,7 @@ def test_the_result_is_the_mean_of_the_last_latents(photo: Photo, crop: Crop, po
     assert not torch.allclose(work.result(), last, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_an_unseen_recogniser_loses_the_face(photo: Photo) -> None:
     """The main job, in full: `strong`, on the recogniser left out, which compares with the same photo."""
     faces = find_faces(photo.pixels)
@@ -271,6 +274,7 @@ def test_an_unseen_recogniser_loses_the_face(photo: Photo) -> None:
     assert np.all(changed.max(0)[::-1] < box[1] + reach)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_photo(photo: Photo) -> None:
     faces, few = (
         find_faces(photo.pixels)[:1],
@@ -296,6 +300,7 @@ def test_channels_are_paced_by_how_much_of_them_is_seen(portrait: Prior, crop: C
     assert max(seen) < 2 * min(seen)  # five times without
 
 
+@pytest.mark.slow
 def test_no_change_exceeds_its_ceiling(portrait: Prior, photo: Photo, crop: Crop) -> None:
     def size(ceiling: float) -> float:
         chosen = settings(**QUICK, steps=8, ceiling=ceiling)
@@ -307,6 +312,7 @@ def test_no_change_exceeds_its_ceiling(portrait: Prior, photo: Photo, crop: Crop
     assert size(100.0) > 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("changes", "limited"), [({"ceiling": 0.2}, True), ({"ceiling": 50.0}, False)])
 def test_why_a_face_is_still_known_is_told(photo: Photo, changes: dict[str, float], limited: bool) -> None:
     """A few steps reach a low ceiling, and are too few for a high one."""
@@ -331,6 +337,7 @@ def test_a_closed_generator_leaves_the_networks_as_they_were(photo: Photo, portr
     assert not any(tensor.requires_grad for tensor in portrait.unet.parameters())
 
 
+@pytest.mark.slow
 def test_impersonation_moves_towards_the_target(photo: Photo) -> None:
     from insightface.data import get_image
 
@@ -349,6 +356,7 @@ def test_impersonation_moves_towards_the_target(photo: Photo) -> None:
     assert float(after @ them.T) > float(before @ them.T) + 0.2
 
 
+@pytest.mark.slow
 def test_faces_taken_together_come_out_as_one_after_the_other(
     portrait: Prior, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -371,6 +379,7 @@ def test_faces_taken_together_come_out_as_one_after_the_other(
     assert results[1].worst_margins == pytest.approx(results[0].worst_margins, abs=0.05)
 
 
+@pytest.mark.slow
 def test_overlapping_faces_are_judged_on_the_final_pixels(photo: Photo, portrait: Prior) -> None:
     first = find_faces(photo.pixels)[0]
     faces = [first, first.transformed(1, 25, 10)]
@@ -418,6 +427,7 @@ def test_other_depths_work(photo: Photo, depth: int) -> None:
     assert not np.array_equal(result.photo.pixels, photo.pixels)
 
 
+@pytest.mark.slow
 def test_the_papers_preset_replaces_the_face(photo: Photo) -> None:
     """Its plain output shows what the prior alone does to the face: after one step it is not the photo's."""
     faces = find_faces(photo.pixels)[:1]

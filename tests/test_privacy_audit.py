@@ -89,6 +89,7 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_what_people_do_with_photos_stays_here(tmp_path: Path, photos: Path) -> None:
     me, after = str(photos / "me.png"), str(photos / "me.veiled.png")
     asked, written = audited(
@@ -109,6 +110,7 @@ def test_what_people_do_with_photos_stays_here(tmp_path: Path, photos: Path) -> 
     assert any(path.is_relative_to(photos) for path in written)  # the hook hears of files
 
 
+@pytest.mark.slow
 def test_what_researchers_do_stays_here(tmp_path: Path, faces: Path) -> None:
     out = tmp_path / "out"
     benchmark: list[str] = ["benchmark", str(faces / "six.toml"), "--faces", str(faces), "-o", str(out)]
@@ -126,6 +128,7 @@ def test_what_researchers_do_stays_here(tmp_path: Path, faces: Path) -> None:
     assert [path for path in written if not path.is_relative_to(tmp_path)] == []
 
 
+@pytest.mark.slow
 def test_the_audit_hears_of_the_network(tmp_path: Path) -> None:
     """So that the tests above can fail: `fetch`, the one command that may, is heard."""
     spoken: Any = subprocess.run(

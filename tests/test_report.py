@@ -63,6 +63,7 @@ def test_metrics_take_bytes_as_they_are(name: str) -> None:
     torch.testing.assert_close(METRICS[name](*pair), numbers)
 
 
+@pytest.mark.slow
 def test_a_large_photo_is_never_numbers_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = np.zeros((3000, 3000, 3), np.uint8)
     pixels[1000:1512, 1200:1712] = PORTRAIT.pixels
@@ -153,6 +154,7 @@ def test_another_photo_takes_the_place_of_the_person() -> None:
         assert match.after < match.threshold
 
 
+@pytest.mark.slow
 def test_faces_are_paired_by_position_and_chosen_by_number() -> None:
     faces = find_faces(group().pixels)
     chosen = {1: faces[0], 3: faces[2]}
@@ -162,6 +164,7 @@ def test_faces_are_paired_by_position_and_chosen_by_number() -> None:
     assert report.faces[1].matches[0].after == 1
 
 
+@pytest.mark.slow
 def test_a_face_at_its_limit_is_told() -> None:
     report = assess(group(), group(), recognizers=QUICK[1:], limited=(2, 3), unfinished=(1,))
     assert [face.number for face in report.faces if face.limited] == [2, 3]
@@ -172,6 +175,7 @@ def test_a_face_at_its_limit_is_told() -> None:
         assert any(text.startswith("Face 1: the search ended") for text in remarks)
 
 
+@pytest.mark.slow
 def test_a_change_is_told_of_the_most_changed_face_and_left_to_eyes() -> None:
     report = assess(group(), hidden(group()), recognizers=QUICK[1:])
     assert report.faces[0].quality["psnr"] < 30 < report.faces[1].quality["psnr"]

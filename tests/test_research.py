@@ -43,6 +43,7 @@ def test_what_there_is_to_choose(done: Path) -> None:
     assert found.first == "pgd"
 
 
+@pytest.mark.slow
 def test_csv_and_parquet_hold_the_same(done: Path, whole: Choice) -> None:
     one, other = (summary.table(done / f"rows.{kind}") for kind in ("csv", "parquet"))
     shared = [name for name in other if other[name].notna().any()]
@@ -51,6 +52,7 @@ def test_csv_and_parquet_hold_the_same(done: Path, whole: Choice) -> None:
     assert tables[0] == tables[1]
 
 
+@pytest.mark.slow
 def test_the_figures_are_those_of_the_report(done: Path, whole: Choice) -> None:
     findings = research.find(done / "rows.parquet", whole)
     for name in ("headline", "rates", "same_photo", "compared"):
@@ -66,6 +68,7 @@ def test_the_figures_are_those_of_the_report(done: Path, whole: Choice) -> None:
         Image.open(BytesIO(data)).verify()
 
 
+@pytest.mark.slow
 def test_a_part_is_only_that_part(done: Path, whole: Choice) -> None:
     part = replace(whole, methods=["pgd"], recognizers=["mobileface"], disturbances=[], other="identity")
     findings = research.find(done / "rows.parquet", part)
@@ -88,6 +91,7 @@ def test_an_empty_choice_is_told(done: Path, whole: Choice, changes: dict[str, A
         research.find(done / "rows.parquet", replace(whole, **changes))
 
 
+@pytest.mark.slow
 def test_the_archive_holds_plots_and_tables(done: Path, whole: Choice, tmp_path: Path) -> None:
     findings = research.find(done / "rows.csv", whole)
     path = research.archive(findings, tmp_path / "benchmark.zip")

@@ -66,6 +66,7 @@ def is_complete(folder: Path) -> None:
         assert (folder / f"photo/{number}.png").stat().st_size == 100_000
 
 
+@pytest.mark.slow
 def test_ten_kills_lose_and_repeat_nothing(tmp_path: Path) -> None:
     (tmp_path / "killed").touch()
     chance = random.Random(0)
@@ -88,6 +89,7 @@ def test_ten_kills_lose_and_repeat_nothing(tmp_path: Path) -> None:
     assert {name: finished(tmp_path)[name] for name in known} == known
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_no_worker_behind(tmp_path: Path) -> None:
     (tmp_path / "killed").touch()
     process = start(tmp_path)
@@ -101,6 +103,7 @@ def test_a_killed_run_leaves_no_worker_behind(tmp_path: Path) -> None:
     assert len(begun(tmp_path)) == count
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
     process = start(tmp_path)
     output, complaint = process.communicate(timeout=60)
@@ -110,6 +113,7 @@ def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
     is_complete(tmp_path)
 
 
+@pytest.mark.slow
 def test_ray_gives_the_same_and_survives_a_killed_worker(tmp_path: Path) -> None:
     process = start(tmp_path, "local")
     output, complaint = process.communicate(timeout=120)
@@ -119,6 +123,7 @@ def test_ray_gives_the_same_and_survives_a_killed_worker(tmp_path: Path) -> None
     is_complete(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_piece_that_always_kills_its_worker_is_told(tmp_path: Path) -> None:
     with pytest.raises(VeilError, match="died again"):
         finish(run([("a", 3), ("b", 4)], exit_hard, Store(tmp_path, ".npz"), workers=1))

@@ -62,6 +62,7 @@ def ignored(line: ast.stmt) -> bool:
     return told or (isinstance(line, ast.ImportFrom) and line.module == "__future__")
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_result_to_the_bit() -> None:
     first, second = (
         subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True).stdout

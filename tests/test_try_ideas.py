@@ -115,6 +115,7 @@ def search(kind: Any, portrait: tuple[Photo, Face], **more: Any) -> Optimisation
     return kind(used, begin, SHORT, [subject], begin.reconstruction, **more)
 
 
+@pytest.mark.slow
 def test_a_search_settles_and_fills_its_ceiling(script: dict[str, Any], portrait: tuple[Photo, Face]) -> None:
     found = search(script["Settling"], portrait)
     rates = [found.optimizer.param_groups[0]["lr"]]
@@ -129,6 +130,7 @@ def test_a_search_settles_and_fills_its_ceiling(script: dict[str, Any], portrait
     assert not found.pixels.any()  # they are not asked for
 
 
+@pytest.mark.slow
 def test_single_pixels_are_changed_beside_the_latent(
     script: dict[str, Any], portrait: tuple[Photo, Face]
 ) -> None:
@@ -181,6 +183,7 @@ def test_copies_hold_the_person(
     assert costs(other, used[1:]) == pytest.approx(0, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_every_idea_gives_another_picture_and_leaves_the_engine_as_it_was(
     script: dict[str, Any], copies: dict[str, Recognizer], portrait: tuple[Photo, Face]
 ) -> None:
@@ -196,6 +199,7 @@ def test_every_idea_gives_another_picture_and_leaves_the_engine_as_it_was(
     assert parts == (engine.objective_of, engine.Optimisation)
 
 
+@pytest.mark.slow
 def test_a_measurement_is_kept_as_a_picture_and_a_row(
     script: dict[str, Any], portrait: tuple[Photo, Face], tmp_path: Path
 ) -> None:
@@ -218,6 +222,7 @@ def test_a_measurement_is_kept_as_a_picture_and_a_row(
     assert (tmp_path / "run" / row["idea"] / "a.png").exists()
 
 
+@pytest.mark.slow
 def test_people_leave_out_the_strong_recognisers_in_turn(
     script: dict[str, Any], portrait: tuple[Photo, Face], tmp_path: Path
 ) -> None:

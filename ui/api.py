@@ -26,7 +26,7 @@ from ..eval.report import Report
 from ..privacy import protect as protected
 from ..privacy.settings import Settings, settings
 from ..weights.registry import Card, card, cards
-from . import wording, workflow
+from . import records, wording, workflow
 from .outputs import Output
 from .selection import Whom, choose
 
@@ -207,7 +207,7 @@ def assess(
     """
     used = frozenset(surrogates) if surrogates is not None else None
     if used is None and isinstance(after, str | Path):
-        used = workflow.known_surrogates(Path(after))
+        used = records.known_surrogates(Path(after))
     return judge.assess(
         open_photo(before),
         open_photo(after),

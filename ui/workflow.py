@@ -4,118 +4,37 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterable, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..attacks import RECOGNIZERS, attacked, packaged
-from ..attacks.faces import SAME, Found, find_faces, iou, largest_face, search
+from ..attacks.faces import largest_face, search
 from ..attacks.person import Person
 from ..core.errors import BadPhoto, BadSettings
 from ..core.files import atomic_write, printable
-from ..core.images import open_photo, to_tensor
+from ..core.images import open_photo
 from ..core.types import Face, Photo, Pixels, Sighting, Stage, Step, Steps, tracks_of
 from ..core.writing import save_photo
 from ..eval.calibration import Calibration
 from ..eval.datasets import checksum
-from ..eval.disturbances import DISTURBANCES
-from ..eval.report import Report, Unprotected, assess, same_place
-from ..eval.verification import embedding
+from ..eval.report import Report, Unprotected, assess
 from ..privacy import Protected, protect
 from ..privacy.priors import PRIORS, resolve_device
 from ..privacy.settings import Settings
 from ..weights import store
 from ..weights.registry import card, cards, remember
 from .outputs import Output, claimed, fallen_back, picture_of, real
+from .records import Origin, Record, done_before, earlier
 from .selection import Choice, Whom, choose, left_of
-from .wording import LIMITS, Likeness
 
-ENDURED = {"saved as JPEG 75": "jpeg-75", "shrunk to half": "resize-50"}  # what the page tries on results
-SCHEMA = (
-    4  # of records: 1 had no number and no notes, 2 no checksum, 3 no origin, and settings by other names
-)
 AGAIN = (
     "{} is protected already, and is protected once more: that changes the faces further. Better protect the "
     "photo as it was before."
 )
-Shortfall: TypeAlias = Literal["face left", "still recognised"]  # why a photo is not all protected
-Survival: TypeAlias = dict[
-    str, dict[tuple[int, str], Likeness]
-]  # what happened -> (face, recogniser) -> says
-
-
-class Origin(BaseModel):
-    """What decides a result beside its settings: files, by checksum ("" for none), and how it is written."""
-
-    model_config = ConfigDict(frozen=True)
-
-    photo: str
-    target: str = ""
-    probe: str = ""
-    quality: int | None = None
-    keep_metadata: bool = False
-
-
-class Record(BaseModel):
-    """What is written beside a protected picture: enough to make it again and to judge it again.
-
-    picture_sha256: of the file of the protected picture, by which it is known again.
-    origin: what it was made from, by which a run that goes on knows what is done; None in records of before.
-    doubtful: the faces, by number, of which it could not be told whether they are the person asked for.
-    notes: what reading the photo left out, and in what else the result differs from it.
-    """
-
-    schema_number: int = SCHEMA
-    veil: str
-    photo: str
-    settings: Settings
-    report: Report
-    picture_sha256: str = ""
-    origin: Origin | None = None
-    doubtful: tuple[int, ...] = ()
-    notes: tuple[str, ...] = ()
-    limits: str = LIMITS
-
-    def shortfalls(self, strict: bool = False, by_choice: bool = False) -> tuple[Shortfall, ...]:
-        """Why not all is protected: a face was too small, or a recogniser that was not used still knows one.
-
-        strict: any recogniser counts. by_choice: what was left was left on purpose.
-        """
-        left = () if by_choice else left_behind(self.report.unprotected)
-        return (*left, *(("still recognised",) if still_known(self.report, strict) else ()))
-
-
-def left_behind(unprotected: Iterable[Unprotected]) -> tuple[Shortfall, ...]:
-    """Whether a face was left because it is too small to be protected, as a shortfall."""
-    return ("face left",) if any(face.reason == "too small" for face in unprotected) else ()
-
-
-def still_known(report: Report, strict: bool = False) -> bool:
-    """Whether a recogniser that the protection has never met, or by `strict` any, still knows a face."""
-    matches = (match for face in report.faces for match in face.matches)
-    return any(match.still_recognised and (strict or match.used_by_attack == "no") for match in matches)
-
-
-class _Earlier(BaseModel):
-    """The part of a record that tells which picture it is of, and what was done to it."""
-
-    picture_sha256: str
-    report: Report
-
-
-class _Used(BaseModel):
-    """The part of a record that tells which recognisers made which picture."""
-
-    class Named(BaseModel):
-        surrogates: tuple[str, ...]
-
-    picture_sha256: str
-    settings: Named
 
 
 @dataclass(frozen=True)
@@ -251,22 +170,6 @@ def prepare(
     return Job(source, origin, choice, picture, record, output, (*notes, *choice.notes))
 
 
-def done_before(picture: Path, settings: Settings, origin: Origin, choice: Choice) -> Record | None:
-    """The record beside a picture, where it says that just this was done to just these faces of a photo."""
-    try:
-        record = Record.model_validate_json(picture.with_suffix(".json").read_bytes())
-        same = (record.settings, record.origin) == (settings, origin)
-        if not same or record.picture_sha256 != checksum(picture):
-            return None
-    except (OSError, ValidationError):
-        return None
-    boxes = {face.number: np.array(face.box, float) for face in record.report.faces}
-    found = set(boxes) == set(choice.faces) and all(
-        iou(face.box, boxes[number]) > SAME for number, face in choice.faces.items()
-    )
-    return record if found else None
-
-
 def photo_and_face(path: Path | None) -> Sighting | None:
     """A photo and its largest face.
 
@@ -372,97 +275,6 @@ def _close_up(photo: Photo, faces: Mapping[int, Face]) -> Pixels:
     margin = 0.4 * face.side * np.array([-1, -1, 1, 1])
     left, top, right, bottom = Face(face.box + margin, face.points).clipped_box(photo.size)
     return photo.pixels[top:bottom, left:right]
-
-
-def endure(photo: Photo, after: Photo, faces: Mapping[int, Face], report: Report) -> Steps[Survival]:
-    """Ask the report's recognisers again after what is likely to happen to a protected photo: `ENDURED`.
-
-    Faces are found afresh in what became of it, but the photo before is looked at only once.
-    """
-    limits = {match.recognizer: match.threshold for match in report.faces[0].matches}
-    image = to_tensor(photo.pixels)
-    known = {
-        (number, name): embedding(name, image, face) for number, face in faces.items() for name in limits
-    }
-    survival: Survival = {}
-    for done, (title, name) in enumerate(ENDURED.items()):
-        yield Step(Stage.DISTURBING, done, len(ENDURED))
-        pixels = DISTURBANCES[name](after.pixels)
-        image, found = to_tensor(pixels), find_faces(pixels)
-        places = {number: same_place(face, found) or face for number, face in faces.items()}
-        survival[title] = {
-            (number, judge): Likeness(
-                judge, round(float(before @ embedding(judge, image, places[number])), 4), limits[judge]
-            )
-            for (number, judge), before in known.items()
-        }
-    return survival
-
-
-def same_person(one: Sighting, other: Sighting) -> list[Likeness]:
-    """What every packaged recogniser makes of the faces of any two photos.
-
-    Raises:
-        WeightsMissing, WeightsCorrupt: as `attacks.recognizer` does.
-    """
-    images = [(to_tensor(each.frame.pixels), each.face) for each in (one, other)]
-    found: list[Likeness] = []
-    for name in packaged():
-        first, second = (embedding(name, image, face) for image, face in images)
-        found.append(Likeness(name, round(float(first @ second), 4), card(name).thresholds["far1"]))
-    return found
-
-
-def known_surrogates(after: Path) -> frozenset[str] | None:
-    """The recognisers that made a protected picture, as the record beside it says; None where it has none.
-
-    Raises:
-        BadSettings: there is a record that does not say it, or not of this picture as it is now, so that
-            nobody could be an honest judge.
-    """
-    if not os.path.isfile(after):  # which whoever opens it complains of
-        return None
-    beside_it, hint = after.with_suffix(".json"), 'Name them with --seen dlib,faceres; --seen "" says none.'
-    try:
-        used = _Used.model_validate_json(beside_it.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValidationError) as error:
-        raise BadSettings(
-            f"{printable(beside_it)} does not say of which picture it is and which recognisers were used, as "
-            "reports of veil do.",
-            hint,
-        ) from error
-    if used.picture_sha256 != checksum(after):
-        raise BadSettings(
-            f"{printable(beside_it)} is the report of another picture than {printable(after)}, or this has "
-            "changed since; so it does not say which recognisers were used.",
-            hint,
-        )
-    return frozenset(used.settings.surrogates)
-
-
-def earlier(photo: Path) -> Report | None:
-    """The report of the protection that made a photo; None where no record in its folder has its checksum."""
-    records = [photo.with_suffix(".json"), *sorted(photo.parent.glob("*.veiled.json"))]
-    there = [record for record in records if os.path.isfile(record)]
-    digest = checksum(photo) if there else ""
-    for record in there:
-        with suppress(OSError, ValidationError):
-            if digest.encode() in (text := record.read_bytes()):
-                known = _Earlier.model_validate_json(text)
-                if known.picture_sha256 == digest:  # and not what it was made from
-                    return known.report
-    return None
-
-
-def already_protected(photo: Path, found: Found) -> set[int]:
-    """The numbers of the faces of a photo that veil has protected, as the record of the photo says."""
-    report = earlier(photo)
-    boxes = [np.array(face.box, float) for face in report.faces] if report else []
-    return {
-        number for number, face in found.numbered.items() if any(iou(face.box, box) > SAME for box in boxes)
-    }
 
 
 def person_of(photos: Iterable[Path]) -> Person:

@@ -13,7 +13,7 @@ from ...core.types import Face
 from ...eval.report import FaceReport, Report
 from ...weights.registry import cards
 from .. import wording
-from ..workflow import Survival
+from .checks import Survival
 from .pictures import AMPLIFIED
 from .research import Findings
 

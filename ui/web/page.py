@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ...core.errors import VeilError
 from ...core.types import Stage, Step, Steps
 from .. import wording
-from . import html, policy
+from . import gradio_queue, html
 from .pictures import embedded
 from .policy import ENGINE, Rules, log_error
 from .sessions import Follower, Visitor, Visitors
@@ -52,20 +52,22 @@ class Page:
     @property
     def queue(self) -> Any:
         """The line in which jobs wait."""
-        return self.blocks._queue  # pyright: ignore[reportPrivateUsage]
+        return gradio_queue.queue_of(self.blocks)
 
     def waiting(self) -> set[str]:
         """The sessions that wait in line."""
-        return {event.session_hash for event in policy.waiting(self.queue)}
+        return {event.session_hash for event in gradio_queue.waiting(self.queue)}
 
     def busy(self, session: str | None) -> bool:
         """Whether a session has a job of the engine that runs or waits."""
-        line = (event.session_hash for event in policy.waiting(self.queue) if event.concurrency_id == ENGINE)
+        line = (
+            event.session_hash for event in gradio_queue.waiting(self.queue) if event.concurrency_id == ENGINE
+        )
         return session in line or self.visitors.busy(session)
 
     async def stop(self, session: str | None) -> str:
         """Take a visitor's job out of the line, or stop it within one step; returns what to say."""
-        if await policy.leave_line(self.queue, session):
+        if await gradio_queue.leave_line(self.queue, session):
             return html.note("You left the line.")
         self.visitors.stop(session)
         return html.note("Stopping: the step that is being taken comes to its end.")

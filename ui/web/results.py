@@ -17,6 +17,7 @@ from ...privacy.settings import Goal, Settings, settings
 from .. import workflow
 from ..outputs import Output
 from ..selection import Whom
+from . import checks
 from .pictures import amplified
 from .sessions import Visitor
 
@@ -48,7 +49,7 @@ class Outcome:
     record: Path
     change: Path
     report: Report
-    survives: workflow.Survival
+    survives: checks.Survival
     notes: tuple[str, ...] = ()
 
     @property
@@ -123,9 +124,9 @@ def protect(
         raise NoFace(f"{source.name} {job.why}.", "Nothing is changed in it.")
     aim = workflow.photo_and_face(wish.target)
     photo, record = yield from workflow.run(job, wish.settings, aim)
-    after, report, survives = open_photo(job.picture), record.report, workflow.Survival()
+    after, report, survives = open_photo(job.picture), record.report, checks.Survival()
     if endure:
-        survives = yield from workflow.endure(photo, after, job.faces, report)
+        survives = yield from checks.endure(photo, after, job.faces, report)
     before = _plain_copy(photo, visitor, "before.jpg")
     shown = job.picture if after.format in SHOWN else _plain_copy(after, visitor, "after.jpg")
     change = visitor.path_for("change.png")

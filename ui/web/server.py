@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ...core.errors import BadSettings
 from ...core.extras import needs
 from ...core.files import workplace
-from . import policy
+from . import gradio_queue
 from .policy import LOCAL, Headers, Rules
 
 if TYPE_CHECKING:
@@ -34,14 +34,13 @@ SWEEP = 60.0  # seconds between two looks for files whose time has come
 def build(rules: Rules = LOCAL) -> gr.Blocks:
     """The page, ready to be launched; what it keeps for its visitors lies where gradio keeps uploads."""
     import gradio as gr
-    from gradio.utils import get_upload_folder
 
     from . import api, html
     from .page import Page
     from .sessions import Visitors
 
     with gr.Blocks(title="veil", analytics_enabled=False) as blocks:
-        page = Page(rules, Visitors(Path(get_upload_folder()), rules.keep, rules.concurrency), blocks)
+        page = Page(rules, Visitors(gradio_queue.upload_folder(), rules.keep, rules.concurrency), blocks)
         gr.HTML(html.header(rules.hosted))
         for name, module in TABS.items():
             with gr.Tab(name):
@@ -50,9 +49,8 @@ def build(rules: Rules = LOCAL) -> gr.Blocks:
         api.fill(page)
         blocks.unload(api.leaving(page))
     blocks.queue(max_size=rules.line, api_open=False, default_concurrency_limit=rules.light)
-    # It looks for work 20 times a second, not a thousand: an idle page costs nothing.
-    page.queue.sleep_when_free, page.queue.progress_update_sleep_when_free = 0.05, 0.25
-    policy.one_job_each(page.queue)
+    gradio_queue.look_seldom(page.queue)
+    gradio_queue.one_job_each(page.queue)
     blocks.veil = page  # pyright: ignore[reportAttributeAccessIssue]  (for `serve` and the tests)
     return blocks
 
@@ -82,12 +80,12 @@ def opened(
         folder.mkdir()
         os.environ |= {"GRADIO_TEMP_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False"}
         if mcp:
-            _keep_uploads_in(folder)
+            gradio_queue.keep_mcp_uploads_in(folder)
         blocks = build(rules)
         page: Any = blocks.veil  # pyright: ignore[reportAttributeAccessIssue]
         closed = page.visitors.watch(SWEEP, page.waiting)
         try:
-            with policy.nothing_from_elsewhere():
+            with gradio_queue.nothing_from_elsewhere():
                 _, address, _ = blocks.launch(
                     server_name=host,
                     server_port=port,
@@ -125,13 +123,6 @@ def _check_mcp(host: str, auth: object) -> None:
             "MCP is for programs on this machine, and they have no password.",
             f"Leave --auth out, and let --host be one of {', '.join(LOOPBACK)}.",
         )
-
-
-def _keep_uploads_in(folder: Path) -> None:
-    """Let gradio's MCP server put photos where those of the page lie, whenever it was imported."""
-    import gradio.mcp
-
-    gradio.mcp.DEFAULT_TEMP_DIR = str(folder)
 
 
 def serve(

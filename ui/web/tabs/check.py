@@ -10,9 +10,8 @@ import gradio as gr
 from ....core.errors import BadPhoto
 from ....core.images import open_photo
 from ....core.types import Sighting
-from ... import workflow
 from ...wording import Likeness
-from .. import html
+from .. import checks, html
 from ..page import Page, known, plain
 from ..uploads import Arrival, arrive
 
@@ -84,7 +83,7 @@ def compare(first: Arrival | None, second: Arrival | None) -> list[Likeness]:
     if not first or not second:
         raise BadPhoto("Two photos are needed.", "Drop one on each side, each showing a face.")
     one, other = (Sighting(open_photo(item.path), item.faces[item.picked[0]]) for item in (first, second))
-    return workflow.same_person(one, other)
+    return checks.same_person(one, other)
 
 
 def _endpoint(page: Page) -> None:

@@ -1,0 +1,1 @@
+"""The commands of the command line: each is a function that typer reads."""

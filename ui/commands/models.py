@@ -1,0 +1,87 @@
+"""`veil models`, `fetch` and `calibrate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ...core.errors import BadSettings
+from ..terminal import Json, Quiet, Terminal
+
+if TYPE_CHECKING:
+    pass
+
+
+def models(json: Json = False) -> None:
+    """List recognisers and priors: licence, size, and whether they are here."""
+    from ..wording import MODEL_COLUMNS, model_rows
+
+    terminal = Terminal(json)
+    for row in model_rows():
+        terminal.object(**dict(zip(map(str.lower, MODEL_COLUMNS), row, strict=True)))
+    terminal.table(MODEL_COLUMNS, model_rows())
+    terminal.say("`veil fetch NAME` says more about a model that is not here, and downloads it.")
+
+
+def fetch(
+    name: Annotated[
+        str, typer.Argument(help="As `veil models` lists it, or NAME:MODEL.", show_default=False)
+    ],
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="You have read the licence and accept it.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Show a model's licence and, once it is accepted, download the model."""
+    from ...weights.fetch import fetch as download
+    from ..wording import facts
+
+    terminal = Terminal(json)
+    for line in facts(name):
+        terminal.say(line)
+    file = download(name, accept_licence)
+    terminal.object(model=name, file=str(file))
+    terminal.path(file)
+
+
+def calibrate(
+    folder: Annotated[Path, typer.Argument(help="Photos: a folder a person.", show_default=False)],
+    recognizers: Annotated[
+        str | None, typer.Option(help="Which: dlib,faceres. Otherwise all.", show_default=False)
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write it as JSON, too.")] = None,
+    save: Annotated[
+        bool,
+        typer.Option("--save", help="From now on use these thresholds of recognisers that were fetched."),
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure recognisers on photos of known people: error rates, and thresholds at FAR 10, 1 and 0.1 %."""
+    from ...attacks import packaged
+    from ...core.files import atomic_write, check_writable
+    from ...eval import calibration
+    from ...weights.registry import card
+    from .. import workflow
+
+    terminal, names = Terminal(json, quiet), workflow.names(recognizers) or packaged()
+    if save and all(card(name).packaged for name in names):
+        raise BadSettings(
+            "Packaged recognisers keep the thresholds of their cards.", "Name others with --recognizers."
+        )
+    if output:
+        check_writable(output.parent)
+    measured = terminal.follow(calibration.calibrate(folder, names), folder.name)
+    if save:
+        workflow.keep_thresholds(measured)
+    if output:
+        with atomic_write(output, replace=True) as (part,):
+            part.write_text(measured.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    terminal.object(measured)
+    terminal.table(calibration.COLUMNS, calibration.rows(measured))
+    terminal.say(
+        f"{len(measured.people)} people, {len(measured.photos)} photos ({measured.without_face} show no "
+        "face). In brackets: 95 % intervals, from drawing people."
+    )

@@ -1,0 +1,249 @@
+"""`veil protect`."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from ...core.errors import BadSettings, NoFace
+from ...core.files import printable
+from ..terminal import Json, Quiet, Terminal
+
+if TYPE_CHECKING:
+    from .. import records, workflow
+    from ..selection import Whom
+
+
+FELL_SHORT = 3  # the exit code where a face was left, or is still known
+
+
+def protect(
+    photos: Annotated[
+        list[Path], typer.Argument(help="The photos, or folders of them; - reads one.", show_default=False)
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder, or for one photo its result: NAME.jpg, - and so on. Otherwise beside it.",
+        ),
+    ] = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Folders with all that are in them.")
+    ] = False,
+    strength: Annotated[str, typer.Option(help="subtle, balanced or strong.")] = "balanced",
+    effort: Annotated[
+        str,
+        typer.Option(
+            help="quick, normal or thorough: how long to search, about 5, 20 or 60 s a face on two cores."
+        ),
+    ] = "normal",
+    goal: Annotated[
+        Literal["dodge", "impersonate"], typer.Option(help="Look like nobody known, or like the target.")
+    ] = "dodge",
+    target: Annotated[Path | None, typer.Option(help="A photo of whom to impersonate.")] = None,
+    faces: Annotated[
+        str | None, typer.Option(help="Numbers as `veil faces` shows them: 1,3. Otherwise all.")
+    ] = None,
+    largest: Annotated[bool, typer.Option("--largest", help="Only the largest face.")] = False,
+    only: Annotated[
+        list[Path] | None,
+        typer.Option(help="Only the person of this photo, which shows nobody else; may be repeated."),
+    ] = None,
+    spare: Annotated[
+        list[Path] | None,
+        typer.Option("--except", help="Everyone but the person of this photo; may be repeated."),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="The same seed gives the same result, on the same machine.")
+    ] = 0,
+    prior: Annotated[
+        str, typer.Option(help="The generative model: portrait, stable-diffusion[:FOLDER or HUB/ID].")
+    ] = "portrait",
+    size: Annotated[
+        int | None, typer.Option(help="Side of the prior's crop in pixels.", show_default="the prior's own")
+    ] = None,
+    device: Annotated[str, typer.Option(envvar="VEIL_DEVICE", help="cpu, cuda, cuda:1, mps.")] = "cpu",
+    surrogates: Annotated[
+        str | None, typer.Option(help="The recognisers to defeat: dlib,faceres.", show_default=False)
+    ] = None,
+    all_surrogates: Annotated[
+        bool, typer.Option("--all-surrogates", help="Defeat every one, and keep no honest judge.")
+    ] = False,
+    leave_out: Annotated[
+        str | None,
+        typer.Option(help="The recogniser kept as honest judge.", show_default="sface"),
+    ] = None,
+    format: Annotated[
+        Literal["keep", "png", "jpeg", "webp", "avif", "heic"],
+        typer.Option(help="Format of the result, where -o does not tell; keep: the photo's own."),
+    ] = "keep",
+    quality: Annotated[
+        int | None,
+        typer.Option(min=1, max=100, help="Of JPEG, WebP, AVIF, HEIC.", show_default="as the photo's file"),
+    ] = None,
+    keep_metadata: Annotated[
+        bool, typer.Option("--keep-metadata", help="Keep EXIF, place and comments, which also tell.")
+    ] = False,
+    probe: Annotated[
+        Path | None, typer.Option(help="Another photo of the person, to judge the result with.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace results that exist.")] = False,
+    fail_if_recognised: Annotated[
+        bool,
+        typer.Option(
+            "--fail-if-recognised", help="Exit with 3 where any recogniser, used or not, still knows a face."
+        ),
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Protect the faces of photos; write NAME.veiled.jpg (or as the photo) and the report NAME.veiled.json.
+
+    A result that is there, made of the same photo in the same way and not changed since, was done before and
+    is left as it is.
+
+    Exit code: 0 where all is protected; 3 where not, for one of two reasons, which the last line and the
+    exit_because of --json name: "face left" (it is too small) or "still recognised" (by a recogniser that was
+    not used, as balanced mostly leaves it); 2 where a photo could not be protected at all.
+    """
+    from ...privacy.settings import settings
+    from .. import pipes, records, workflow
+    from ..outputs import Output, real, reserved
+    from ..wording import LIMITS, fell_short
+
+    used = workflow.surrogates(surrogates, all_surrogates, leave_out)
+    chosen = settings(
+        strength, effort, surrogates=used, goal=goal, seed=seed, prior=prior, size=size, device=device
+    )
+    workflow.check_models(chosen)
+    if (goal == "impersonate") != (target is not None):
+        raise BadSettings("--goal impersonate and --target belong together.", "Give both or neither.")
+    if quality and format == "png":
+        raise BadSettings("A PNG has no quality: it is exact.", "Leave --quality away.")
+    aim, other = workflow.photo_and_face(target), workflow.photo_and_face(probe)
+    whom = _whom(faces, largest, only, spare)
+    piped = output == pipes.PIPE or (output is None and pipes.PIPE in photos)
+    terminal = Terminal(json, quiet, to_stderr=piped)
+    with ExitStack() as stack:
+        lists = terminal.each(
+            photos, lambda path: pipes.expanded(path, recursive, stack, terminal.note), pipes.name
+        )
+        named = [photo for photos in lists for photo in photos]
+        todo = list({real(photo): photo for photo in reversed(named)}.values())[::-1]
+        if piped and (json or len(todo) > 1):
+            raise BadSettings("A picture on standard output stands alone.", "Name one photo, without --json.")
+        place = pipes.temporary(stack) if piped else output
+        wanted = Output(place, format, quality, keep_metadata, force)
+        wanted.check(len(todo))
+        taken = reserved(*todo, target, probe, *(only or ()), *(spare or ()))
+        alone = len(todo) == 1 and todo == photos
+        ready = terminal.each(
+            todo,
+            lambda path: workflow.prepare(path, wanted, whom, taken, alone, chosen, target, probe),
+            pipes.name,
+        )
+        judge = partial(records.Record.shortfalls, strict=fail_if_recognised, by_choice=bool(whom.numbers))
+
+        def run(job: workflow.Job | workflow.PassedOver | workflow.Done) -> tuple[records.Shortfall, ...]:
+            if isinstance(job, workflow.PassedOver):
+                return _passed_over(terminal, job, piped)
+            if isinstance(job, workflow.Done):
+                terminal.note(f"{pipes.name(job.source)} {job.why}: its result is left as it is.")
+                _told(terminal, job, job.said, judge(job.said))
+                return judge(job.said)
+            for note in job.notes:
+                terminal.note(note)
+            work = workflow.run(job, chosen, aim, other.frame if other else None)
+            _, record = terminal.follow(work, pipes.name(job.source))
+            _told(terminal, job, record, judge(record))
+            if piped:
+                pipes.write(job.picture)
+            return judge(record)
+
+        done = terminal.each(ready, run, lambda job: pipes.name(job.source))
+    if done:
+        terminal.say(f"\n{LIMITS}")
+    if len(lists) < len(photos) or len(done) < len(todo):
+        raise typer.Exit(2)
+    if any(done):
+        terminal.note(fell_short(done, fail_if_recognised))
+        raise typer.Exit(FELL_SHORT)
+
+
+def _told(
+    terminal: Terminal,
+    job: workflow.Job | workflow.Done,
+    record: records.Record,
+    short: tuple[records.Shortfall, ...],
+) -> None:
+    """Say what became of a photo, or had before: first what is not protected."""
+    from .. import workflow
+    from ..wording import unprotected
+
+    for sentence in unprotected(record.report.unprotected):
+        terminal.warn(sentence)
+    if not terminal.to_stderr:  # of a picture on standard output no file is left
+        terminal.path(job.picture, job.record)
+    files = {"source": job.source, "picture": job.picture, "record": job.record}
+    named: dict[str, Any] = {name: printable(path) for name, path in files.items()}
+    if isinstance(job, workflow.Done):
+        named["passed_over"] = job.why
+    else:
+        terminal.report(record.report)
+    terminal.object(record, **named, **_exit(short))
+
+
+def _exit(short: tuple[records.Shortfall, ...]) -> dict[str, Any]:
+    """The exit code of a photo and, where not all of it is protected, why, for JSON."""
+    return {"exit": FELL_SHORT if short else 0, "exit_because": short}
+
+
+def _passed_over(
+    terminal: Terminal, photo: workflow.PassedOver, piped: bool
+) -> tuple[records.Shortfall, ...]:
+    """Say why nothing is written for a photo; returns whether a face was left for being too small.
+
+    Raises:
+        NoFace: a picture was to go to standard output.
+    """
+    from .. import pipes, records
+    from ..wording import unprotected
+
+    name = pipes.name(photo.source)
+    if piped:
+        raise NoFace(f"{name} {photo.why}.", "Nothing was written.")
+    short = records.left_behind(photo.unprotected)
+    terminal.note(f"{name} {photo.why}: nothing is written for it.")
+    for sentence in unprotected(photo.unprotected):
+        terminal.warn(sentence)
+    left = [face.model_dump(mode="json") for face in photo.unprotected]
+    terminal.object(photo=name, **_exit(short), passed_over=photo.why, unprotected=left)
+    return short
+
+
+def _whom(faces: str | None, largest: bool, only: list[Path] | None, spare: list[Path] | None) -> Whom:
+    """Whom to protect: the faces of numbers "1,3", the largest, a person, all but a person, or everyone."""
+    from .. import workflow
+    from ..selection import Whom
+
+    if sum(map(bool, (faces, largest, only, spare))) > 1:
+        raise BadSettings("--faces, --largest, --only and --except exclude each other.", "Give one of them.")
+    if photos := only or spare:
+        return Whom(person=workflow.person_of(photos), spare=bool(spare))
+    return Whom(_numbers("1" if largest else faces))
+
+
+def _numbers(faces: str | None) -> frozenset[int]:
+    """The numbers in "1,3"; none for all."""
+    try:
+        return frozenset(int(number) for number in faces.split(",")) if faces else frozenset()
+    except ValueError as error:
+        raise BadSettings(
+            f"{faces!r} is no list of face numbers.", "Write them like 1,3; `veil faces` shows them."
+        ) from error

@@ -1,0 +1,165 @@
+"""What is written beside a protected picture, and what is read from it again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ..attacks.faces import SAME, Found, iou
+from ..core.errors import BadSettings
+from ..core.files import printable
+from ..eval.datasets import checksum
+from ..eval.report import Report, Unprotected
+from ..privacy.settings import Settings
+from .selection import Choice
+from .wording import LIMITS
+
+SCHEMA = (
+    4  # of records: 1 had no number and no notes, 2 no checksum, 3 no origin, and settings by other names
+)
+
+
+Shortfall: TypeAlias = Literal["face left", "still recognised"]  # why a photo is not all protected
+
+
+class Origin(BaseModel):
+    """What decides a result beside its settings: files, by checksum ("" for none), and how it is written."""
+
+    model_config = ConfigDict(frozen=True)
+
+    photo: str
+    target: str = ""
+    probe: str = ""
+    quality: int | None = None
+    keep_metadata: bool = False
+
+
+class Record(BaseModel):
+    """What is written beside a protected picture: enough to make it again and to judge it again.
+
+    picture_sha256: of the file of the protected picture, by which it is known again.
+    origin: what it was made from, by which a run that goes on knows what is done; None in records of before.
+    doubtful: the faces, by number, of which it could not be told whether they are the person asked for.
+    notes: what reading the photo left out, and in what else the result differs from it.
+    """
+
+    schema_number: int = SCHEMA
+    veil: str
+    photo: str
+    settings: Settings
+    report: Report
+    picture_sha256: str = ""
+    origin: Origin | None = None
+    doubtful: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
+    limits: str = LIMITS
+
+    def shortfalls(self, strict: bool = False, by_choice: bool = False) -> tuple[Shortfall, ...]:
+        """Why not all is protected: a face was too small, or a recogniser that was not used still knows one.
+
+        strict: any recogniser counts. by_choice: what was left was left on purpose.
+        """
+        left = () if by_choice else left_behind(self.report.unprotected)
+        return (*left, *(("still recognised",) if still_known(self.report, strict) else ()))
+
+
+def left_behind(unprotected: Iterable[Unprotected]) -> tuple[Shortfall, ...]:
+    """Whether a face was left because it is too small to be protected, as a shortfall."""
+    return ("face left",) if any(face.reason == "too small" for face in unprotected) else ()
+
+
+def still_known(report: Report, strict: bool = False) -> bool:
+    """Whether a recogniser that the protection has never met, or by `strict` any, still knows a face."""
+    matches = (match for face in report.faces for match in face.matches)
+    return any(match.still_recognised and (strict or match.used_by_attack == "no") for match in matches)
+
+
+class _Earlier(BaseModel):
+    """The part of a record that tells which picture it is of, and what was done to it."""
+
+    picture_sha256: str
+    report: Report
+
+
+class _Used(BaseModel):
+    """The part of a record that tells which recognisers made which picture."""
+
+    class Named(BaseModel):
+        surrogates: tuple[str, ...]
+
+    picture_sha256: str
+    settings: Named
+
+
+def done_before(picture: Path, settings: Settings, origin: Origin, choice: Choice) -> Record | None:
+    """The record beside a picture, where it says that just this was done to just these faces of a photo."""
+    try:
+        record = Record.model_validate_json(picture.with_suffix(".json").read_bytes())
+        same = (record.settings, record.origin) == (settings, origin)
+        if not same or record.picture_sha256 != checksum(picture):
+            return None
+    except (OSError, ValidationError):
+        return None
+    boxes = {face.number: np.array(face.box, float) for face in record.report.faces}
+    found = set(boxes) == set(choice.faces) and all(
+        iou(face.box, boxes[number]) > SAME for number, face in choice.faces.items()
+    )
+    return record if found else None
+
+
+def known_surrogates(after: Path) -> frozenset[str] | None:
+    """The recognisers that made a protected picture, as the record beside it says; None where it has none.
+
+    Raises:
+        BadSettings: there is a record that does not say it, or not of this picture as it is now, so that
+            nobody could be an honest judge.
+    """
+    if not os.path.isfile(after):  # which whoever opens it complains of
+        return None
+    beside_it, hint = after.with_suffix(".json"), 'Name them with --seen dlib,faceres; --seen "" says none.'
+    try:
+        used = _Used.model_validate_json(beside_it.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        raise BadSettings(
+            f"{printable(beside_it)} does not say of which picture it is and which recognisers were used, as "
+            "reports of veil do.",
+            hint,
+        ) from error
+    if used.picture_sha256 != checksum(after):
+        raise BadSettings(
+            f"{printable(beside_it)} is the report of another picture than {printable(after)}, or this has "
+            "changed since; so it does not say which recognisers were used.",
+            hint,
+        )
+    return frozenset(used.settings.surrogates)
+
+
+def earlier(photo: Path) -> Report | None:
+    """The report of the protection that made a photo; None where no record in its folder has its checksum."""
+    records = [photo.with_suffix(".json"), *sorted(photo.parent.glob("*.veiled.json"))]
+    there = [record for record in records if os.path.isfile(record)]
+    digest = checksum(photo) if there else ""
+    for record in there:
+        with suppress(OSError, ValidationError):
+            if digest.encode() in (text := record.read_bytes()):
+                known = _Earlier.model_validate_json(text)
+                if known.picture_sha256 == digest:  # and not what it was made from
+                    return known.report
+    return None
+
+
+def already_protected(photo: Path, found: Found) -> set[int]:
+    """The numbers of the faces of a photo that veil has protected, as the record of the photo says."""
+    report = earlier(photo)
+    boxes = [np.array(face.box, float) for face in report.faces] if report else []
+    return {
+        number for number, face in found.numbered.items() if any(iou(face.box, box) > SAME for box in boxes)
+    }

@@ -1,0 +1,62 @@
+"""What the page asks judges: what survives of a protection, and whether two photos show one person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from ...attacks import packaged
+from ...attacks.faces import find_faces
+from ...core.images import to_tensor
+from ...core.types import Face, Photo, Sighting, Stage, Step, Steps
+from ...eval.disturbances import DISTURBANCES
+from ...eval.report import Report, same_place
+from ...eval.verification import embedding
+from ...weights.registry import card
+from ..wording import Likeness
+
+ENDURED = {"saved as JPEG 75": "jpeg-75", "shrunk to half": "resize-50"}  # what the page tries on results
+
+
+Survival: TypeAlias = dict[
+    str, dict[tuple[int, str], Likeness]
+]  # what happened -> (face, recogniser) -> says
+
+
+def endure(photo: Photo, after: Photo, faces: Mapping[int, Face], report: Report) -> Steps[Survival]:
+    """Ask the report's recognisers again after what is likely to happen to a protected photo: `ENDURED`.
+
+    Faces are found afresh in what became of it, but the photo before is looked at only once.
+    """
+    limits = {match.recognizer: match.threshold for match in report.faces[0].matches}
+    image = to_tensor(photo.pixels)
+    known = {
+        (number, name): embedding(name, image, face) for number, face in faces.items() for name in limits
+    }
+    survival: Survival = {}
+    for done, (title, name) in enumerate(ENDURED.items()):
+        yield Step(Stage.DISTURBING, done, len(ENDURED))
+        pixels = DISTURBANCES[name](after.pixels)
+        image, found = to_tensor(pixels), find_faces(pixels)
+        places = {number: same_place(face, found) or face for number, face in faces.items()}
+        survival[title] = {
+            (number, judge): Likeness(
+                judge, round(float(before @ embedding(judge, image, places[number])), 4), limits[judge]
+            )
+            for (number, judge), before in known.items()
+        }
+    return survival
+
+
+def same_person(one: Sighting, other: Sighting) -> list[Likeness]:
+    """What every packaged recogniser makes of the faces of any two photos.
+
+    Raises:
+        WeightsMissing, WeightsCorrupt: as `attacks.recognizer` does.
+    """
+    images = [(to_tensor(each.frame.pixels), each.face) for each in (one, other)]
+    found: list[Likeness] = []
+    for name in packaged():
+        first, second = (embedding(name, image, face) for image, face in images)
+        found.append(Likeness(name, round(float(first @ second), 4), card(name).thresholds["far1"]))
+    return found

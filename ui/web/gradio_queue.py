@@ -1,0 +1,96 @@
+"""What veil uses of gradio's insides, in one file; tests/test_gradio_queue.py tells when they change."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from ...core.errors import BadPhoto
+from .policy import ENGINE, FILES
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+
+def one_job_each(queue: Any) -> None:
+    """Let each visitor have one job of the engine at a time, running or waiting.
+
+    The queue of gradio has no such rule, and an event function would learn of a second job only when its
+    turn has come; so the rule is put before `push`, which answers as it does when the queue is full.
+    """
+    push = queue.push
+
+    async def checked(*, body: Any, request: Any, username: str | None) -> Any:
+        wanted = queue.blocks.fns[body.fn_index] if body.fn_index in queue.blocks.fns else None
+        if wanted and wanted.concurrency_id == ENGINE:
+            running = [event for job in queue.active_jobs if job for event in job]
+            for event in (*waiting(queue), *running):
+                if event.session_hash == body.session_hash and event.concurrency_id == ENGINE:
+                    return False, "One job at a time: wait for the first, or stop it.", "error"
+        return await push(body=body, request=request, username=username)
+
+    queue.push = checked
+
+
+@contextmanager
+def nothing_from_elsewhere() -> Generator[None]:
+    """Let gradio take no photo from an address, which it would fetch, but one of what was uploaded here."""
+    from gradio import processing_utils
+
+    fetch = processing_utils.async_ssrf_protected_download
+
+    async def own(url: str, cache_dir: str) -> str:
+        path = Path(unquote(urlsplit(url).path.partition(FILES)[2])).resolve()
+        if not path.is_relative_to(Path(cache_dir).resolve()) or not path.is_file():
+            raise BadPhoto("This page fetches nothing from elsewhere.", "Upload the photo.")
+        return str(path)
+
+    processing_utils.async_ssrf_protected_download = own
+    try:
+        yield
+    finally:
+        processing_utils.async_ssrf_protected_download = fetch
+
+
+async def leave_line(queue: Any, session: str | None) -> bool:
+    """Take a visitor's job out of the line; the page is told that it has ended. Whether there was one."""
+    from gradio.server_messages import ProcessCompletedMessage
+
+    for event in waiting(queue):
+        if event.session_hash == session and event.concurrency_id == ENGINE:
+            await queue.remove_from_queue(event._id)
+            queue.send_message(event, ProcessCompletedMessage(output={"data": []}, success=True))
+            return True
+    return False
+
+
+def waiting(queue: Any) -> list[Any]:
+    """The jobs that wait in line."""
+    return [event for line in tuple(queue.event_queue_per_concurrency_id.values()) for event in line.queue]
+
+
+def queue_of(blocks: gr.Blocks) -> Any:
+    """The line in which the jobs of a page wait."""
+    return blocks._queue  # pyright: ignore[reportPrivateUsage]
+
+
+def look_seldom(queue: Any) -> None:
+    """Let the line look for work 20 times a second, not a thousand: an idle page costs nothing."""
+    queue.sleep_when_free, queue.progress_update_sleep_when_free = 0.05, 0.25
+
+
+def upload_folder() -> Path:
+    """Where gradio keeps what was uploaded."""
+    from gradio.utils import get_upload_folder
+
+    return Path(get_upload_folder())
+
+
+def keep_mcp_uploads_in(folder: Path) -> None:
+    """Let gradio's MCP server put photos where those of the page lie, whenever it was imported."""
+    import gradio.mcp
+
+    gradio.mcp.DEFAULT_TEMP_DIR = str(folder)
