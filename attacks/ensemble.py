@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Generator, Tensor
@@ -14,88 +15,110 @@ from . import Recognizer
 from .losses import dodge, impersonate
 from .views import VIEWS, draw
 
+FaceImage: TypeAlias = tuple[Tensor, Face]  # (1, 3, H, W) in [0, 1], and the face as it lies there
+
 
 class Ensemble:
-    """An objective over images (1, 3, H, W) of one face, the lower the better it is protected.
+    """An objective over images of one person's face: the lower, the better it is protected.
 
-    With `balance` each recogniser's cosines count in standard deviations of strangers' cosines, above their
-    mean: the cosines of some are spread wide and those of others lie close together. A target makes it
-    impersonation; `own_identity` weighs the similarity to the person's own clean embedding beyond a
-    stranger's, which otherwise remains however well the target is met. Without a target that similarity is
-    the whole objective.
+    Without a target the loss of a recogniser is the cosine between what it sees and the person's own clean
+    embedding, above the mean of strangers' cosines (dodging). With a target it is the cosine distance to the
+    target's embedding (impersonation, equation 1 of arXiv 2503.10350), and `source_weight` times the
+    dodging loss where that is above 0: the person's own identity otherwise remains, however well the target
+    is met.
 
-    What a recogniser counts is in proportion to exp(-focus * its loss), 1 on average. Above 0 the one that is
-    fooled the most counts the most: that direction carries over, where what the stubborn one asks for is its
-    own. Below 0 it is the other way round.
+    Args:
+        recognizers: the surrogates.
+        own: the person's own clean embeddings (D,), one a recogniser, as `identities` makes them.
+        target: those of whom to impersonate.
+        source_weight: see above; of no effect without a target.
+        standardise_cosines: count each recogniser's cosines in standard deviations of strangers' cosines;
+            those of some recognisers are spread wide and those of others lie close together.
+        easy_surrogate_bias: losses are summed with softmax weights exp(-bias * loss), 1 on average. Above 0
+            surrogates that are fooled already are favoured: that direction transfers to other recognisers,
+            where what the stubborn one asks for is its own. Below 0 it is the other way round.
+        views: how many random views a call averages over; 0 takes the image as it is.
+        seed: of the views.
+
+    Raises:
+        BadSettings: a recogniser has no thresholds.
     """
 
     def __init__(
         self,
         recognizers: Sequence[Recognizer],
-        image: Tensor,
-        face: Face,
+        own: Sequence[Tensor],
         *,
-        target: tuple[Tensor, Face] | None = None,
+        target: Sequence[Tensor] | None = None,
         source_weight: float = 1.0,
         standardise_cosines: bool = True,
         easy_surrogate_bias: float = 0.0,
         views: int = 0,
         seed: int = 0,
     ) -> None:
-        self.face, self.views, self.source_weight = face, views, source_weight
+        self.views, self.source_weight = views, source_weight
         self.standardise_cosines, self.easy_surrogate_bias = standardise_cosines, easy_surrogate_bias
         self.generator, self.step = Generator().manual_seed(seed), 0
-        self.parts = [
-            (
-                one,
-                card(one.name).strangers,
-                identity(one, image, face),
-                identity(one, *target) if target else None,
-            )
-            for one in recognizers
-        ]
+        strangers = [card(one.name).strangers for one in recognizers]
+        targets = target or [None] * len(recognizers)
+        self.parts = list(zip(recognizers, strangers, own, targets, strict=True))
 
-    def __call__(self, image: Tensor) -> Tensor:
-        """The mean loss (1,) over the views of this step, summed over recognisers by their weights."""
-        return self._look(image, self.views)
+    def __call__(self, image: Tensor, face: Face) -> Tensor:
+        """The loss (1,) of an image (1, 3, H, W): its mean over this call's views, summed over recognisers.
+
+        Args:
+            face: as it lies in the image.
+        """
+        return self._loss(image, face, self.views)
 
     @property
     def worst_margin(self) -> float:
-        """By how many standard deviations the surrogate that is worst off, over the views of the last call,
-        was on the right side of its threshold at FAR 0.1 %."""
+        """By how many standard deviations of strangers' cosines the worst recogniser, over the views of the
+        last call, was on the right side of its threshold at FAR 0.1 %."""
         return float(torch.stack(self.margins).min())
 
     @torch.no_grad()
-    def verdict(self, image: Tensor) -> tuple[dict[str, float], float]:
-        """The cosine to the person's own clean embedding, by recogniser, of an image as it is, and the lead
-        over a view of each kind. Of the clean image a cosine is a little below 1: its mirror image counts."""
-        self._look(image, 1 + len(VIEWS))
+    def verdict(self, image: Tensor, face: Face) -> tuple[dict[str, float], float]:
+        """The cosines to the person's own clean embeddings, by recogniser, of an image (1, 3, H, W) as it is,
+        and the worst margin over it and a view of each kind.
+
+        Of the clean image a cosine is a little below 1, since its mirror image counts too.
+        """
+        self._loss(image, face, 1 + len(VIEWS))
         return {name: float(cosine) for name, cosine in self.cosines.items()}, self.worst_margin
 
-    def _look(self, image: Tensor, views: int) -> Tensor:
-        shown = list(draw(image, self.face, views, self.step, self.generator))
+    def _loss(self, image: Tensor, face: Face, views: int) -> Tensor:
+        drawn = list(draw(image, face, views, self.step, self.generator))
         self.step += 1
         losses, self.margins, self.cosines = list[Tensor](), list[Tensor](), dict[str, Tensor]()
-        for recognizer, (mean, spread), own, target in self.parts:
-            faces = recognizer.embed(torch.cat([recognizer.align(view, face) for view, face in shown]))
-            alike = faces @ own
-            loss = dodge(alike, mean) / spread
-            lead = DEVIATIONS["far01"] - loss.detach().mean()
+        for recognizer, (mean, deviation), own, target in self.parts:
+            embeddings = recognizer.embed(torch.cat([recognizer.align(view, place) for view, place in drawn]))
+            cosines = embeddings @ own
+            loss = dodge(cosines, mean) / deviation
+            margin = DEVIATIONS["far01"] - loss.detach().mean()
             if target is not None:
-                towards = faces @ target
-                loss = impersonate(towards) / spread + self.source_weight * loss.clamp(min=0)
-                lead = (towards.detach().mean() - mean) / spread - DEVIATIONS["far01"]
-            losses.append(loss.mean() * (1 if self.standardise_cosines else spread))
-            self.margins.append(lead)
-            self.cosines[recognizer.name] = alike[0].detach()
-        every = torch.stack(losses)
-        weights = len(every) * torch.softmax(-self.easy_surrogate_bias * every.detach(), 0)
-        return (weights * every).sum(0, keepdim=True)
+                to_target = embeddings @ target
+                loss = impersonate(to_target) / deviation + self.source_weight * loss.clamp(min=0)
+                margin = (to_target.detach().mean() - mean) / deviation - DEVIATIONS["far01"]
+            losses.append(loss.mean() * (1 if self.standardise_cosines else deviation))
+            self.margins.append(margin)
+            self.cosines[recognizer.name] = cosines[0].detach()
+        stacked = torch.stack(losses)
+        weights = len(stacked) * torch.softmax(-self.easy_surrogate_bias * stacked.detach(), 0)
+        return (weights * stacked).sum(0, keepdim=True)
 
 
 @torch.no_grad()
-def identity(recognizer: Recognizer, image: Tensor, face: Face) -> Tensor:
-    """The embedding (D,) between those of a face and of its mirror image: less of the photo, more of who it
-    is."""
-    crop = recognizer.align(image, face)
-    return functional.normalize(recognizer.embed(torch.cat([crop, crop.flip(-1)])).mean(0), dim=0)
+def identity(recognizer: Recognizer, faces: Sequence[FaceImage]) -> Tensor:
+    """The embedding (D,), of length 1, of a person whom images show.
+
+    It is the mean over the faces and their mirror images: less of a photo, more of who it is.
+    """
+    crops = [recognizer.align(image, face) for image, face in faces]
+    both = torch.cat([view for crop in crops for view in (crop, crop.flip(-1))])
+    return functional.normalize(recognizer.embed(both).mean(0), dim=0)
+
+
+def identities(recognizers: Sequence[Recognizer], faces: Sequence[FaceImage]) -> list[Tensor]:
+    """The `identity` (D,) of one person, for each recogniser."""
+    return [identity(one, faces) for one in recognizers]

@@ -83,7 +83,7 @@ def vectors(pixels: Pixels, face: Face) -> Vectors:
     size = pixels.shape[1], pixels.shape[0]
     left, top, right, bottom = replace(face, box=face.box + reach).clipped_box(size)
     image, there = to_tensor(pixels[top:bottom, left:right]), face.transformed(1.0, -left, -top)
-    return {name: identity(recognizer(name), image, there) for name in VOTERS}
+    return {name: identity(recognizer(name), [(image, there)]) for name in VOTERS}
 
 
 def vote(known: Vectors, shown: Vectors) -> Tensor:

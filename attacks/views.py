@@ -17,7 +17,7 @@ from ..core.types import Face
 
 View = Callable[[Tensor, Generator], Tensor]  # images (B, 3, H, W) -> the same shape
 
-JITTER = 0.02  # of the eye distance: how far a detector's points stray
+JITTER = 0.02  # of the eye distance: the standard deviation of a detector's points
 
 
 def _between(low: float, high: float, generator: Generator) -> float:
@@ -61,18 +61,22 @@ VIEWS: tuple[View, ...] = (resized, noisy, compressed, blurred)
 
 
 def jittered(face: Face, generator: Generator) -> Face:
-    """The face as another detector might place it: points and box strayed by a little."""
-    stray = JITTER * face.eyes * torch.randn(7, 2, generator=generator, dtype=torch.float64).numpy()
-    return replace(face, box=face.box + 2 * stray[5:].reshape(4), points=face.points + stray[:5])
+    """The face as another detector might find it: points and box with a little Gaussian noise."""
+    noise = JITTER * face.eyes * torch.randn(7, 2, generator=generator, dtype=torch.float64).numpy()
+    return replace(face, box=face.box + 2 * noise[5:].reshape(4), points=face.points + noise[:5])
 
 
 def draw(
     image: Tensor, face: Face, count: int, step: int, generator: Generator
 ) -> Iterator[tuple[Tensor, Face]]:
-    """`count` views of an image and of where the face lies; the image as it is where none is asked for.
+    """Views of an image (1, 3, H, W), each with the face as it lies there.
 
     The image as it is and each kind of view take turns from step to step, so that all of them come round
     however few there are at a time; of as many as there are kinds, the image as it is comes first.
+
+    Args:
+        count: how many; with 0, the image as it is.
+        step: how many times views were drawn before.
     """
     kinds = (None, *VIEWS)
     for turn in range(step * count, step * count + count) if count else (0,):

@@ -3,13 +3,16 @@
 Images are RGB float tensors (B, 3, H, W) in [0, 1], except `Photo.pixels`, which are the bytes of the file.
 Points and boxes are in pixels of the image they belong to, x to the right and y down, (0, 0) being the
 centre of the first pixel.
+
+What holds arrays is equal to itself only (`eq=False`): numpy's and torch's `==` answer with an array.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from enum import StrEnum, auto
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +25,7 @@ Pixels: TypeAlias = NDArray[np.uint8]
 Array: TypeAlias = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Photo:
     """An upright photograph and what must survive saving it."""
 
@@ -49,7 +52,7 @@ class Photo:
         return replace(self, pixels=pixels)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Face:
     """A face in a photo: box (4,) as x0, y0, x1, y1; points (5, 2); score in [0, 1].
 
@@ -84,24 +87,72 @@ class Face:
         return replace(self, box=box, points=self.points * scale + shift)
 
 
-@dataclass(frozen=True)
-class Crop:
-    """A face, upright and scaled: pixels (1, 3, S, S); to_photo (2, 3) maps its pixels to the photo's."""
+@dataclass(frozen=True, eq=False)
+class Sighting:
+    """A face in a frame, as it lies there; a frame is a photo, or an upright picture of a video."""
 
-    pixels: Tensor
+    frame: Photo
     face: Face
-    to_photo: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Track:
+    """One person through the frames of one photo or video, once a frame, in at least one."""
+
+    sightings: tuple[Sighting, ...]
+
+    def __post_init__(self) -> None:
+        assert self.sightings
+
+    @property
+    def key(self) -> Sighting:
+        """The first sighting: from its crop a change is made, which all of them show."""
+        return self.sightings[0]
+
+
+def tracks_of(photo: Photo, faces: Iterable[Face]) -> tuple[Track, ...]:
+    """The tracks of a photo's faces: one sighting each, in the order of the faces."""
+    return tuple(Track((Sighting(photo, face),)) for face in faces)
+
+
+class Stage(StrEnum):
+    """What long work is doing; `ui.wording` has the words."""
+
+    GETTING_READY = auto()
+    LEARNING_EMBEDDINGS = auto()
+    PROTECTING = auto()
+    RECONSTRUCTING = auto()
+    JUDGING = auto()
+    DISTURBING = auto()
+    CHOOSING_PEOPLE = auto()
+    BENCHMARKING = auto()
+    EMBEDDING = auto()
+    MEASURING = auto()
+
+
+class Item(NamedTuple):
+    """Which faces of a photo are worked on: from the `first` to the `last`, 1 being the first of `total`."""
+
+    first: int
+    last: int
+    total: int
+
+
+@dataclass(frozen=True, eq=False)
 class Step:
-    """One step of long work: `done` of `total` steps of `stage`; preview (H, W, 3) where there is one."""
+    """One step of long work: `done` of `total` steps of a stage.
 
-    stage: str
+    loss: of what is being optimised, where something is.
+    preview: (H, W, 3), where there is one.
+    item: whom the stage is about, where it comes round more than once.
+    """
+
+    stage: Stage
     done: int
     total: int
     loss: float | None = None
     preview: Pixels | None = None
+    item: Item | None = None
 
 
 Steps: TypeAlias = Generator[Step, None, T]

@@ -31,7 +31,7 @@ from ..core.errors import BadSettings, DeviceFull, NoFace, VeilError, WeightsCor
 from ..core.files import atomic_write
 from ..core.images import open_photo, to_tensor
 from ..core.registry import Registry, unknown
-from ..core.types import Array, Face, Photo, Pixels, Step, Steps
+from ..core.types import Array, Face, Photo, Pixels, Stage, Step, Steps
 from ..weights.registry import card, cards
 from . import FACE_MEASURES, MEASURES, METRICS, SET_MEASURES, resumable
 from .bootstrap import RATES
@@ -444,7 +444,7 @@ def choose(spec: Spec, faces: Path, folder: Path) -> Steps[list[Sample]]:
             break
         if one.identity not in verdicts:
             verdicts[one.identity] = recognised(one, spec)
-            yield Step("choosing people", done, len(everyone))
+            yield Step(Stage.CHOOSING_PEOPLE, done, len(everyone))
         if verdicts[one.identity]:
             chosen.append(one)
     resumable.replace(file, json.dumps(verdicts).encode())

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from ..attacks import RECOGNIZERS, packaged
 from ..core.errors import BadSettings, UnknownName
 from ..core.images import open_photo, to_tensor
-from ..core.types import Step, Steps
+from ..core.types import Stage, Step, Steps
 from ..weights.registry import card
 from .bootstrap import Curve, Interval, percentiles
 from .datasets import album, checksum, main_face
@@ -77,7 +77,7 @@ def calibrate(folder: Path, names: Sequence[str] = packaged(), draws: int = 200)
             people.append(person)
             for name in names:
                 vectors[name].append(embedding(name, to_tensor(pixels), face))
-        yield Step("embedding", done, len(photos))
+        yield Step(Stage.EMBEDDING, done, len(photos))
     if not 1 < len(set(people)) < len(people):
         raise BadSettings(
             f"{folder} cannot calibrate.", "It takes several people, and two photos of some of them."
@@ -85,7 +85,7 @@ def calibrate(folder: Path, names: Sequence[str] = packaged(), draws: int = 200)
     measured: list[Measured] = []
     for done, name in enumerate(names, 1):
         measured.append(measure(name, Curve(torch.stack(vectors[name]).double().numpy(), people), draws))
-        yield Step("measuring", done, len(names))
+        yield Step(Stage.MEASURING, done, len(names))
     return Calibration(
         dataset=folder.name,
         people=tuple(sorted({person for person, _ in photos})),

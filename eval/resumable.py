@@ -21,7 +21,7 @@ from typing import Any, TypeAlias, TypeVar
 from ..core.errors import VeilError
 from ..core.extras import needs
 from ..core.files import atomic_write
-from ..core.types import Step, Steps
+from ..core.types import Stage, Step, Steps
 
 Payload = TypeVar("Payload")
 Files: TypeAlias = Mapping[str, bytes]  # by the ending of their names; the last one says "done"
@@ -90,7 +90,7 @@ def run(
         done = over_processes(missing, do, workers) if workers else here(missing, do)
     for count, (key, files) in enumerate(done, 1):
         store.write(key, files)
-        yield Step("photos", before + count, len(everything))
+        yield Step(Stage.BENCHMARKING, before + count, len(everything))
     return len(missing)
 
 

@@ -8,54 +8,63 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..core.errors import DeviceFull
 from ..core.registry import Registry
-from ..core.types import Face, Photo, Steps
+from ..core.types import Photo, Sighting, Steps, Track
 
 if TYPE_CHECKING:
     from .settings import Settings
 
 
-AT_CEILING = 0.9  # of it: the price of a change holds its size near below, and the mean of latents is less
+AT_CEILING = 0.9  # of it: penalties hold a change near below, and the mean of the last latents gives less
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Protected:
-    """A protected photo.
+    """What a protection made.
 
-    faces: the faces that were protected, as they lie in the photo.
-    similarity: for each of them, the cosine to the person's own clean embedding that is left, by surrogate.
-    leads: for each of them, by how many standard deviations of strangers' cosines the surrogate that is worst
-        off, over views, lies beyond its threshold at FAR 0.1 %; empty where nothing was attacked.
-    sizes: for each of them, how much has changed, as a share of the ceiling that the settings name.
+    frames: those of the tracks, protected, in the order in which the tracks first show them.
+    tracks: whom they protect, as they were seen before.
+    similarity: for each track, the cosine to the person's own clean embedding that is left, by surrogate: the
+        largest of its sightings'.
+    settings: what it was made with.
+    worst_margins: for each track, by how many standard deviations of strangers' cosines the worst surrogate,
+        over views and sightings, lies beyond its threshold at FAR 0.1 %; empty where nothing was attacked.
+    sizes: for each track, the root mean square of the change as a share of the ceiling.
     """
 
-    photo: Photo
-    faces: tuple[Face, ...]
+    frames: tuple[Photo, ...]
+    tracks: tuple[Track, ...]
     similarity: tuple[dict[str, float], ...]
     settings: Settings
     worst_margins: tuple[float, ...] = ()
     sizes: tuple[float, ...] = ()
 
     @property
+    def photo(self) -> Photo:
+        """The only frame, where a photo was protected."""
+        (photo,) = self.frames
+        return photo
+
+    @property
     def limited(self) -> tuple[int, ...]:
-        """Which of the faces, by index, a surrogate may still know: the change was not allowed to grow."""
+        """Which tracks, by index, a surrogate may still know: the change was not allowed to grow."""
         return tuple(index for index in self._known if self.sizes[index] >= AT_CEILING)
 
     @property
     def unfinished(self) -> tuple[int, ...]:
-        """Which of the faces, by index, a surrogate may still know though the change might have grown: the
-        search ended first."""
+        """Which tracks, by index, a surrogate may still know though the change might have grown: the search
+        ended first."""
         return tuple(index for index in self._known if self.sizes[index] < AT_CEILING)
 
     @property
     def _known(self) -> list[int]:
-        return [index for index, lead in enumerate(self.worst_margins) if lead < 0]
+        return [index for index, margin in enumerate(self.worst_margins) if margin < 0]
 
 
 class Method(Protocol):
-    """Protects the given faces of a photo; `target` is whom to impersonate, where that is the goal."""
+    """Protects the people of `tracks`; `target` is whom to impersonate, where that is the goal."""
 
     def __call__(
-        self, photo: Photo, faces: Sequence[Face], settings: Settings, target: tuple[Photo, Face] | None
+        self, tracks: Sequence[Track], settings: Settings, target: Sighting | None
     ) -> Steps[Protected]: ...
 
 
@@ -74,12 +83,15 @@ METHODS: Registry[Method] = Registry(
 )
 
 
-def protect(
-    photo: Photo, faces: Sequence[Face], settings: Settings, target: tuple[Photo, Face] | None = None
-) -> Steps[Protected]:
-    """Protect `faces` of `photo`: a generator that yields a `Step` for every step and returns `Protected`.
+def protect(tracks: Sequence[Track], settings: Settings, target: Sighting | None = None) -> Steps[Protected]:
+    """Protect people: a generator that yields a `Step` for every step and returns `Protected`.
 
     Closing the generator cancels it and leaves every network as it was.
+
+    Args:
+        tracks: of one photo, as `core.types.tracks_of` makes them of its faces.
+        settings: how, as `privacy.settings.settings` makes them of a preset.
+        target: whom to impersonate, where that is the goal.
 
     Raises:
         UnknownName: the settings name a method, prior or recogniser that does not exist.
@@ -91,7 +103,7 @@ def protect(
     from torch import OutOfMemoryError
 
     try:
-        return (yield from METHODS[settings.method](photo, faces, settings, target))
+        return (yield from METHODS[settings.method](tracks, settings, target))
     except OutOfMemoryError as error:
         raise DeviceFull(
             f"The device {settings.device!r} ran out of memory.",

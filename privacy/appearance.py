@@ -1,4 +1,4 @@
-"""What is seen in a face besides whose it is, and has to stay: skin, expression, and where its parts lie."""
+"""How a face appears, whoever it is, and has to stay: its skin, its expression, where its parts lie."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional
 from ..attacks.networks import emotion, facemesh
 from ..core.types import Face
 
-FAINT = 1e-3  # features shorter than this are not drawn out to length 1
+FAINT = 1e-3  # features shorter than this are not scaled up to length 1
 
 
 def directions(features: Tensor) -> Tensor:
@@ -20,7 +20,7 @@ def directions(features: Tensor) -> Tensor:
 
 
 def distance(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
-    """How differently a network's early features see two images, by their `directions` (B, C, h, w): (B,).
+    """The perceptual distance (B,) of two images, by `directions` (B, C, h, w) of a network's early features.
 
     LPIPS (Zhang et al. 2018, arXiv 1801.03924, equation 1) with equal weights: features of length 1, the
     mean of their squared distances over an image, the sum over layers.
@@ -30,11 +30,14 @@ def distance(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
 
 
 class AppearancePenalty:
-    """What it costs, (1,), that an image (1, 3, H, W) shows a face otherwise than the image before.
+    """The penalty (1,) on an image (1, 3, H, W) that shows a face otherwise than the image before.
 
-    perceptual: for the `distance` of early features, which see spots and wrinkles on smooth skin.
-    landmarks: for the mean square of how far 468 points have moved, in distances of the eyes.
-    expression: for the Kullback-Leibler divergence of the probabilities of seven expressions.
+    Args:
+        image: (1, 3, H, W) in [0, 1], before.
+        face: as it lies in the image.
+        perceptual: weight of the `distance` of early features, which see spots and wrinkles on smooth skin.
+        landmarks: weight of the mean squared displacement of 468 points, in squared eye distances.
+        expression: weight of the Kullback-Leibler divergence of the probabilities of seven expressions.
     """
 
     def __init__(
@@ -47,14 +50,16 @@ class AppearancePenalty:
             self.expressions = emotion.expression(image, face)
 
     def __call__(self, image: Tensor) -> Tensor:
-        cost = image.new_zeros(1)
+        penalty = image.new_zeros(1)
         if self.perceptual or self.landmarks:
             points, features = facemesh.landmarks_and_features(image, self.face)
-            moved = (points - self.points) / self.face.eyes
-            cost = cost + self.perceptual * distance(self.features, [directions(one) for one in features])
-            cost = cost + self.landmarks * moved.square().sum(-1).mean(-1)
+            displacement = (points - self.points) / self.face.eyes
+            penalty = penalty + self.perceptual * distance(
+                self.features, [directions(one) for one in features]
+            )
+            penalty = penalty + self.landmarks * displacement.square().sum(-1).mean(-1)
         if self.expression:
-            now = emotion.expression(image, self.face).clamp(min=1e-6).log()
-            diverged = functional.kl_div(now, self.expressions, reduction="none").sum(-1)
-            cost = cost + self.expression * diverged
-        return cost
+            log_probabilities = emotion.expression(image, self.face).clamp(min=1e-6).log()
+            divergence = functional.kl_div(log_probabilities, self.expressions, reduction="none").sum(-1)
+            penalty = penalty + self.expression * divergence
+        return penalty

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..core.types import Step, Steps
+from ..core.types import Stage, Step, Steps
 from .inversion import ddim_step
 from .priors import Prior
 
-PATIENCE = 4
+PATIENCE = 4  # steps
 
 
 def learn(
@@ -29,23 +29,27 @@ def learn(
     """One embedding (B, N, D) for each step down from the deepest level, each starting from the one before.
 
     Every embedding is optimised so that one denoising step lands on the inversion's trajectory; the next
-    step starts from where this one really landed. Stops early where it no longer pays: after `patience` steps
-    that bring less than 1 %.
+    step starts from where this one really landed.
+
+    Args:
+        trajectory: latents (B, C, h, w) at each of `timesteps`, the clean ones first, as `invert` has them.
+        steps: of AdamW for each embedding, at most.
+        rate: AdamW's.
+        patience: after how many steps in a row that bring less than 1 % it stops early.
     """
     latent, embedding = trajectory[-1], prior.unconditional
     learned: list[Tensor] = []
     total = steps * (len(timesteps) - 1)
     for index in range(len(timesteps) - 1, 0, -1):
         start, end, goal = timesteps[index], timesteps[index - 1], trajectory[index - 1]
-        fit = Fit(prior, latent, goal, start, end, embedding, rate)
+        search = EmbeddingOptimisation(prior, latent, goal, start, end, embedding, rate)
         for _ in range(steps):
-            fit.advance()
-            yield Step(
-                "learning embeddings", len(learned) * steps + fit.step, total, float(fit.lowest.mean())
-            )
-            if fit.stale == patience:
+            search.advance()
+            done, loss = len(learned) * steps + search.step, float(search.lowest.mean())
+            yield Step(Stage.LEARNING_EMBEDDINGS, done, total, loss)
+            if search.stale == patience:
                 break
-        embedding = fit.best
+        embedding = search.best
         learned.append(embedding)
         if end != timesteps[0]:
             with torch.no_grad():
@@ -53,35 +57,41 @@ def learn(
     return learned
 
 
-class Fit:
-    """AdamW on the embeddings (B, N, D) of one denoising step; keeps the best seen for each latent."""
+class EmbeddingOptimisation:
+    """AdamW on the embeddings (B, N, D) of one denoising step; keeps the best found for each latent.
+
+    Args:
+        latent: (B, C, h, w) at timestep `start`.
+        goal: (B, C, h, w), where the step to timestep `end` is to land.
+        embedding: (1 or B, N, D) to begin with.
+    """
 
     def __init__(
         self, prior: Prior, latent: Tensor, goal: Tensor, start: int, end: int, embedding: Tensor, rate: float
     ) -> None:
         self.prior, self.latent, self.goal, self.start, self.end = prior, latent, goal, start, end
-        self.guess = embedding.expand(len(latent), -1, -1).clone().requires_grad_()
-        self.optimizer = torch.optim.AdamW([self.guess], rate)
-        self.best = self.guess.detach().clone()
+        self.embedding = embedding.expand(len(latent), -1, -1).clone().requires_grad_()
+        self.optimizer = torch.optim.AdamW([self.embedding], rate)
+        self.best = self.embedding.detach().clone()
         self.lowest = torch.full((len(latent),), torch.inf).to(latent)
         self.loss: Tensor | None = None
         self.step, self.stale = 0, 0
 
     def advance(self) -> None:
-        """One step down from where it stands, and a look at where that led; the first only looks.
+        """One step of AdamW, and the loss where it led; the first call only takes the loss.
 
-        Counts how many in a row have brought less than 1 %.
+        Counts how many steps in a row have brought less than 1 % (`stale`).
         """
         if self.loss is not None:
             self.optimizer.zero_grad()
             self.loss.sum().backward()
             self.optimizer.step()
         with torch.enable_grad():
-            noise = self.prior.noise(self.latent, self.start, self.guess)
-            landed = ddim_step(self.prior, self.latent, noise, self.start, self.end)
-            self.loss = (landed - self.goal).square().mean((1, 2, 3))
-        reached = self.loss.detach()
-        self.stale = 0 if bool((reached < 0.99 * self.lowest).any()) else self.stale + 1
-        better = reached < self.lowest
-        self.best[better], self.lowest[better] = self.guess.detach()[better], reached[better]
+            noise = self.prior.noise(self.latent, self.start, self.embedding)
+            reached = ddim_step(self.prior, self.latent, noise, self.start, self.end)
+            self.loss = (reached - self.goal).square().mean((1, 2, 3))
+        losses = self.loss.detach()
+        self.stale = 0 if bool((losses < 0.99 * self.lowest).any()) else self.stale + 1
+        better = losses < self.lowest
+        self.best[better], self.lowest[better] = self.embedding.detach()[better], losses[better]
         self.step += 1

@@ -1,64 +1,65 @@
 """The whole story: a face goes in, its adversarial latent is found, and the change comes back into the photo.
 
 Follows arXiv 2503.10350 (CVPR 2025) with the corrections that docs/method.md lists: invert only as deep as
-is edited, walk the original's way once, add the change instead of replacing the face.
+is edited, denoise the original once, add the change instead of replacing the face.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from ..attacks import surrogate
-from ..attacks.ensemble import Ensemble
+from ..attacks import Recognizer, surrogate
+from ..attacks.ensemble import Ensemble, FaceImage, identities
 from ..core.errors import BadSettings
 from ..core.images import to_tensor
 from ..core.progress import WithResult
-from ..core.types import Crop, Face, Photo, Steps
+from ..core.types import Item, Photo, Pixels, Sighting, Steps, Track
 from . import Protected
 from .embeddings import learn
-from .face_context import FaceContext, align_crop, context_of
+from .face_context import Crop, align_crop, context_of
 from .inversion import invert, levels
 from .latent import InvertedFaces, Optimisation, optimise, reconstruct
 from .paste import feather, paste
 from .penalties import change_energy
 from .priors import Prior, prior
 from .settings import Settings
+from .subject import Subject
 
-# crops, canvases and objectives of some faces -> the changes of their crops (B, 3, S, S)
-Find = Callable[[Sequence[Crop], Sequence[FaceContext], Sequence[Ensemble]], Steps[Tensor]]
+CropOf: TypeAlias = Callable[[Sighting], Crop]
+FindChange: TypeAlias = Callable[[Sequence[Subject]], Steps[Tensor]]  # -> of their crops (B, 3, S, S)
 
 
-def protect(
-    photo: Photo, faces: Sequence[Face], settings: Settings, target: tuple[Photo, Face] | None = None
-) -> Steps[Protected]:
-    """Protect faces by the diffusion engine; see `privacy.protect`."""
+def protect(tracks: Sequence[Track], settings: Settings, target: Sighting | None = None) -> Steps[Protected]:
+    """Protect people by the diffusion engine; see `privacy.protect`."""
     used = prior(settings.prior, settings.size, settings.device)
 
-    def find(
-        crops: Sequence[Crop], canvases: Sequence[FaceContext], objectives: Sequence[Ensemble]
-    ) -> Steps[Tensor]:
-        return find_change(used, crops, canvases, settings, objectives)
+    def crop_of(sighting: Sighting) -> Crop:
+        return align_crop(sighting.frame.pixels, sighting.face, used.template, used.size, used.device)
 
-    def crop_of(face: Face) -> Crop:
-        return align_crop(photo.pixels, face, used.template, used.size, used.device)
+    def find(subjects: Sequence[Subject]) -> Steps[Tensor]:
+        return find_change(used, subjects, settings)
 
-    return (yield from protect_in_batches(photo, faces, settings, target, crop_of, find, used.batch))
+    return (yield from protect_in_batches(tracks, settings, target, crop_of, find, used.batch))
 
 
 def protect_in_batches(
-    photo: Photo,
-    faces: Sequence[Face],
+    tracks: Sequence[Track],
     settings: Settings,
-    target: tuple[Photo, Face] | None,
-    crop_of: Callable[[Face], Crop],
-    find: Find,
+    target: Sighting | None,
+    crop_of: CropOf,
+    find: FindChange,
     batch: int = 1,
 ) -> Steps[Protected]:
-    """Protect faces, `batch` at a time: cut the crops, find their changes, paste those into the photo.
+    """Protect people, `batch` at a time: cut the crops, find their changes, paste those into the frames.
+
+    Args:
+        crop_of: cuts the canonical crop of a sighting.
+        find: finds the changes of the crops of up to `batch` subjects.
 
     Raises:
         BadSettings: impersonation without a target, or a target without impersonation.
@@ -68,53 +69,91 @@ def protect_in_batches(
             "Impersonation needs a target, and only impersonation.", "Name a photo of the target."
         )
     surrogates = [surrogate(name) for name in settings.surrogates]
-    pixels, done, sizes = photo.pixels, list[tuple[Crop, Ensemble]](), list[float]()
-    for first in range(0, len(faces), batch):
-        crops = [crop_of(face) for face in faces[first : first + batch]]
-        canvases = [context_of(crop, photo.pixels, photo.grey) for crop in crops]
-        objectives = [
-            Ensemble(
-                surrogates,
-                canvas.image,
-                face=canvas.face,
-                target=(to_tensor(target[0].pixels).to(canvas.image), target[1]) if target else None,
-                source_weight=settings.source_weight,
-                standardise_cosines=settings.standardise_cosines,
-                easy_surrogate_bias=settings.easy_surrogate_bias,
-                views=settings.views,
-                seed=settings.seed,
-            )
-            for canvas in canvases
-        ]
-        work = find(crops, canvases, objectives)
-        changes = yield from _labelled(work, _which(first + 1, first + len(crops), len(faces)))
-        for crop, objective, change in zip(crops, objectives, changes, strict=True):
-            pixels = paste(pixels, change[None], crop.to_photo, photo.grey)
-            done.append((crop, objective))
+    frames = {sighting.frame: sighting.frame.pixels for track in tracks for sighting in track.sightings}
+    subjects, sizes = list[Subject](), list[float]()
+    for first in range(0, len(tracks), batch):
+        some = [subject_of(track, crop_of, surrogates, settings, target) for track in tracks[first:][:batch]]
+        changes = yield from _numbered(find(some), Item(first + 1, first + len(some), len(tracks)))
+        for subject, change in zip(some, changes, strict=True):
+            for sighting, crop in zip(subject.track.sightings, subject.crops, strict=True):
+                frame = sighting.frame
+                frames[frame] = paste(frames[frame], change[None], crop.placement, frame.grey)
             blended = feather(change.shape[-1]).to(change) * change[None]
             sizes.append(255 * float(change_energy(blended).sqrt()) / settings.ceiling)
+        subjects += some
     # on the final pixels: the change of a neighbour may reach into a face that was pasted before it
-    verdicts = [objective.verdict(context_of(crop, pixels).image) for crop, objective in done]
-    similarity, leads = (tuple(column) for column in zip(*verdicts, strict=True)) if verdicts else ((), ())
-    return Protected(photo.with_pixels(pixels), tuple(faces), similarity, settings, leads, tuple(sizes))
+    verdicts = [verdict(subject, frames) for subject in subjects]
+    return Protected(
+        tuple(frame.with_pixels(pixels) for frame, pixels in frames.items()),
+        tuple(tracks),
+        tuple(similarity for similarity, _ in verdicts),
+        settings,
+        tuple(margin for _, margin in verdicts),
+        tuple(sizes),
+    )
 
 
-def find_change(
-    prior: Prior,
-    crops: Sequence[Crop],
-    canvases: Sequence[FaceContext],
+def subject_of(
+    track: Track,
+    crop_of: CropOf,
+    surrogates: Sequence[Recognizer],
     settings: Settings,
-    objectives: Sequence[Ensemble],
-) -> Steps[Tensor]:
-    """The changes (B, 3, S, S) of faces' crops that their objectives ask for, within the limits."""
-    images = torch.cat([crop.pixels for crop in crops])
-    begin = yield from invert_faces(prior, images, settings)
-    origin = begin.reconstruction if settings.add_change else images
-    return (yield from optimise(Optimisation(prior, begin, settings, canvases, objectives, origin)))
+    target: Sighting | None = None,
+) -> Subject:
+    """What there is of one person; the person's own embeddings are made here, once, of all sightings."""
+    crops = tuple(crop_of(sighting) for sighting in track.sightings)
+    contexts = tuple(
+        context_of(crop, sighting.frame.pixels, sighting.frame.grey)
+        for crop, sighting in zip(crops, track.sightings, strict=True)
+    )
+    own = [(context.image, context.face) for context in contexts]
+    aim = [(to_tensor(target.frame.pixels).to(crops[0].pixels), target.face)] if target else None
+    return Subject(track, crops, contexts, objective_of(surrogates, own, aim, settings))
+
+
+def objective_of(
+    surrogates: Sequence[Recognizer],
+    own: Sequence[FaceImage],
+    target: Sequence[FaceImage] | None,
+    settings: Settings,
+) -> Ensemble:
+    """The objective that the settings ask for, of a person whom clean images show."""
+    return Ensemble(
+        surrogates,
+        identities(surrogates, own),
+        target=identities(surrogates, target) if target else None,
+        source_weight=settings.source_weight,
+        standardise_cosines=settings.standardise_cosines,
+        easy_surrogate_bias=settings.easy_surrogate_bias,
+        views=settings.views,
+        seed=settings.seed,
+    )
+
+
+def verdict(subject: Subject, frames: dict[Photo, Pixels]) -> tuple[dict[str, float], float]:
+    """What surrogates make of a subject in the pixels of protected frames: the largest cosine to the own
+    embedding by surrogate, and the worst margin, of all sightings."""
+    found = list[tuple[dict[str, float], float]]()
+    for sighting, crop in zip(subject.track.sightings, subject.crops, strict=True):
+        context = context_of(crop, frames[sighting.frame])
+        found.append(subject.objective.verdict(context.image, context.face))
+    cosines = [cosine for cosine, _ in found]
+    return {name: max(one[name] for one in cosines) for name in cosines[0]}, min(
+        margin for _, margin in found
+    )
+
+
+def find_change(prior: Prior, subjects: Sequence[Subject], settings: Settings) -> Steps[Tensor]:
+    """The changes (B, 3, S, S) of subjects' crops that their objectives ask for, below the ceiling."""
+    images = torch.cat([subject.crop.pixels for subject in subjects])
+    inverted = yield from invert_faces(prior, images, settings)
+    origin = inverted.reconstruction if settings.add_change else images
+    return (yield from optimise(Optimisation(prior, inverted, settings, subjects, origin)))
 
 
 def invert_faces(prior: Prior, images: Tensor, settings: Settings) -> Steps[InvertedFaces]:
-    """Invert crops (B, 3, S, S) to the working depth and learn the embeddings that lead them back."""
+    """Invert crops (B, 3, S, S) to the working depth and learn the embeddings that lead them back (section
+    3.2 of the paper)."""
     timesteps = levels(prior, settings.schedule, settings.depth)
     with torch.no_grad():
         latent = prior.encode(images)
@@ -125,16 +164,9 @@ def invert_faces(prior: Prior, images: Tensor, settings: Settings) -> Steps[Inve
     return reconstruct(prior, trajectory[-1], timesteps, embeddings)
 
 
-def _which(first: int, last: int, total: int) -> str:
-    """What to call some of a photo's faces, by number, before what is done with them."""
-    if total == 1:
-        return ""
-    return f"face {first} of {total}: " if first == last else f"faces {first} to {last} of {total}: "
-
-
-def _labelled(work: Steps[Tensor], label: str) -> Steps[Tensor]:
-    """The same work, `label` before the name of each stage."""
+def _numbered(work: Steps[Tensor], item: Item) -> Steps[Tensor]:
+    """The same work, each step naming whom it is about, where there are several."""
     run = WithResult(work)
     for step in run:
-        yield replace(step, stage=label + step.stage)
+        yield replace(step, item=item) if item.total > 1 else step
     return run.result

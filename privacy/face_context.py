@@ -1,4 +1,4 @@
-"""What is cut out of a photo for one face: the crop that is changed, and the canvas that recognisers see."""
+"""What is cut out of a frame for one face: the crop that is changed, and the context that recognisers see."""
 
 from __future__ import annotations
 
@@ -13,46 +13,61 @@ from torch.nn import functional
 
 from ..attacks.faces import template_transform, warp
 from ..core.images import to_tensor
-from ..core.types import Array, Crop, Face, Pixels
-from .paste import feather, greyed, shifted, warp_into, window
+from ..core.types import Array, Face, Pixels
+from .paste import feather, greyed
+from .placement import Placement
 
-MARGIN = 0.35  # of the crop's side: what recognisers may look at around it
-DETAIL = 2.0  # pixels of the canvas for one of the crop, at most: finer than any recogniser looks
+MARGIN = 0.35  # of the crop's side: how much around it a context holds
+MAX_SCALE = 2.0  # pixels of a context for one of the crop: no recogniser reads finer ones
+
+
+@dataclass(frozen=True, eq=False)
+class Crop:
+    """A face, upright and scaled: pixels (1, 3, S, S) in [0, 1], and how they lie in its frame."""
+
+    pixels: Tensor
+    face: Face
+    placement: Placement
 
 
 def align_crop(
     pixels: Pixels, face: Face, template: Array, size: int, device: torch.device | str = "cpu"
 ) -> Crop:
-    """The crop of a face in which its five points lie as in the template, `size` pixels a side.
+    """Cut the canonical crop of a face out of a frame.
 
-    Whatever is made of it is made on its device.
+    Args:
+        pixels: (H, W, 3) of the frame.
+        template: (5, 2), where the face's five points lie in the crop, in fractions of its side.
+        size: the side of the crop in pixels.
+        device: where the crop is put, and with it whatever is made of it.
     """
-    to_photo = template_transform(face, template, size)
-    left, top, right, bottom = window(to_photo, size, pixels.shape[1], pixels.shape[0], 0.05)
+    placement = Placement(template_transform(face, template, size), size)
+    left, top, right, bottom = placement.window(pixels.shape[1], pixels.shape[0], 0.05)
     part = to_tensor(pixels[top:bottom, left:right])
-    image = warp(part, shifted(to_photo, left, top), size, "border")
-    return Crop(image.to(device), face, to_photo)
+    image = warp(part, placement.within(left, top).matrix, size, "border")
+    return Crop(image.to(device), face, placement)
 
 
-def detail(crop_to_photo: Array) -> float:
-    """How many pixels of the photo one of the crop covers along a side."""
-    return float(np.linalg.det(crop_to_photo[:, :2])) ** 0.5
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FaceContext:
-    """The part of a photo around one face, no larger than recognisers need: what the objective looks at."""
+    """The part of a frame around one face, no larger than recognisers need: what the objective sees.
 
-    image: Tensor  # (1, 3, H, W)
+    image: (1, 3, H, W) in [0, 1].
+    face: as it lies in the image.
+    placement: of the crop in the image.
+    grey: whether the frame is, so that of a change only the mean of its colours is written.
+    """
+
+    image: Tensor
     face: Face
-    to_context: Array  # (2, 3), from the crop
-    grey: bool = False  # whether the photo is, so that of a change only the mean of its colours is written
+    placement: Placement
+    grey: bool = False
 
     def with_change(self, change: Tensor) -> Tensor:
-        """The image with a crop's change (1, 3, S, S) blended in as it will be in the photo."""
+        """The image with a crop's change (1, 3, S, S) blended in as it will be in the frame."""
         high, wide = self.image.shape[-2:]
         masked = feather(change.shape[-1]).to(change) * (greyed(change) if self.grey else change)
-        return (self.image + warp_into(masked, self.to_context, wide, high)).clamp(0, 1)
+        return (self.image + self.placement.warp_into(masked, wide, high)).clamp(0, 1)
 
 
 def side_by_side(images: Sequence[Tensor]) -> Tensor:
@@ -66,14 +81,13 @@ def side_by_side(images: Sequence[Tensor]) -> Tensor:
 
 
 def context_of(crop: Crop, pixels: Pixels, grey: bool = False) -> FaceContext:
-    """The canvas of a crop's face, cut out of the pixels of its photo, which may be grey."""
-    size = crop.pixels.shape[-1]
-    left, top, right, bottom = window(crop.to_photo, size, pixels.shape[1], pixels.shape[0], MARGIN)
+    """The context of a crop's face, cut out of the pixels (H, W, 3) of its frame, which may be grey."""
+    left, top, right, bottom = crop.placement.window(pixels.shape[1], pixels.shape[0], MARGIN)
     part = Image.fromarray(pixels[top:bottom, left:right])
-    wide = max(1, round(part.width * min(1.0, DETAIL / detail(crop.to_photo))))
+    wide = max(1, round(part.width * min(1.0, MAX_SCALE / crop.placement.scale)))
     scale = wide / part.width
     part = part.resize((wide, max(1, round(part.height * scale))), Image.Resampling.BOX)
     rest = (scale - 1) / 2
     face = crop.face.transformed(scale, rest - left * scale, rest - top * scale)
     image = to_tensor(np.asarray(part)).to(crop.pixels)
-    return FaceContext(image, face, shifted(crop.to_photo, left, top, scale), grey)
+    return FaceContext(image, face, crop.placement.within(left, top, scale), grey)

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..attacks.ensemble import Ensemble
 from ..core.images import to_pixels
-from ..core.types import Step, Steps
+from ..core.types import Stage, Step, Steps
 from .appearance import AppearancePenalty
-from .face_context import FaceContext, side_by_side
+from .face_context import side_by_side
 from .paste import feather, greyed
 from .penalties import (
     PenaltySchedule,
@@ -27,12 +26,19 @@ from .penalties import (
 from .priors import Prior
 from .settings import Settings
 from .structure import denoise_with_maps, distance
+from .subject import Subject
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class InvertedFaces:
-    """Where the optimisation starts: latents (B, C, h, w) at the deepest of `timesteps`, the embeddings that
-    lead them back, the clean latents, what these decode to (B, 3, S, S), and the attention maps on it."""
+    """Where the optimisation starts.
+
+    latent: (B, C, h, w) at the deepest of `timesteps`.
+    embeddings: (B, N, D) for each denoising step, the deepest first.
+    clean: (B, C, h, w), what denoising makes of the latents.
+    reconstruction: (B, 3, S, S), what the prior decodes from these; not clamped.
+    maps: self-attention maps of all layers and steps on the way.
+    """
 
     latent: Tensor
     timesteps: Sequence[int]
@@ -46,17 +52,18 @@ class InvertedFaces:
 def reconstruct(
     prior: Prior, latent: Tensor, timesteps: Sequence[int], embeddings: Sequence[Tensor]
 ) -> InvertedFaces:
-    """Walk the unchanged latents back once: what they give never changes again."""
+    """Denoise unchanged latents (B, C, h, w) once: what they give never changes again."""
     clean, maps = denoise_with_maps(prior, latent, timesteps, embeddings)
     return InvertedFaces(latent, timesteps, embeddings, clean, prior.decode(clean), maps)
 
 
 @torch.no_grad()
 def channel_scale(prior: Prior, inverted: InvertedFaces) -> Tensor:
-    """How far each channel of the latents has to move, (B, C, 1, 1), for all to be seen alike: 1 on average.
+    """The factors (B, C, 1, 1), of geometric mean 1, by which equal steps of the latents' channels become
+    equally visible.
 
-    An optimiser that moves all channels alike spends most of what may be seen on the few that hold light and
-    shade, whatever they do for protection.
+    Without them an optimiser spends most of the visible change on the few channels that hold light and shade,
+    whatever they do for protection.
     """
     nudge = 0.1 * torch.randn(inverted.clean.shape[-2:], generator=torch.Generator().manual_seed(0))
     gains: list[Tensor] = []
@@ -69,14 +76,16 @@ def channel_scale(prior: Prior, inverted: InvertedFaces) -> Tensor:
 
 
 class Optimisation:
-    """The adversarial latents of faces on their way down their objectives, by Adam.
+    """The adversarial latents of subjects on their way down their objectives, by Adam.
 
     Each step sees another view, so the latents never rest; the mean of the last of them does (Polyak and
     Juditsky 1992, doi:10.1137/0330046).
 
-    Each objective sees the change of its crop (1, 3, S, S) on its canvas. The change is counted from `origin`
-    (B, 3, S, S): the reconstruction, so that the autoencoder's own loss never shows, or the crop itself for
-    the paper's plain output.
+    Args:
+        inverted: the subjects' crops, in their order.
+        subjects: B people of one photo or video.
+        origin: (B, 3, S, S), from which changes are counted: the reconstruction, so that the autoencoder's
+            own error never shows, or the crops themselves for the paper's plain output.
     """
 
     def __init__(
@@ -84,18 +93,18 @@ class Optimisation:
         prior: Prior,
         inverted: InvertedFaces,
         settings: Settings,
-        canvases: Sequence[FaceContext],
-        objectives: Sequence[Ensemble],
+        subjects: Sequence[Subject],
         origin: Tensor,
     ) -> None:
         self.prior, self.inverted, self.settings = prior, inverted, settings
-        self.canvases, self.objectives, self.origin = canvases, objectives, origin
-        self.appearance = [
-            AppearancePenalty(
-                canvas.image, canvas.face, settings.perceptual, settings.landmarks, settings.expression
+        self.subjects, self.origin = subjects, origin
+        self.appearance = {
+            context: AppearancePenalty(
+                context.image, context.face, settings.perceptual, settings.landmarks, settings.expression
             )
-            for canvas in canvases
-        ]
+            for subject in subjects
+            for context in subject.contexts
+        }
         self.mask, self.before = feather(prior.size).to(origin), origin.clamp(0, 1)
         self.colours, self.smooth = colours(self.before), smooth(self.before)
         self.channel_scale = (
@@ -106,50 +115,59 @@ class Optimisation:
         self.last = deque(
             [torch.zeros_like(inverted.latent)], max(1, round(settings.tail_average * settings.steps))
         )
-        self.penalties = [
+        self.schedules = [
             PenaltySchedule(
                 settings.penalty_scale, settings.target_margin, settings.ceiling / 255, settings.steps
             )
-            for _ in canvases
+            for _ in subjects
         ]
 
     def change(self, delta: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The change of the crops (B, 3, S, S) by so far moved latents, and their attention maps."""
+        """The change of the crops (B, 3, S, S) when `delta` (B, C, h, w), scaled by channel, is added to the
+        latents, and their attention maps."""
         latent = self.inverted.latent + self.channel_scale * delta
         clean, maps = denoise_with_maps(self.prior, latent, self.inverted.timesteps, self.inverted.embeddings)
         change = self.prior.decode(clean) - self.origin
-        return greyed(change) if self.canvases[0].grey else change, maps
+        return greyed(change) if self.subjects[0].context.grey else change, maps
 
     def advance(self) -> tuple[float, list[Tensor]]:
-        """One step; returns the loss and the canvases before it."""
-        settings = self.settings
+        """One step; returns the loss and the images of the subjects' contexts before it."""
+        contexts = [subject.context for subject in self.subjects]
         with torch.enable_grad():
             change, maps = self.change(self.delta)
-            seen = (self.before + self.mask * change).clamp(0, 1) - self.before
-            energy = change_energy(seen)
-            pairs = zip(self.canvases, change, strict=True)
-            images = [canvas.with_change(own[None]) for canvas, own in pairs]
-            loss = torch.cat([see(image) for see, image in zip(self.objectives, images, strict=True)])
-            visible = settings.energy_weight * energy + settings.chroma * chroma_energy(seen, self.colours)
-            visible = visible + settings.smoothness * roughness(seen, self.smooth)
-            visible = visible + settings.structure * distance(maps, self.inverted.maps, len(images))
-            visible = visible + torch.cat(
-                [see(image) for see, image in zip(self.appearance, images, strict=True)]
+            images = [context.with_change(own[None]) for context, own in zip(contexts, change, strict=True)]
+            loss = torch.cat(
+                [
+                    subject.objective(image, context.face)
+                    for subject, image, context in zip(self.subjects, images, contexts, strict=True)
+                ]
             )
-            loss = (loss + loss.new_tensor([price.value for price in self.penalties]) * visible).sum()
+            visible = (self.before + self.mask * change).clamp(0, 1) - self.before
+            penalty = self.penalty(visible, maps) + torch.cat(
+                [self.appearance[context](image) for context, image in zip(contexts, images, strict=True)]
+            )
+            scales = loss.new_tensor([schedule.value for schedule in self.schedules])
+            total = (loss + scales * penalty).sum()
             self.optimizer.zero_grad()
-            loss.backward()
-        for price, objective, size in zip(
-            self.penalties, self.objectives, energy.sqrt().tolist(), strict=True
-        ):
-            price.update(objective.worst_margin, size)
+            total.backward()
+        sizes = change_energy(visible.detach()).sqrt().tolist()
+        for subject, schedule, size in zip(self.subjects, self.schedules, sizes, strict=True):
+            schedule.update(subject.objective.worst_margin, size)
         self.optimizer.step()
         self.last.append(self.delta.detach().clone())
-        return loss.item(), [image.detach() for image in images]
+        return total.item(), [image.detach() for image in images]
+
+    def penalty(self, change: Tensor, maps: Sequence[Tensor]) -> Tensor:
+        """What visible changes of the crops (B, 3, S, S) cost, without what the face looks like: (B,)."""
+        settings = self.settings
+        penalty = settings.energy_weight * change_energy(change)
+        penalty = penalty + settings.chroma * chroma_energy(change, self.colours)
+        penalty = penalty + settings.smoothness * roughness(change, self.smooth)
+        return penalty + settings.structure * distance(maps, self.inverted.maps, len(change))
 
     @torch.no_grad()
     def result(self) -> Tensor:
-        """The change of the crops (B, 3, S, S) that the last latents give on average, below the ceiling."""
+        """The change of the crops (B, 3, S, S) by the mean of the last latents, scaled below the ceiling."""
         change = self.change(torch.stack(tuple(self.last)).mean(0))[0]
         return change * ceiling_scale(self.settings.ceiling / 255, self.mask * change)
 
@@ -159,5 +177,5 @@ def optimise(optimisation: Optimisation) -> Steps[Tensor]:
     total = optimisation.settings.steps
     for done in range(1, total + 1):
         loss, images = optimisation.advance()
-        yield Step("protecting", done, total, loss, to_pixels(side_by_side(images)))
+        yield Step(Stage.PROTECTING, done, total, loss, to_pixels(side_by_side(images)))
     return optimisation.result()

@@ -1,4 +1,4 @@
-"""How much may change: what the eye makes of a crop's change, in units of [0, 1], and what that costs."""
+"""How much may change: measures of how visible a crop's change is, in units of [0, 1], and what it costs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn import functional
 
 DARK = 0.1  # added to a colour, since that of what is nearly black means little
 NEAR = 1 / 64  # of a crop's side: about as wide are spots and wrinkles
-FLAT = 6 / 255  # the deviation of light within twice that, in what is half smooth
+FLAT = 6 / 255  # the local deviation of luminance, within about twice that, at which smoothness is 0.5
 
 
 def change_energy(change: Tensor) -> Tensor:
@@ -32,25 +32,26 @@ def chroma_energy(change: Tensor, colours: Tensor) -> Tensor:
 
 
 def smooth(image: Tensor) -> Tensor:
-    """How smooth images (B, 3, H, W) in [0, 1] are, (B, 1, H, W): 1 on even skin, towards 0 in hair.
+    """The smoothness (B, 1, H, W) of images (B, 3, H, W) in [0, 1]: 1 on even skin, towards 0 in hair.
 
     On even skin the eye sees what it overlooks among texture (Legge and Foley 1980,
     doi:10.1364/JOSA.70.001458).
     """
-    light, half = rgb_to_grayscale(image), max(1, round(NEAR * image.shape[-1]))
-    mean, square = (box_blur(one, 2 * half + 1) for one in (light, light.square()))
+    luminance, half = rgb_to_grayscale(image), max(1, round(NEAR * image.shape[-1]))
+    mean, square = (box_blur(one, 2 * half + 1) for one in (luminance, luminance.square()))
     return 1 / (1 + (square - mean.square()).clamp(min=0) / FLAT**2)
 
 
 def roughness(change: Tensor, smooth: Tensor) -> Tensor:
-    """The mean square of how the light of a change (B, 3, H, W) differs between near points: (B,).
+    """The mean square of how the luminance of a change (B, 3, H, W) differs between near points: (B,).
 
-    It counts by `smooth` (B, 1, H, W) of the image before. Spots and wrinkles are rough, light is not.
+    Each pair counts by the smoothness (B, 1, H, W), from 0 to 1, of the image before. Spots and wrinkles are
+    rough, light is not.
     """
-    light, gap = rgb_to_grayscale(change), max(2, round(NEAR * change.shape[-1]) // 2 * 2)
+    luminance, gap = rgb_to_grayscale(change), max(2, round(NEAR * change.shape[-1]) // 2 * 2)
     half = gap // 2
-    across = (light[..., gap:] - light[..., :-gap]).square() * smooth[..., half:-half]
-    down = (light[..., gap:, :] - light[..., :-gap, :]).square() * smooth[..., half:-half, :]
+    across = (luminance[..., gap:] - luminance[..., :-gap]).square() * smooth[..., half:-half]
+    down = (luminance[..., gap:, :] - luminance[..., :-gap, :]).square() * smooth[..., half:-half, :]
     return across.mean((1, 2, 3)) + down.mean((1, 2, 3))
 
 
@@ -61,17 +62,23 @@ def ceiling_scale(ceiling: float, change: Tensor) -> Tensor:
 
 
 class PenaltySchedule:
-    """What visible change costs while a face is being protected, as a factor: `least` at first.
+    """The factor of all penalties while a face is being protected: `least` at first.
 
     It rises while the protection has its margin or the change exceeds its ceiling, and falls back otherwise:
     so a face that is easily hidden is changed less, and none is changed more than is allowed.
+
+    Args:
+        least: the smallest factor.
+        target_margin: from which the protection is enough, in standard deviations of strangers' cosines.
+        ceiling: of the root mean square of the change, in [0, 1].
+        steps: how many the search has.
     """
 
-    PATIENCE = 5  # steps before the price moves
-    STEP = 1.2
-    LONG = 60  # steps: in a longer search the price moves slower, so that it settles instead of swinging
+    PATIENCE = 5  # steps before the factor changes
+    STEP = 1.2  # by which it is multiplied, or divided
+    LONG = 60  # steps: in a longer search it changes slower, so that it settles instead of oscillating
     MOST = 20.0  # times the least
-    MEMORY = 0.7  # of how far the protection leads: its views differ from step to step
+    MEMORY = 0.7  # of the running mean of margins: views differ from step to step
 
     def __init__(self, least: float, target_margin: float, ceiling: float, steps: int = LONG) -> None:
         self.least, self.target_margin, self.ceiling = least, target_margin, ceiling
@@ -79,12 +86,12 @@ class PenaltySchedule:
         self.value, self.smoothed_margin, self.steps = least, 0.0, 0
 
     def update(self, margin: float, size: float) -> None:
-        """Learn by how much the protection led in a step, and the root mean square of the change."""
+        """Take in a step's margin and the root mean square of its change, in [0, 1]."""
         self.smoothed_margin = (
             self.MEMORY * self.smoothed_margin + (1 - self.MEMORY) * margin if self.steps else margin
         )
         self.steps += 1
         if self.steps > self.PATIENCE:
-            dearer = self.smoothed_margin > self.target_margin or size > self.ceiling
-            value = self.value * (self.factor if dearer else 1 / self.factor)
+            rises = self.smoothed_margin > self.target_margin or size > self.ceiling
+            value = self.value * (self.factor if rises else 1 / self.factor)
             self.value = min(max(value, self.least), self.MOST * self.least)

@@ -1,4 +1,4 @@
-"""Identity-preserving structure: how far self-attention maps have moved (section 3.4 of the paper)."""
+"""Identity-preserving structure: the distance of self-attention maps (section 3.4 of arXiv 2503.10350)."""
 
 from __future__ import annotations
 
@@ -22,8 +22,12 @@ def denoise_with_maps(
 
 
 def distance(maps: Sequence[Tensor], original: Sequence[Tensor], faces: int = 1) -> Tensor:
-    """How far the attention maps of some faces have moved from the originals': the sum of mean squared
-    differences (faces,)."""
+    """The structure loss (faces,): the sum over layers and steps of maps' mean squared difference.
+
+    Args:
+        maps, original: (faces * heads, tokens, tokens) of each layer and step.
+        faces: how many crops went through the prior together.
+    """
     pairs = zip(maps, original, strict=True)
-    moved = (functional.mse_loss(map_.float(), own.float(), reduction="none") for map_, own in pairs)
-    return sum((one.reshape(faces, -1).mean(1) for one in moved), torch.zeros(()))
+    errors = (functional.mse_loss(map_.float(), own.float(), reduction="none") for map_, own in pairs)
+    return sum((error.reshape(faces, -1).mean(1) for error in errors), torch.zeros(()))

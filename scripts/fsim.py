@@ -51,7 +51,7 @@ def shown(pixels: Pixels, face: Face) -> Iterator[tuple[Pixels, Face]]:
 def rebuilt(used: Prior, pixels: Pixels, face: Face) -> Pixels:
     """A picture whose face went through a prior's autoencoder."""
     crop = align_crop(pixels, face, used.template, used.size)
-    return paste(pixels, purified(used, crop.pixels, 0) - crop.pixels, crop.to_photo)
+    return paste(pixels, purified(used, crop.pixels, 0) - crop.pixels, crop.placement)
 
 
 def pairs(used: Prior, pictures: Iterable[tuple[Pixels, Face]]) -> list[tuple[Tensor, Tensor, Face]]:

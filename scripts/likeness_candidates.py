@@ -97,7 +97,7 @@ class Look:
             used, pixels = prior("portrait"), to_pixels(self.image)
             crop = align_crop(pixels, self.face, used.template, used.size)
             change = purified(used, crop.pixels, timestep) - crop.pixels
-            self._washed[timestep] = to_tensor(paste(pixels, change, crop.to_photo))
+            self._washed[timestep] = to_tensor(paste(pixels, change, crop.placement))
         return self._washed[timestep]
 
     def vector(self, name: str, timestep: int) -> Tensor:

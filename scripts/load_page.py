@@ -36,21 +36,22 @@ STRIPE = 24  # rows at the bottom, in the visitor's colour
 def serve(engine: str, out: Connection) -> None:
     """The process of the page: says where it is, and how long it took to open."""
     from veil import privacy
-    from veil.core.types import Step
+    from veil.core.types import Stage, Step
     from veil.privacy import Protected
     from veil.ui.web import policy, server
 
     begun = time.monotonic()
 
-    def stand_in(photo: Any, faces: Any, settings: Any, target: Any) -> Any:
+    def stand_in(tracks: Any, settings: Any, target: Any) -> Any:
+        photo, face = tracks[0].key.frame, tracks[0].key.face
         for done in range(20):
             sum(range(1_000_000))
             time.sleep(0.08)
-            yield Step("protecting", done + 1, 20, 0.0, photo.pixels[:200, :200])
+            yield Step(Stage.PROTECTING, done + 1, 20, 0.0, photo.pixels[:200, :200])
         pixels = photo.pixels.copy()
-        left, top, right, bottom = faces[0].box.astype(int)
+        left, top, right, bottom = face.box.astype(int)
         pixels[top:bottom, left:right] //= 2
-        return Protected(photo.with_pixels(pixels), tuple(faces), ({},), settings)
+        return Protected((photo.with_pixels(pixels),), tracks, ({},), settings)
 
     if engine != "real":
         privacy.METHODS = {"veil": stand_in}  # type: ignore[assignment]

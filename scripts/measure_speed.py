@@ -43,22 +43,22 @@ from skimage.data import astronaut
 from torch import Tensor
 
 from veil.attacks import held_out, independent
-from veil.attacks.ensemble import Ensemble
 from veil.attacks.faces import find_faces
 from veil.core.images import open_photo, to_tensor
 from veil.core.progress import finish
-from veil.core.types import Crop, Face, Photo, Steps
+from veil.core.types import Face, Photo, Sighting, Steps, Track, tracks_of
 from veil.eval.datasets import main_face, samples
 from veil.eval.metrics.psnr import psnr
 from veil.eval.verification import embedding
 from veil.privacy import Protected, protect
 from veil.privacy.embeddings import learn
 from veil.privacy.engine import protect_in_batches
-from veil.privacy.face_context import FaceContext, align_crop
+from veil.privacy.face_context import Crop, align_crop
 from veil.privacy.inversion import invert, levels
 from veil.privacy.latent import Optimisation, optimise, reconstruct
 from veil.privacy.priors import Prior, prior
 from veil.privacy.settings import Settings, settings
+from veil.privacy.subject import Subject
 from veil.weights.registry import card
 
 JUDGE = held_out()
@@ -96,43 +96,35 @@ class FourSamplePrior(Prior):
         return super().noise(latent.repeat(4, 1, 1, 1), timestep, embedding)[:1]
 
 
-def find_as_published(
-    used: Prior,
-    settings: Settings,
-    crops: Sequence[Crop],
-    canvases: Sequence[FaceContext],
-    objectives: Sequence[Ensemble],
-) -> Steps[Tensor]:
+def find_as_published(used: Prior, settings: Settings, subjects: Sequence[Subject]) -> Steps[Tensor]:
     """The same change of one face as `find_change` has it, with all that the paper's script computes."""
+    (subject,) = subjects
     schedule = levels(used, settings.schedule, settings.schedule - 1)
     timesteps = schedule[: settings.depth + 1]
     with torch.no_grad():
-        latent = used.encode(crops[0].pixels)
+        latent = used.encode(subject.crop.pixels)
     trajectory = invert(used, latent, schedule)[: settings.depth + 1]
     steps, rate = settings.embedding_steps, settings.embedding_rate
     embeddings = yield from learn(used, trajectory, timesteps, steps, rate, patience=steps + 1)
     begin = reconstruct(used, trajectory[-1], timesteps, embeddings)
     begin = replace(begin, maps=[map_.repeat(4, 1, 1) for map_ in begin.maps])
     four_samples = FourSamplePrior(**vars(used))
-    optimisation = Optimisation(four_samples, begin, settings, canvases, objectives, crops[0].pixels)
+    optimisation = Optimisation(four_samples, begin, settings, subjects, subject.crop.pixels)
     return (yield from optimise(optimisation))
 
 
-def as_published(photo: Photo, faces: Sequence[Face], settings: Settings) -> Steps[Protected]:
+def as_published(tracks: Sequence[Track], settings: Settings) -> Steps[Protected]:
     """Protect faces at the cost of the paper's public script."""
     used = prior(settings.prior)
 
-    def crop_of(face: Face) -> Crop:
-        return align_crop(photo.pixels, face, used.template, used.size)
+    def crop_of(sighting: Sighting) -> Crop:
+        return align_crop(sighting.frame.pixels, sighting.face, used.template, used.size)
 
-    return (
-        yield from protect_in_batches(
-            photo, faces, settings, None, crop_of, partial(find_as_published, used, settings)
-        )
-    )
+    find = partial(find_as_published, used, settings)
+    return (yield from protect_in_batches(tracks, settings, None, crop_of, find))
 
 
-METHODS: dict[str, tuple[str, Callable[[Photo, Sequence[Face], Settings], Steps[Protected]]]] = {
+METHODS: dict[str, tuple[str, Callable[[Sequence[Track], Settings], Steps[Protected]]]] = {
     "balanced": ("balanced", protect),
     "paper": ("paper", protect),
     "paper, as published": ("paper", as_published),
@@ -184,7 +176,7 @@ def measure(method: str, case: Case, **changes: Any) -> Measurement:
     chosen = settings(preset, **changes)
     with unet_batches(prior(chosen.prior)) as sizes, peak_memory() as peak:
         began = time.perf_counter()
-        after = finish(run(case.photo, [case.face], chosen)).photo
+        after = finish(run(tracks_of(case.photo, [case.face]), chosen)).photo
         seconds = time.perf_counter() - began
     before, now, probe = (to_tensor(photo.pixels) for photo in (case.photo, after, case.probe))
     seen = embedding(JUDGE, now, main_face(after.pixels) or case.face)

@@ -30,9 +30,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from veil.attacks import recognizer
-from veil.attacks.ensemble import Ensemble
 from veil.attacks.faces import largest_face
-from veil.privacy.face_context import align_crop, context_of
+from veil.core.types import Photo, tracks_of
+from veil.privacy.engine import subject_of
+from veil.privacy.face_context import align_crop
 from veil.privacy.inversion import levels
 from veil.privacy.latent import Optimisation, reconstruct
 from veil.privacy.priors import Prior
@@ -122,16 +123,16 @@ def full_size(dtype: torch.dtype, size: int, checkpoint: bool, offload: bool) ->
 def step(dtype: torch.dtype, checkpoint: bool, offload: bool, size: int, depth: int, name: str) -> Measured:
     """Take one step in this process."""
     torch.set_num_threads(1)
-    pixels = astronaut()
+    photo = Photo(astronaut(), "astronaut.png")
     prior, decoder = full_size(dtype, size, checkpoint, offload)
-    crop = align_crop(pixels, largest_face(pixels), prior.template, prior.size)
-    canvas, chosen = context_of(crop, pixels), settings(views=0)
-    objective = Ensemble([recognizer(name)], canvas.image, canvas.face)
+    (track,), chosen = tracks_of(photo, [largest_face(photo.pixels)]), settings(views=0)
+    crop = align_crop(photo.pixels, track.key.face, prior.template, prior.size)
+    subject = subject_of(track, lambda _: crop, [recognizer(name)], chosen)
     timesteps, plain = levels(prior, chosen.schedule, depth), [prior.unconditional] * depth
     with torch.no_grad():
         latent = prior.encode(crop.pixels)
     begin = reconstruct(prior, latent, timesteps, plain)
-    work = Optimisation(prior, begin, chosen, [canvas], [objective], begin.reconstruction)
+    work = Optimisation(prior, begin, chosen, [subject], begin.reconstruction)
     held = [*prior.unet.parameters(), *decoder.parameters(), *begin.maps, begin.reconstruction, work.delta]
     with Alive(held) as alive:
         since = time.perf_counter()

@@ -15,7 +15,7 @@ from skimage.data import astronaut
 
 from veil.attacks.faces import find_faces
 from veil.core.progress import finish
-from veil.core.types import Photo
+from veil.core.types import Photo, tracks_of
 from veil.privacy import protect
 from veil.privacy.settings import settings
 
@@ -27,7 +27,7 @@ def main() -> None:
     """Protect, crop around the face, and write the three pictures side by side."""
     photo = Photo(astronaut(), "astronaut.png")
     face = find_faces(photo.pixels)[0]
-    after = finish(protect(photo, [face], settings())).photo.pixels
+    after = finish(protect(tracks_of(photo, [face]), settings())).photo.pixels
     change = np.clip((after.astype(float) - photo.pixels) * AMPLIFIED + 128, 0, 255).astype(np.uint8)
     middle, reach = face.box.reshape(2, 2).mean(0), 1.05 * face.side
     box = tuple(np.concatenate([middle - reach, middle + reach]).round().astype(int).clip(0).tolist())

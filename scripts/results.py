@@ -9,6 +9,10 @@ nothing is written, and the exit code is 1 where a file would change.
 
 from __future__ import annotations
 
+from veil.core.threads import configure_threads
+
+configure_threads()  # before torch is loaded
+
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence

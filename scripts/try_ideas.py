@@ -50,10 +50,10 @@ from torch import Generator, Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from veil.attacks import Recognizer, attacked, recognizer
-from veil.attacks.ensemble import Ensemble
+from veil.attacks.ensemble import Ensemble, FaceImage
 from veil.core.images import open_photo, to_tensor
 from veil.core.progress import finish
-from veil.core.types import Face, Photo
+from veil.core.types import Face, Photo, tracks_of
 from veil.eval import resumable
 from veil.eval.bootstrap import Interval, mean, rate
 from veil.eval.datasets import Sample, main_face, samples
@@ -62,6 +62,7 @@ from veil.eval.metrics.naturalness import naturalness
 from veil.eval.metrics.psnr import psnr
 from veil.eval.verification import embedding
 from veil.privacy import Protected, protect
+from veil.privacy.engine import objective_of
 from veil.privacy.latent import Optimisation
 from veil.privacy.penalties import PenaltySchedule, change_energy
 from veil.privacy.settings import Settings, settings
@@ -135,13 +136,11 @@ def filling(ceiling: float, change: Tensor) -> Tensor:
     return (ceiling / change_energy(change).sqrt().clamp(min=1e-9))[:, None, None, None]
 
 
-def joined(
-    recognizers: Sequence[Recognizer], *about: Any, copies: Copies, instead: bool = False, **rest: Any
-) -> Ensemble:
+def joined(recognizers: Sequence[Recognizer], *about: Any, copies: Copies, instead: bool = False) -> Ensemble:
     """An objective whose surrogates' robust copies attack too, or instead of them."""
     robust = [copies[one.name] for one in recognizers if one.name in copies]
     kept = [one for one in recognizers if not (instead and one.name in copies)]
-    return Ensemble([*kept, *robust], *about, **rest)
+    return objective_of([*kept, *robust], *about)
 
 
 class Held(Ensemble):
@@ -149,19 +148,31 @@ class Held(Ensemble):
 
     WEIGHT = 40.0  # of one less the cosine
 
-    def __init__(
-        self, recognizers: Sequence[Recognizer], image: Tensor, face: Face, *, copies: Copies, **rest: Any
-    ) -> None:
-        super().__init__(recognizers, image, face, **rest)
-        robust = [copies[one.name] for one in recognizers if one.name in copies]
-        with torch.no_grad():
-            self.held = [(one, one.embed(one.align(image, face))[0]) for one in robust]
+    held: list[tuple[Recognizer, Tensor]]
 
-    def __call__(self, image: Tensor) -> Tensor:
-        loss = super().__call__(image)
+    def __call__(self, image: Tensor, face: Face) -> Tensor:
+        loss = super().__call__(image, face)
         for one, own in self.held:
-            loss = loss + self.WEIGHT * (1 - one.embed(one.align(image, self.face)) @ own)
+            loss = loss + self.WEIGHT * (1 - one.embed(one.align(image, face)) @ own)
         return loss
+
+
+def held(
+    recognizers: Sequence[Recognizer],
+    own: Sequence[FaceImage],
+    target: Sequence[FaceImage] | None,
+    settings: Settings,
+    *,
+    copies: Copies,
+) -> Ensemble:
+    """The objective that robust copies hold."""
+    with patch("veil.privacy.engine.Ensemble", Held):
+        made: Any = objective_of(recognizers, own, target, settings)
+    image, face = own[0]
+    robust = [copies[one.name] for one in recognizers if one.name in copies]
+    with torch.no_grad():
+        made.held = [(one, one.embed(one.align(image, face))[0]) for one in robust]
+    return made
 
 
 @cache
@@ -188,11 +199,11 @@ class Idea:
         """Protect a face of a photo as the engine does, but for what differs."""
         parts = dict(self.parts)
         if self.objective:
-            parts["engine.Ensemble"] = partial(self.objective, copies=copies)
+            parts["engine.objective_of"] = partial(self.objective, copies=copies)
         with ExitStack() as stack:
             for name, part in parts.items():
                 stack.enter_context(patch(f"veil.privacy.{name}", part))
-            return finish(protect(photo, [face], chosen.model_copy(update=self.changes)))
+            return finish(protect(tracks_of(photo, [face]), chosen.model_copy(update=self.changes)))
 
 
 SETTLES = {
@@ -214,7 +225,7 @@ IDEAS: dict[str, Idea] = {
     "the price settles, and robust copies attack instead of them": Idea(
         SETTLED, SETTLES, partial(joined, instead=True)
     ),
-    "the price settles, and robust copies hold the person": Idea(SETTLED, SETTLES, Held),
+    "the price settles, and robust copies hold the person": Idea(SETTLED, SETTLES, held),
     "the price settles, and views are none": Idea({**SETTLED, "views": 0}, SETTLES),
 }
 LINE = tuple(IDEAS)[:3]

@@ -19,7 +19,7 @@ from skimage.data import astronaut
 from typer.testing import CliRunner
 
 from veil.core.registry import Registry
-from veil.core.types import Face, Photo, Step, Steps
+from veil.core.types import Face, Photo, Sighting, Stage, Step, Steps, Track
 from veil.privacy import Protected
 from veil.privacy.settings import STRENGTHS, Settings, settings
 
@@ -35,8 +35,9 @@ class StandIn:
     fails: str = ""
 
     def __call__(
-        self, photo: Photo, faces: Sequence[Face], settings: Settings, target: tuple[Photo, Face] | None
+        self, tracks: Sequence[Track], settings: Settings, target: Sighting | None
     ) -> Steps[Protected]:
+        photo, faces = tracks[0].key.frame, [track.key.face for track in tracks]
         self.begun, self.running = self.begun + 1, self.running + 1
         self.most = max(self.most, self.running)
         try:
@@ -50,14 +51,14 @@ class StandIn:
             left, top, right, bottom = face.box.round().astype(int).clip(0)
             part = Image.fromarray(pixels[top:bottom, left:right])
             pixels[top:bottom, left:right] = np.asarray(part.resize((9, 9)).resize(part.size))
-        return Protected(photo.with_pixels(pixels), tuple(faces), ({},) * len(faces), settings)
+        return Protected((photo.with_pixels(pixels),), tuple(tracks), ({},) * len(tracks), settings)
 
     def _paint(self, photo: Photo, faces: Sequence[Face], settings: Settings) -> Steps[None]:
         steps = 600 if settings.penalty_scale == SLOW else 5
         left, top, right, bottom = faces[0].box.round().astype(int).clip(0)
         for done in range(1, steps + 1):
             time.sleep(0.1)
-            yield Step("protecting", done, steps, 1.0, photo.pixels[top:bottom, left:right])
+            yield Step(Stage.PROTECTING, done, steps, 1.0, photo.pixels[top:bottom, left:right])
 
 
 TOML = """

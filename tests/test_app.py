@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 import zipfile
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from typer.testing import CliRunner
 
 from veil.attacks import RECOGNIZERS
 from veil.core.errors import BadSettings, VeilError
-from veil.core.types import Step
+from veil.core.types import Item, Stage, Step
 from veil.ui import wording
 from veil.ui.cli import app
 from veil.ui.records import Record
@@ -175,7 +176,7 @@ def test_leaving_stops_the_work_within_one_step(tmp_path: Path) -> None:
             while True:
                 taken.append(1)
                 time.sleep(0.01)
-                yield Step("protecting", 1, 2)
+                yield Step(Stage.PROTECTING, 1, 2)
         finally:
             closed.set()
 
@@ -194,8 +195,8 @@ def test_the_page_hears_of_work_that_takes_its_time(tmp_path: Path) -> None:
     free = threading.Event()
 
     def slow() -> Any:
-        yield Step("getting ready", 0, 1, preview=np.full((40, 40, 3), 200, np.uint8))
-        yield Step("protecting", 1, 3)
+        yield Step(Stage.GETTING_READY, 0, 1, preview=np.full((40, 40, 3), 200, np.uint8))
+        yield Step(Stage.PROTECTING, 1, 3)
         free.wait(60)
 
     visitors = Visitors(tmp_path, None, 1)
@@ -208,15 +209,16 @@ def test_the_page_hears_of_work_that_takes_its_time(tmp_path: Path) -> None:
 
 
 def test_progress_says_where_it_is() -> None:
-    begin = page.progress_share(Step("learning embeddings", 0, 3))[0]
-    middle = page.progress_share(Step("protecting", 20, 40))[0]
-    assert 0 == begin < middle < page.progress_share(Step("judging", 0, 1))[0] < 1
-    share, title = page.progress_share(Step("face 2 of 2: protecting", 0, 40))
-    assert title.startswith("Face 2 of 2: changing")
-    assert 0.4 < share < page.progress_share(Step("face 2 of 2: protecting", 40, 40))[0] <= 0.85
-    share, title = page.progress_share(Step("faces 1 to 4 of 8: protecting", 40, 40))
-    assert title.startswith("Faces 1 to 4 of 8: changing")
-    assert share == pytest.approx(0.85 / 2)
+    stages = Stage.LEARNING_EMBEDDINGS, Stage.PROTECTING, Stage.JUDGING
+    begin, middle, end = (page.progress_share(Step(one, 0, 40)) for one in stages)
+    assert 0 == begin < middle < end < 1
+    last = Step(Stage.PROTECTING, 0, 40, item=Item(2, 2, 2))
+    assert wording.stage(last).startswith("Face 2 of 2: changing")
+    assert 0.4 < page.progress_share(last) < page.progress_share(replace(last, done=40)) <= 0.85
+    half = Step(Stage.PROTECTING, 40, 40, item=Item(1, 4, 8))
+    assert wording.stage(half).startswith("Faces 1 to 4 of 8: changing")
+    assert page.progress_share(half) == pytest.approx(0.85 / 2)
+    assert set(wording.STAGES) == set(Stage)
 
 
 def test_what_comes_from_outside_is_escaped() -> None:

@@ -26,7 +26,7 @@ from veil.attacks.networks import blazeface
 from veil.core.errors import BadSettings, DeviceFull, NoFace, UnknownName, WeightsMissing
 from veil.core.images import open_photo, to_tensor
 from veil.core.progress import finish
-from veil.core.types import Face, Photo, Pixels, Step, Steps
+from veil.core.types import Face, Photo, Pixels, Stage, Step, Steps
 from veil.eval import FACE_MEASURES, MEASURES, html_report, plots, resumable, summary
 from veil.eval.benchmark import (
     ROWS,
@@ -456,7 +456,7 @@ def test_the_search_meets_its_goal_or_the_nearer_end(
     tried: list[float] = []
 
     def quality(value: float) -> Steps[float]:
-        yield Step("trying", 1, 1)
+        yield Step(Stage.MEASURING, 1, 1)
         tried.append(value)
         return float(-20 * np.log10(value)) + (0.5 if value > 0.05 else 0)
 
@@ -474,7 +474,7 @@ def test_the_search_bears_a_measure_that_saturates(goal: float, start: float | N
         return 1 + 4 / (1 + (value / 0.03) ** power)
 
     def quality(value: float) -> Steps[float]:
-        yield Step("trying", 1, 1)
+        yield Step(Stage.MEASURING, 1, 1)
         return likeness(value)
 
     knob = TunedSetting(setting="epsilon", low=0.005, high=0.1, start=start)  # as our files have it

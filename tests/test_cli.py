@@ -24,7 +24,7 @@ from typer.testing import CliRunner, Result
 from veil.core.errors import BadPhoto, NoFace
 from veil.core.images import open_photo
 from veil.core.progress import finish
-from veil.core.types import Face, Photo, Step, Steps
+from veil.core.types import Sighting, Stage, Step, Steps, Track
 from veil.eval.report import Report
 from veil.privacy import Protected
 from veil.privacy.settings import EFFORTS, STRENGTHS, Settings, settings
@@ -43,18 +43,17 @@ def veil(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "120"})
 
 
-def engine(
-    photo: Photo, faces: Sequence[Face], settings: Settings, target: tuple[Photo, Face] | None
-) -> Steps[Protected]:
+def engine(tracks: Sequence[Track], settings: Settings, target: Sighting | None) -> Steps[Protected]:
     """Covers the chosen faces with noise."""
+    photo = tracks[0].key.frame
     pixels = photo.pixels.copy()
     noise = np.random.default_rng(0)
-    for face in faces:
-        yield Step("painting", 1, 1)
-        left, top, right, bottom = face.box.round().astype(int)
+    for track in tracks:
+        yield Step(Stage.PROTECTING, 1, 1)
+        left, top, right, bottom = track.key.face.box.round().astype(int)
         part = pixels[top:bottom, left:right]
         part[:] = noise.integers(0, 256, part.shape)
-    return Protected(photo.with_pixels(pixels), tuple(faces), ({},) * len(faces), settings)
+    return Protected((photo.with_pixels(pixels),), tuple(tracks), ({},) * len(tracks), settings)
 
 
 @pytest.fixture
@@ -306,10 +305,10 @@ def half_done(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copy(folder / "photo.png", folder / "in" / name)
     (folder / "photo.png").unlink()
 
-    def killed(photo: Photo, *rest: Any) -> Steps[Protected]:
-        if photo.name == "b.png":
+    def killed(tracks: Sequence[Track], *rest: Any) -> Steps[Protected]:
+        if tracks[0].key.frame.name == "b.png":
             raise KeyboardInterrupt
-        return engine(photo, *rest)
+        return engine(tracks, *rest)
 
     monkeypatch.setattr(workflow, "protect", killed)
     assert veil("protect", folder / "in").exit_code == 130
@@ -431,7 +430,7 @@ def test_stopping_leaves_the_folder_as_it_was(
 
     def protecting(*_: Any) -> Steps[Protected]:
         try:
-            yield Step("painting", 1, 2)
+            yield Step(Stage.PROTECTING, 1, 2)
             stopped()
         finally:
             closed.append(True)
@@ -609,10 +608,10 @@ def test_any_name_and_the_batch_goes_on(folder: Path, monkeypatch: pytest.Monkey
 def test_a_mistake_of_ours_does_not_lose_the_batch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.fromarray(PORTRAIT).save(folder / "a.png")
 
-    def fails(photo: Photo, *rest: Any) -> Steps[Protected]:
-        if photo.name == "a.png":
+    def fails(tracks: Sequence[Track], *rest: Any) -> Steps[Protected]:
+        if tracks[0].key.frame.name == "a.png":
             raise ZeroDivisionError("by nothing")
-        return engine(photo, *rest)
+        return engine(tracks, *rest)
 
     monkeypatch.setattr(workflow, "protect", fails)
     result = veil("protect", folder / "a.png", folder / "photo.png")
@@ -707,9 +706,9 @@ def test_every_command_that_says_something_says_it_as_json() -> None:
 
 @pytest.mark.slow
 def test_the_exit_code_tells_what_is_still_known(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def nothing(photo: Photo, faces: Sequence[Face], settings: Settings, target: Any) -> Steps[Protected]:
-        yield Step("painting", 1, 1)
-        return Protected(photo, tuple(faces), ({},) * len(faces), settings)
+    def nothing(tracks: Sequence[Track], settings: Settings, target: Any) -> Steps[Protected]:
+        yield Step(Stage.PROTECTING, 1, 1)
+        return Protected((tracks[0].key.frame,), tuple(tracks), ({},) * len(tracks), settings)
 
     monkeypatch.setattr(workflow, "protect", nothing)
     photo = folder / "photo.png"
@@ -792,10 +791,11 @@ def test_on_the_page_an_album_may_be_of_one_person(folder: Path, album: Path) ->
 
 @pytest.mark.slow
 def test_what_is_protected_already_is_known_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def brighter(photo: Photo, faces: Sequence[Face], settings: Settings, target: Any) -> Steps[Protected]:
-        yield Step("painting", 1, 1)
+    def brighter(tracks: Sequence[Track], settings: Settings, target: Any) -> Steps[Protected]:
+        yield Step(Stage.PROTECTING, 1, 1)
+        photo = tracks[0].key.frame
         pixels = photo.pixels // 2 + 100
-        return Protected(photo.with_pixels(pixels), tuple(faces), ({},) * len(faces), settings)
+        return Protected((photo.with_pixels(pixels),), tuple(tracks), ({},) * len(tracks), settings)
 
     monkeypatch.setattr(workflow, "protect", brighter)
     assert "protected already" not in veil("protect", folder / "photo.png").output

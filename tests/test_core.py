@@ -9,7 +9,7 @@ from veil.core import errors
 from veil.core.extras import needs
 from veil.core.progress import WithResult, finish
 from veil.core.registry import Registry
-from veil.core.types import Face, Photo, Step, Steps
+from veil.core.types import Face, Photo, Stage, Step, Steps, tracks_of
 
 
 def test_every_error_is_a_veil_error_with_a_hint_and_is_drawn() -> None:
@@ -49,7 +49,7 @@ def test_a_registry_helps_with_unknown_names(name: str, hint: str) -> None:
 def counting(closed: list[bool]) -> Steps[str]:
     try:
         for done in range(1, 4):
-            yield Step("counting", done, 3)
+            yield Step(Stage.MEASURING, done, 3)
         return "counted"
     finally:
         closed.append(True)
@@ -82,6 +82,15 @@ def test_a_face_moves_with_its_image() -> None:
     np.testing.assert_allclose(moved.box, [25, 35, 85, 115])
     np.testing.assert_allclose(moved.points[0], [35, 55])
     assert moved.score == face.score
+
+
+def test_a_face_of_a_photo_is_a_track_of_one_sighting() -> None:
+    photo = Photo(np.zeros((4, 6, 3), np.uint8), "a")
+    faces = [Face(np.full(4, value), np.zeros((5, 2))) for value in (1.0, 1.0)]
+    tracks = tracks_of(photo, faces)
+    assert [track.sightings for track in tracks] == [(track.key,) for track in tracks]
+    assert [(track.key.frame, track.key.face) for track in tracks] == [(photo, face) for face in faces]
+    assert faces[0] != faces[1]  # two that lie in one place stay two
 
 
 def test_other_pixels_keep_what_must_survive() -> None:

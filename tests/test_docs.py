@@ -22,7 +22,7 @@ from veil.attacks.faces import largest_face
 from veil.core.images import to_tensor
 from veil.core.progress import finish
 from veil.core.registry import Registry
-from veil.core.types import Photo
+from veil.core.types import Photo, tracks_of
 from veil.privacy.settings import settings
 from veil.weights import registry, store
 from veil.weights.store import WeightsStore
@@ -79,7 +79,7 @@ def test_the_method_of_the_guide(shown: dict[str, str]) -> None:
     photo = Photo(astronaut(), "astronaut.png")
     face = largest_face(photo.pixels)
     method = with_line(privacy.METHODS, shown["METHODS"])["pixelate"]
-    after = finish(method(photo, [face], settings(surrogates=("mobileface",)), None)).photo
+    after = finish(method(tracks_of(photo, [face]), settings(surrogates=("mobileface",)), None)).photo
     left, top, right, bottom = face.box.round().astype(int)
     outside = np.ones(photo.pixels.shape[:2], bool)
     outside[top:bottom, left:right] = False

@@ -23,12 +23,12 @@ from torch import Tensor
 from typer.testing import CliRunner, Result
 
 from veil.attacks import Recognizer, independent, recognizer, surrogate
-from veil.attacks.ensemble import Ensemble
+from veil.attacks.ensemble import Ensemble, identities
 from veil.attacks.faces import largest_face
 from veil.core.errors import BadSettings, LicenceNotAccepted, UnknownName, WeightsCorrupt, WeightsMissing
 from veil.core.images import to_tensor
 from veil.core.progress import finish
-from veil.core.types import Face, Photo, Step, Steps
+from veil.core.types import Face, Photo, Stage, Step, Steps, tracks_of
 from veil.eval import calibration
 from veil.eval.bootstrap import Interval
 from veil.eval.calibration import Calibration, Measured
@@ -233,11 +233,11 @@ def test_without_gradients_there_is_no_attack(
     with pytest.raises(BadSettings, match="no gradients"):
         surrogate("insightface")
     with pytest.raises(BadSettings, match="no gradients"):
-        finish(protect(PHOTO, [largest_face(PHOTO.pixels)], settings(surrogates=("insightface",))))
+        finish(protect(tracks_of(PHOTO, [largest_face(PHOTO.pixels)]), settings(surrogates=("insightface",))))
 
 
 def calibrated(name: str) -> Steps[Calibration]:
-    yield Step("measuring", 1, 1)
+    yield Step(Stage.MEASURING, 1, 1)
     return measured(name)
 
 
@@ -267,7 +267,7 @@ def test_a_recogniser_judges_once_it_is_calibrated(
         assess(PHOTO, PHOTO, recognizers=[name])
     assert f"veil calibrate PHOTOS --recognizers {name} --save" in caught.value.hint
     with pytest.raises(BadSettings, match="No threshold"):
-        Ensemble([recognizer(name)], *portrait)
+        Ensemble([recognizer(name)], identities([recognizer(name)], [portrait]))
     monkeypatch.setattr(calibration, "calibrate", lambda folder, names: calibrated(*names))
     assert veil("--weights", cache, "calibrate", tmp_path, "--recognizers", name).exit_code == 0
     assert card(name).thresholds == {}

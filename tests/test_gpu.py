@@ -11,7 +11,7 @@ from veil.attacks import recognizer
 from veil.attacks.faces import find_faces
 from veil.core.images import to_tensor
 from veil.core.progress import finish
-from veil.core.types import Photo
+from veil.core.types import Photo, tracks_of
 from veil.privacy import protect
 from veil.privacy.settings import settings
 
@@ -27,7 +27,7 @@ def test_a_face_is_protected_on_a_gpu(method: str) -> None:
     photo = Photo(astronaut(), "astronaut.png")
     face = find_faces(photo.pixels)[0]
     chosen = settings("strong", method=method, surrogates=("mobileface",), steps=10, device=DEVICE)
-    after = finish(protect(photo, [face], chosen)).photo.pixels
+    after = finish(protect(tracks_of(photo, [face]), chosen)).photo.pixels
     judge = recognizer("mobileface")
     one, other = (judge.embed(judge.align(to_tensor(pixels), face)) for pixels in (photo.pixels, after))
     assert float(one @ other.T) < 0.5

@@ -14,7 +14,7 @@ from skimage.data import astronaut
 
 from veil.attacks.faces import find_faces
 from veil.core.progress import finish
-from veil.core.types import Photo
+from veil.core.types import Photo, tracks_of
 from veil.privacy.priors import prior
 from veil.privacy.settings import settings
 
@@ -30,13 +30,13 @@ def script() -> dict[str, Any]:
 @pytest.mark.slow
 def test_the_published_cost_buys_the_same_picture(script: dict[str, Any]) -> None:
     photo = Photo(astronaut(), "astronaut.png")
-    faces = find_faces(photo.pixels)[:1]
+    tracks = tracks_of(photo, find_faces(photo.pixels)[:1])
     pictures: list[Any] = []
     counts: list[int] = []
     for method in ("paper", "paper, as published"):
         preset, run = script["METHODS"][method]
         with script["unet_batches"](prior("portrait")) as sizes:
-            result = finish(run(photo, faces, settings(preset, **FEW)))
+            result = finish(run(tracks, settings(preset, **FEW)))
         pictures.append(result.photo.pixels.astype(int))
         counts.append(sum(sizes))
     assert np.abs(pictures[0] - photo.pixels).max() > 5

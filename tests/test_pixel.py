@@ -14,7 +14,7 @@ from veil.attacks.pixel.ti_dim import blurred
 from veil.attacks.pixel.tip_im import discrepancy
 from veil.core.errors import VeilError
 from veil.core.progress import finish
-from veil.core.types import Photo
+from veil.core.types import Photo, tracks_of
 from veil.privacy import METHODS
 from veil.privacy.pixel import PixelSettings
 
@@ -78,8 +78,8 @@ def photo() -> Photo:
 def similarity(photo: Photo, method: str) -> tuple[float, Photo]:
     """What is left of the similarity to the surrogate's own embedding."""
     settings = PixelSettings(method=method, surrogates=("mobileface",), steps=10, views=0, epsilon=0.03)
-    faces = find_faces(photo.pixels)[:1]
-    result = finish(METHODS[method](photo, faces, settings, None))
+    tracks = tracks_of(photo, find_faces(photo.pixels)[:1])
+    result = finish(METHODS[method](tracks, settings, None))
     return result.similarity[0]["mobileface"], result.photo
 
 

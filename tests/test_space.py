@@ -19,7 +19,7 @@ import pytest
 
 from veil.core.errors import NoFace
 from veil.core.progress import WithResult
-from veil.core.types import Photo, Step, Steps
+from veil.core.types import Face, Photo, Stage, Step, Steps, Track, tracks_of
 from veil.privacy import Protected
 from veil.privacy.settings import EFFORTS, SECONDS, settings
 from veil.ui import workflow
@@ -27,6 +27,8 @@ from veil.ui.web.sessions import Visitors
 
 ROOT = Path(__file__).parents[1]
 PHOTO = Photo(np.zeros((2, 2, 3), np.uint8), "blank.png")
+FACE = Face(np.zeros(4), np.zeros((5, 2)))
+TRACKS = tracks_of(PHOTO, [FACE])
 
 
 LENT: list[int] = []  # for how many seconds
@@ -62,43 +64,44 @@ def space(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
 
 def test_a_lent_gpu_passes_on_steps_and_the_result(space: Callable[..., Any]) -> None:
-    def engine(photo: Photo, *rest: Any) -> Steps[Protected]:
-        yield Step("protecting", 1, 2)
-        yield Step("protecting", 2, 2)
-        return Protected(photo, (), (), workflow.Settings())
+    def engine(tracks: tuple[Track, ...], *rest: Any) -> Steps[Protected]:
+        yield Step(Stage.PROTECTING, 1, 2)
+        yield Step(Stage.PROTECTING, 2, 2)
+        return Protected((tracks[0].key.frame,), tracks, ({},), workflow.Settings())
 
-    run = WithResult(space(engine)(PHOTO, [], workflow.Settings(), None))
+    run = WithResult(space(engine)(TRACKS, workflow.Settings(), None))
     assert [step.done for step in run] == [1, 2]
     assert run.result.photo.name == "blank.png"
+    assert run.result.photo is run.result.tracks[0].key.frame  # also after pickling
 
 
 def test_a_lent_gpu_tells_of_errors_and_can_be_stopped(space: Callable[..., Any]) -> None:
     closed: list[bool] = []
 
-    def engine(photo: Photo, *rest: Any) -> Steps[Protected]:
+    def engine(tracks: tuple[Track, ...], *rest: Any) -> Steps[Protected]:
         try:
-            yield Step("protecting", 1, 2)
+            yield Step(Stage.PROTECTING, 1, 2)
             raise NoFace("No face.", "Another photo.")
         finally:
             closed.append(True)
 
-    work = space(engine)(PHOTO, [], workflow.Settings(), None)
+    work = space(engine)(TRACKS, workflow.Settings(), None)
     assert next(work).done == 1
     work.close()
     assert closed == [True]
     with pytest.raises(NoFace) as error:
-        list(space(engine)(PHOTO, [], workflow.Settings(), None))
+        list(space(engine)(TRACKS, workflow.Settings(), None))
     assert error.value.hint == "Another photo."
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
 def test_a_gpu_is_lent_for_as_long_as_an_effort_takes(space: Callable[..., Any], effort: str) -> None:
-    def engine(photo: Photo, *rest: Any) -> Steps[Protected]:
-        yield Step("protecting", 1, 1)
-        return Protected(photo, (), (), workflow.Settings())
+    def engine(tracks: tuple[Track, ...], *rest: Any) -> Steps[Protected]:
+        yield Step(Stage.PROTECTING, 1, 1)
+        return Protected((tracks[0].key.frame,), tracks, ({},), workflow.Settings())
 
     for faces in (1, 4):
-        list(space(engine)(PHOTO, [None] * faces, settings(effort=effort), None))
+        list(space(engine)(tracks_of(PHOTO, [FACE] * faces), settings(effort=effort), None))
         assert LENT[-1] >= 10 + SECONDS[effort] * faces
 
 
@@ -108,7 +111,7 @@ def test_the_work_knows_who_asked(tmp_path: Path) -> None:
     asked.set("ann")
 
     def work() -> Steps[str]:
-        yield Step("protecting", 1, 1)
+        yield Step(Stage.PROTECTING, 1, 1)
         return asked.get()
 
     visitors = Visitors(tmp_path, None, 1)

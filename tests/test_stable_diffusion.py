@@ -24,26 +24,26 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from veil.attacks import recognizer
-from veil.attacks.ensemble import Ensemble
+from veil.attacks.ensemble import Ensemble, identities
 from veil.attacks.faces import ARCFACE, find_faces, template_transform
 from veil.attacks.networks import emotion, facemesh
 from veil.attacks.recognizers.base import Network
 from veil.attacks.recognizers.mobileface import MobileFace
 from veil.core.errors import BadSettings, DeviceFull, WeightsCorrupt, WeightsMissing
 from veil.core.progress import finish
-from veil.core.types import Crop, Photo
+from veil.core.types import Photo, Stage, tracks_of
 from veil.privacy import protect
 from veil.privacy.attention import recorded
 from veil.privacy.embeddings import learn
-from veil.privacy.engine import find_change
-from veil.privacy.face_context import align_crop, context_of
+from veil.privacy.engine import find_change, subject_of
+from veil.privacy.face_context import Crop, align_crop, context_of
 from veil.privacy.inversion import ddim_step, denoise, invert, levels
 from veil.privacy.latent import Optimisation, reconstruct
-from veil.privacy.paste import window
 from veil.privacy.penalties import chroma_energy
 from veil.privacy.priors import Prior, prior, stable_diffusion
 from veil.privacy.settings import settings
 from veil.privacy.structure import denoise_with_maps, distance
+from veil.privacy.subject import Subject
 
 TOKENS, WIDTH = 77, 16  # of the embedding of a prompt
 CPU = torch.device("cpu")
@@ -213,9 +213,9 @@ def test_the_engine_hides_a_face(used: Prior, photo: Photo, crop: Crop) -> None:
         views=0,
         **FREE,
     )
-    result = finish(protect(photo, [crop.face], chosen))
+    result = finish(protect(tracks_of(photo, [crop.face]), chosen))
     assert result.similarity[0]["mobileface"] < 0.85
-    left, top, right, bottom = window(crop.to_photo, used.size, *photo.size)
+    left, top, right, bottom = crop.placement.window(*photo.size)
     outside = np.ones(photo.pixels.shape[:2], bool)
     outside[top:bottom, left:right] = False
     assert np.array_equal(result.photo.pixels[outside], photo.pixels[outside])
@@ -293,12 +293,13 @@ def test_a_unet_in_half_precision_works_to_the_end(
 ) -> None:
     used = rebuilt(folders["sd2"], torch.bfloat16)
     assert used.unet.dtype is torch.bfloat16
-    canvas = context_of(crop, photo.pixels)
-    objective = Ensemble([recognizer("mobileface")], canvas.image, canvas.face)
     chosen = settings(embedding_steps=2, steps=12, views=0, **FREE)
-    change = finish(find_change(used, [crop], [canvas], chosen, [objective]))
+    (track,) = tracks_of(photo, [crop.face])
+    subject = subject_of(track, lambda _: crop, [recognizer("mobileface")], chosen)
+    change = finish(find_change(used, [subject], chosen))
     assert change.dtype is torch.float32
-    assert objective.verdict(canvas.with_change(change))[0]["mobileface"] < 0.85
+    after = subject.context.with_change(change)
+    assert subject.objective.verdict(after, subject.context.face)[0]["mobileface"] < 0.85
     full = gradient(rebuilt(folders["sd2"]), deepest(used, crop))
     half = gradient(used, deepest(used, crop))
     assert float(torch.cosine_similarity(full.flatten(), half.flatten(), dim=0)) > 0.98
@@ -308,10 +309,11 @@ def test_a_closed_generator_leaves_the_prior_as_it_was(used: Prior, photo: Photo
     processors = used.unet.attn_processors
     weights = [tensor.clone() for tensor in used.unet.parameters()]
     work = protect(
-        photo, [crop.face], settings(prior=used.name, surrogates=("mobileface",), embedding_steps=1)
+        tracks_of(photo, [crop.face]),
+        settings(prior=used.name, surrogates=("mobileface",), embedding_steps=1),
     )
     for step in work:
-        if step.stage == "protecting":
+        if step.stage is Stage.PROTECTING:
             break
     work.close()
     assert used.unet.attn_processors == processors
@@ -350,20 +352,22 @@ def test_everything_is_made_where_the_prior_is(
         monkeypatch.setattr(emotion, "network", lambda: expressions)
         used = stable_diffusion.build("fake", *parts, scheduler, empty, None, gpu, offload=False)
         cropped = align_crop(photo.pixels, crop.face, used.template, used.size, used.device)
-        canvas = context_of(cropped, photo.pixels)
+        context = context_of(cropped, photo.pixels)
         timesteps, plain = levels(used, 20, 2), [used.unconditional] * 2
         latent = invert(used, used.encode(cropped.pixels), timesteps)[-1]
         begin = reconstruct(used, latent, timesteps, plain)
-        objective = Ensemble([judge], canvas.image, canvas.face)
-        step = Optimisation(used, begin, settings(), [canvas], [objective], begin.reconstruction)
+        objective = Ensemble([judge], identities([judge], [(context.image, context.face)]))
+        (track,) = tracks_of(photo, [crop.face])
+        subject = Subject(track, (cropped,), (context,), objective)
+        step = Optimisation(used, begin, settings(), [subject], begin.reconstruction)
         change, maps = step.change(step.delta)
         loss = (
-            objective(canvas.with_change(change))
+            subject.loss(change)
             + distance(maps, begin.maps)
             + chroma_energy(change, step.colours)
-            + step.appearance[0](canvas.with_change(change))
+            + step.appearance[context](context.with_change(change))
         )
-        assert {one.device.type for one in (cropped.pixels, canvas.image, change, loss, *maps)} == {"cuda"}
+        assert {one.device.type for one in (cropped.pixels, context.image, change, loss, *maps)} == {"cuda"}
 
 
 def test_a_full_device_is_told(photo: Photo, crop: Crop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -372,7 +376,7 @@ def test_a_full_device_is_told(photo: Photo, crop: Crop, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(Optimisation, "advance", full)
     with pytest.raises(DeviceFull, match="cpu") as caught:
-        finish(protect(photo, [crop.face], settings(surrogates=("mobileface",), depth=0)))
+        finish(protect(tracks_of(photo, [crop.face]), settings(surrogates=("mobileface",), depth=0)))
     assert "--size 256" in caught.value.hint
 
 

@@ -24,11 +24,11 @@ import hashlib
 from skimage.data import astronaut
 from veil.attacks.faces import find_faces
 from veil.core.progress import finish
-from veil.core.types import Photo
+from veil.core.types import Photo, tracks_of
 from veil.privacy import protect
 from veil.privacy.settings import settings
 photo = Photo(astronaut()[20:260, 100:340].copy(), "photo.png")
-done = finish(protect(photo, find_faces(photo.pixels), settings(steps=8)))
+done = finish(protect(tracks_of(photo, find_faces(photo.pixels)), settings(steps=8)))
 print(done.worst_margins, hashlib.sha256(done.photo.pixels).hexdigest())
 """
 

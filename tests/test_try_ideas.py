@@ -19,16 +19,15 @@ from skimage.data import astronaut
 from torch import Tensor
 
 from veil.attacks import Recognizer, recognizer
-from veil.attacks.ensemble import Ensemble
 from veil.attacks.faces import find_faces
 from veil.core.images import to_tensor
 from veil.core.progress import finish
-from veil.core.types import Face, Photo
+from veil.core.types import Face, Photo, tracks_of
 from veil.eval import resumable
 from veil.eval.datasets import Sample
 from veil.privacy import engine
-from veil.privacy.engine import invert_faces
-from veil.privacy.face_context import align_crop, context_of
+from veil.privacy.engine import invert_faces, objective_of, subject_of
+from veil.privacy.face_context import align_crop
 from veil.privacy.latent import Optimisation, optimise
 from veil.privacy.penalties import PenaltySchedule, change_energy
 from veil.privacy.priors import prior
@@ -110,10 +109,10 @@ def search(kind: Any, portrait: tuple[Photo, Face], **more: Any) -> Optimisation
     photo, face = portrait
     used = prior("portrait")
     crop = align_crop(photo.pixels, face, used.template, used.size)
-    canvas = context_of(crop, photo.pixels)
     begin = finish(invert_faces(used, crop.pixels, SHORT))
-    see = Ensemble([recognizer(COPIED)], canvas.image, canvas.face)
-    return kind(used, begin, SHORT, [canvas], [see], begin.reconstruction, **more)
+    (track,) = tracks_of(photo, [face])
+    subject = subject_of(track, lambda _: crop, [recognizer(COPIED)], SHORT)
+    return kind(used, begin, SHORT, [subject], begin.reconstruction, **more)
 
 
 @pytest.mark.slow
@@ -153,12 +152,12 @@ def test_single_pixels_are_changed_beside_the_latent(
 def test_copies_attack_where_their_recogniser_does(
     script: dict[str, Any], copies: dict[str, Recognizer], portrait: tuple[Photo, Face]
 ) -> None:
-    image, face = to_tensor(portrait[0].pixels), portrait[1]
+    own = [(to_tensor(portrait[0].pixels), portrait[1])]
     used, others = [recognizer(name) for name in NAMES], [recognizer(NAMES[1])]
     copy = copies[COPIED]
 
-    def attacking(*about: Any, **rest: Any) -> list[Recognizer]:
-        return [part[0] for part in script["joined"](*about, image, face=face, copies=copies, **rest).parts]
+    def attacking(some: list[Recognizer], **rest: Any) -> list[Recognizer]:
+        return [part[0] for part in script["joined"](some, own, None, SHORT, copies=copies, **rest).parts]
 
     assert attacking(used) == [*used, copy]
     assert attacking(used, instead=True) == [used[1], copy]
@@ -172,8 +171,9 @@ def test_copies_hold_the_person(
     used, copy = [recognizer(name) for name in NAMES], copies[COPIED]
 
     def costs(image_seen: Tensor, some: list[Recognizer]) -> float:
-        held = script["Held"](some, image, face, copies=copies)(image_seen)
-        return float(held - Ensemble(some, image, face)(image_seen))
+        about = some, [(image, face)], None, SHORT.model_copy(update={"views": 0})
+        held = script["held"](*about, copies=copies)(image_seen, face)
+        return float(held - objective_of(*about)(image_seen, face))
 
     other = (image + 0.1 * torch.randn(image.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
     cosine = float(copy.embed(copy.align(other, face))[0] @ copy.embed(copy.align(image, face))[0])
@@ -188,7 +188,7 @@ def test_every_idea_gives_another_picture_and_leaves_the_engine_as_it_was(
     script: dict[str, Any], copies: dict[str, Recognizer], portrait: tuple[Photo, Face]
 ) -> None:
     chosen = SHORT.model_copy(update={"steps": 2})
-    parts = engine.Ensemble, engine.Optimisation
+    parts = engine.objective_of, engine.Optimisation
     pictures: dict[bytes, str] = {}
     for name, idea in script["IDEAS"].items():
         after = idea.protect(*portrait, chosen, copies)
@@ -196,7 +196,7 @@ def test_every_idea_gives_another_picture_and_leaves_the_engine_as_it_was(
         pictures[after.photo.pixels.tobytes()] = name
     few = script["LINE"][:2]  # two steps do not reach their ceilings
     assert len(pictures) >= len(script["IDEAS"]) - len(few) + 1
-    assert parts == (engine.Ensemble, engine.Optimisation)
+    assert parts == (engine.objective_of, engine.Optimisation)
 
 
 @pytest.mark.slow

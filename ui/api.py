@@ -20,7 +20,7 @@ from ..attacks.faces import search
 from ..core.errors import BadPhoto
 from ..core.images import open_photo as opened
 from ..core.progress import finish
-from ..core.types import Face, Photo, Pixels, Step
+from ..core.types import Face, Photo, Pixels, Step, tracks_of
 from ..eval import report as judge
 from ..eval.report import Report
 from ..privacy import protect as protected
@@ -178,7 +178,7 @@ def protect(
     workflow.check_models(chosen)
     choice = choose(before, search(before.pixels), Whom(frozenset(faces)))
     aim = workflow.with_largest_face(open_photo(target)) if target is not None else None
-    work = protected(before, list(choice.faces.values()), chosen, aim)
+    work = protected(tracks_of(before, choice.faces.values()), chosen, aim)
     made = workflow.Made(before, finish(work, progress), choice, chosen, (*before.warnings, *choice.notes))
     return Result(made, made.judged(made.protected.photo, open_photo(probe) if probe is not None else None))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..attacks.pixel import ATTACKS
 from ..core.progress import finish
-from ..core.types import Face, Photo
+from ..core.types import Face, Photo, Sighting, tracks_of
 from ..eval.benchmark import EngineHooks
 from ..eval.disturbances import DISTURBANCES
 from ..privacy import METHODS
@@ -20,7 +20,8 @@ from .workflow import device
 
 def protect(photo: Photo, face: Face, values: Mapping[str, Any], target: tuple[Photo, Face] | None) -> Photo:
     """Protect one face of a photo."""
-    return finish(engine(photo, [face], _settings(values), target)).photo
+    aim = Sighting(*target) if target else None
+    return finish(engine(tracks_of(photo, [face]), _settings(values), aim)).photo
 
 
 def resolve(method: str, preset: str, changes: Mapping[str, Any]) -> dict[str, Any]:

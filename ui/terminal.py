@@ -108,6 +108,7 @@ class Terminal:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         from ..core.progress import finish
+        from .wording import stage
 
         label = TextColumn("{task.description}", markup=False)  # file names may hold brackets
         bar = Progress(
@@ -119,13 +120,13 @@ class Terminal:
             transient=True,
             disable=self.quiet,
         )
-        task, stage = bar.add_task(title, total=None), ""
+        task, words = bar.add_task(title, total=None), ""
 
         def show(step: Step) -> None:
-            nonlocal stage
-            if step.stage != stage:
-                stage = step.stage
-                bar.reset(task, total=step.total, description=f"{title}: {stage}")
+            nonlocal words
+            if (now := stage(step)) != words:
+                words = now
+                bar.reset(task, total=step.total, description=f"{title}: {words}")
             bar.update(task, completed=step.done)
 
         with bar:

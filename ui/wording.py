@@ -12,6 +12,7 @@ from ..weights.registry import Card, card, cards
 
 if TYPE_CHECKING:
     from ..attacks.faces import Found, Reason
+    from ..core.types import Step
     from ..eval.report import FaceReport, Report, Unprotected
     from ..eval.verification import Match
 
@@ -30,6 +31,28 @@ MATCH_COLUMNS = ("Face", "Recogniser", "Used", "Before", "After", "Threshold", "
 FACE_COLUMNS = ("Face", "Left, top", "Pixels", "Can be protected")
 MODEL_COLUMNS = ("Model", "Kind", "Licence", "Size", "Here")
 SEEN = {"yes": "yes", "related": "related", "no": "no"}
+STAGES = {  # by the values of `core.types.Stage`, which would load numpy
+    "getting_ready": "Getting ready",
+    "learning_embeddings": "Getting to know the face",
+    "protecting": "Changing what machines look at",
+    "reconstructing": "Rebuilding faces",
+    "judging": "Asking the recognisers",
+    "disturbing": "Trying what survives JPEG and shrinking",
+    "choosing_people": "Choosing people",
+    "benchmarking": "Photos",
+    "embedding": "Looking at faces",
+    "measuring": "Measuring recognisers",
+}
+
+
+def stage(step: Step) -> str:
+    """What is being done, and to which faces of a photo, where they are not all of them."""
+    words = STAGES[step.stage]
+    if step.item is None:
+        return words
+    first, last, total = step.item
+    faces = f"Face {first}" if first == last else f"Faces {first} to {last}"
+    return f"{faces} of {total}: {words[0].lower()}{words[1:]}"
 
 
 def verdict(match: Match) -> str:

@@ -17,7 +17,7 @@ from ..attacks.person import Person
 from ..core.errors import BadPhoto, BadSettings
 from ..core.files import atomic_write, printable
 from ..core.images import open_photo
-from ..core.types import Face, Photo, Pixels, Step, Steps
+from ..core.types import Face, Photo, Pixels, Sighting, Stage, Step, Steps, tracks_of
 from ..core.writing import save_photo
 from ..eval.calibration import Calibration
 from ..eval.datasets import checksum
@@ -170,7 +170,7 @@ def prepare(
     return Job(source, origin, choice, picture, record, output, (*notes, *choice.notes))
 
 
-def photo_and_face(path: Path | None) -> tuple[Photo, Face] | None:
+def photo_and_face(path: Path | None) -> Sighting | None:
     """A photo and its largest face.
 
     Raises:
@@ -179,17 +179,17 @@ def photo_and_face(path: Path | None) -> tuple[Photo, Face] | None:
     return with_largest_face(open_photo(path)) if path else None
 
 
-def with_largest_face(photo: Photo) -> tuple[Photo, Face]:
+def with_largest_face(photo: Photo) -> Sighting:
     """A photo and its largest face.
 
     Raises:
         NoFace: it shows none.
     """
-    return photo, largest_face(photo.pixels)
+    return Sighting(photo, largest_face(photo.pixels))
 
 
 def run(
-    job: Job, settings: Settings, target: tuple[Photo, Face] | None = None, probe: Photo | None = None
+    job: Job, settings: Settings, target: Sighting | None = None, probe: Photo | None = None
 ) -> Steps[tuple[Photo, Record]]:
     """Protect a photo and write picture and record, which appear together or not at all.
 
@@ -202,9 +202,9 @@ def run(
     photo, output = open_photo(job.source), job.output
     if job.origin.photo != checksum(job.source):
         raise BadPhoto(f"{photo.name} has changed since its faces were found.", "Protect it again.")
-    yield Step("getting ready", 0, 1, preview=_close_up(photo, job.faces))
-    protected = yield from protect(photo, list(job.faces.values()), settings, target)
-    yield Step("judging", 0, 1)
+    yield Step(Stage.GETTING_READY, 0, 1, preview=_close_up(photo, job.faces))
+    protected = yield from protect(tracks_of(photo, job.faces.values()), settings, target)
+    yield Step(Stage.JUDGING, 0, 1)
     made = Made(photo, protected, job.choice, settings, job.notes, job.origin)
     return photo, keep(made, job.picture, job.record, output, probe)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ...core.errors import VeilError
 from ...core.registry import Registry
-from ...core.types import Objective, Step, Steps
+from ...core.types import Objective, Stage, Step, Steps
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -56,11 +56,17 @@ def descend(
     penalty: Callable[[Tensor], Tensor] | None = None,
     input_transform: Callable[[Tensor, Generator], Tensor] = lambda image, generator: image,
 ) -> Steps[Tensor]:
-    """Step against `direction`, a function of the gradient (1, 3, H, W), and stay inside of the budget.
+    """Step against a direction of the gradient and stay within the budget; steps are such that twice the
+    budget can be walked.
 
-    It starts from random noise of `start` times the budget, since the similarity to oneself is flat at its
-    peak; its steps are such that twice the budget can be walked. `seen` is what the attack itself does to the
-    image before the objective sees it; `penalty` (B,) is what it adds to the loss.
+    Args:
+        image: (1, 3, H, W) in [0, 1].
+        objective: to be lowered.
+        direction: of a gradient (1, 3, H, W), the step to take, to be scaled by the step length.
+        random_start: the largest value of the noise it starts from, as a share of the budget; there is some,
+            since the similarity to oneself is flat at its peak.
+        penalty: (1, 3, H, W) -> (B,), what the attack itself adds to the loss.
+        input_transform: what the attack itself does to the image before the objective is asked.
 
     Raises:
         VeilError: no step had a gradient, so that nothing was attacked.
@@ -69,21 +75,22 @@ def descend(
 
     generator = torch.Generator().manual_seed(budget.seed)
     noise = torch.rand(image.shape, generator=generator).to(image) * 2 - 1
-    change, length, moved = random_start * budget.epsilon * noise, 2 * budget.epsilon / budget.steps, False
+    change, length = random_start * budget.epsilon * noise, 2 * budget.epsilon / budget.steps
+    attacked = False
     for done in range(1, budget.steps + 1):
         with torch.enable_grad():
             change = change.detach().requires_grad_()
             loss = objective(input_transform((image + change).clamp(0, 1), generator)).sum()
             (gradient,) = torch.autograd.grad(loss, change, allow_unused=True, materialize_grads=True)
-            moved = moved or bool(gradient.any())
+            attacked = attacked or bool(gradient.any())
             if penalty is not None:
                 gradient = gradient + torch.autograd.grad(penalty(image + change).sum(), change)[0]
         if bool(gradient.any()):
             change = change.detach() - length * direction(gradient)
         change = change.detach().clamp(-budget.epsilon, budget.epsilon)
         change = (image + change).clamp(0, 1) - image
-        yield Step("protecting", done, budget.steps, float(loss.detach()))
-    if not moved:
+        yield Step(Stage.PROTECTING, done, budget.steps, float(loss.detach()))
+    if not attacked:
         raise VeilError("The attack had no gradient: nothing was protected.", "Check the surrogates.")
     return change
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prior:
     """A latent diffusion model of aligned faces of `size` pixels a side.
 
@@ -59,20 +59,17 @@ class Prior:
         predicted = self.unet(latent.to(dtype), timestep, tokens).sample.to(latent)
         if self.scheduler.config["prediction_type"] == "epsilon":
             return predicted
-        kept = self.alpha_bar(timestep)  # velocity: Salimans & Ho, arXiv 2202.00512
-        return kept**0.5 * predicted + (1 - kept) ** 0.5 * latent
+        alpha_bar = self.alpha_bar(timestep)  # velocity: Salimans & Ho, arXiv 2202.00512, appendix D
+        return alpha_bar**0.5 * predicted + (1 - alpha_bar) ** 0.5 * latent
 
     def alpha_bar(self, timestep: int) -> float:
-        """The share of signal (cumulated alpha) at a timestep."""
+        """The cumulative product of alphas at a timestep: the share of the signal."""
         return float(self.scheduler.alphas_cumprod[timestep])
 
 
 MAX_BATCH = 4  # faces at a time
-
-
-Load = Callable[
-    ["int | None", "torch.device"], Prior
-]  # its size, the model's own where None; where to put it
+# (its size, the model's own where None; where to put it) -> the prior
+Load = Callable[["int | None", "torch.device"], Prior]
 PRIORS: Registry[Load] = Registry(
     "prior",
     {

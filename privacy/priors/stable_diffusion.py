@@ -65,7 +65,7 @@ def precision(device: torch.device) -> torch.dtype:
 
 
 def at_once(device: torch.device, side: int) -> int:
-    """How many faces, at most `MOST`, a GPU's free memory has room for beside the UNet; elsewhere one."""
+    """How many faces, up to `MAX_BATCH`, a GPU's free memory holds beside the UNet; elsewhere one."""
     if device.type != "cuda":
         return 1
     room = (torch.cuda.mem_get_info(device)[0] - FIXED) / (A_PIXEL * side**2)

@@ -51,7 +51,7 @@ def assess(
         open_photo(after),
         surrogates=known or frozenset(),
         recognizers=workflow.names(judges),
-        probe=other[0] if other else None,
+        probe=other.frame if other else None,
     )
     if known is None:
         terminal.note("no report lies beside it; so no recogniser counts as used.")

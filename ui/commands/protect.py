@@ -159,7 +159,7 @@ def protect(
                 return judge(job.said)
             for note in job.notes:
                 terminal.note(note)
-            work = workflow.run(job, chosen, aim, other[0] if other else None)
+            work = workflow.run(job, chosen, aim, other.frame if other else None)
             _, record = terminal.follow(work, pipes.name(job.source))
             _told(terminal, job, record, judge(record))
             if piped:

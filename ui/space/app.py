@@ -31,9 +31,9 @@ STEP = (
 )  # seconds for a face, as on two cores: no GPU is slower
 
 
-def duration(photo, faces, settings, target):
+def duration(tracks, settings, target):
     """For how many seconds a protection may need the GPU; its arguments are those of `workflow.protect`."""
-    return round(START + STEP * settings.steps * len(faces))
+    return round(START + STEP * settings.steps * len(tracks))
 
 
 def lent(protect, gpu):

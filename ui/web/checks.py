@@ -8,7 +8,7 @@ from typing import TypeAlias
 from ...attacks import packaged
 from ...attacks.faces import find_faces
 from ...core.images import to_tensor
-from ...core.types import Face, Photo, Step, Steps
+from ...core.types import Face, Photo, Sighting, Stage, Step, Steps
 from ...eval.disturbances import DISTURBANCES
 from ...eval.report import Report, same_place
 from ...eval.verification import embedding
@@ -35,7 +35,7 @@ def endure(photo: Photo, after: Photo, faces: Mapping[int, Face], report: Report
     }
     survival: Survival = {}
     for done, (title, name) in enumerate(ENDURED.items()):
-        yield Step("checking what survives", done, len(ENDURED))
+        yield Step(Stage.DISTURBING, done, len(ENDURED))
         pixels = DISTURBANCES[name](after.pixels)
         image, found = to_tensor(pixels), find_faces(pixels)
         places = {number: same_place(face, found) or face for number, face in faces.items()}
@@ -48,13 +48,13 @@ def endure(photo: Photo, after: Photo, faces: Mapping[int, Face], report: Report
     return survival
 
 
-def same_person(one: tuple[Photo, Face], other: tuple[Photo, Face]) -> list[Likeness]:
+def same_person(one: Sighting, other: Sighting) -> list[Likeness]:
     """What every packaged recogniser makes of the faces of any two photos.
 
     Raises:
         WeightsMissing, WeightsCorrupt: as `attacks.recognizer` does.
     """
-    images = [(to_tensor(photo.pixels), face) for photo, face in (one, other)]
+    images = [(to_tensor(each.frame.pixels), each.face) for each in (one, other)]
     found: list[Likeness] = []
     for name in packaged():
         first, second = (embedding(name, image, face) for image, face in images)

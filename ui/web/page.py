@@ -11,7 +11,8 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...core.errors import VeilError
-from ...core.types import Step, Steps
+from ...core.types import Stage, Step, Steps
+from .. import wording
 from . import gradio_queue, html
 from .pictures import embedded
 from .policy import ENGINE, Rules, log_error
@@ -29,14 +30,15 @@ UNEXPECTED = VeilError(
     "Try once more, or with another photo. If it stays, tell the people who run this page.",
 )
 FULL = VeilError("There is no room left for files; nothing was kept.", "Make room on the disk, or try later.")
-# Where each stage begins and ends, as shares of the work on one face, and how it is called on the page.
-STAGES = {
-    "getting ready": (0.0, 0.0, "Getting ready"),
-    "learning embeddings": (0.0, 0.15, "Getting to know the face"),
-    "protecting": (0.15, 0.85, "Changing what machines look at"),
-    "judging": (0.85, 0.92, "Asking the recognisers"),
-    "checking what survives": (0.92, 1.0, "Trying what survives JPEG and shrinking"),
+# Where each stage begins and ends, as shares of the work on a photo with one face; others take all of it.
+SHARES = {
+    Stage.GETTING_READY: (0.0, 0.0),
+    Stage.LEARNING_EMBEDDINGS: (0.0, 0.15),
+    Stage.PROTECTING: (0.15, 0.85),
+    Stage.JUDGING: (0.85, 0.92),
+    Stage.DISTURBING: (0.92, 1.0),
 }
+PROTECTED = SHARES[Stage.PROTECTING][1]  # the share after which all faces are
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class Clock:
     """How far work is, and how long it may take still."""
 
     def __init__(self) -> None:
-        self._stage, self._begun, self._first = "", time.monotonic(), 0
+        self._words, self._begun, self._first = "", time.monotonic(), 0
 
     def show(self, follower: Follower[Any], prefix: str = "") -> str:
         """The progress of the work, in HTML."""
@@ -105,15 +107,14 @@ class Clock:
             if follower.preview and follower.preview.preview is not None
             else ""
         )
-        share, title = progress_share(step)
         count = f"Step {step.done} of {step.total}" if step.total > 1 else ""
         detail = ", ".join(filter(None, (count, self._left(step))))
-        return html.progress(prefix + title, share, detail, preview)
+        return html.progress(prefix + wording.stage(step), progress_share(step), detail, preview)
 
     def _left(self, step: Step) -> str:
         now = time.monotonic()
-        if step.stage != self._stage:
-            self._stage, self._begun, self._first = step.stage, now, step.done
+        if (words := wording.stage(step)) != self._words:
+            self._words, self._begun, self._first = words, now, step.done
         steps = step.done - self._first
         if steps < 1:
             return ""
@@ -121,17 +122,15 @@ class Clock:
         return f"about {seconds:.0f} s left" if seconds < 90 else f"about {seconds / 60:.0f} min left"
 
 
-def progress_share(step: Step) -> tuple[float, str]:
-    """How far a step is in the whole, from 0 to 1, and what to call it."""
-    found = re.fullmatch(r"(faces? (\d+)(?: to (\d+))? of (\d+)): (.*)", step.stage)
-    stage = found[5] if found else step.stage
-    begin, end, title = STAGES.get(stage, (0.0, 1.0, stage.capitalize()))
+def progress_share(step: Step) -> float:
+    """How far a step is in the whole, from 0 to 1."""
+    begin, end = SHARES.get(step.stage, (0.0, 1.0))
     share = begin + (end - begin) * step.done / max(step.total, 1)
-    if not found:
-        return share, title
-    first, last, faces = (int(number) for number in (found[2], found[3] or found[2], found[4]))
-    done = first - 1 + (last - first + 1) * min(share / 0.85, 1)
-    return done / faces * 0.85, f"{found[1].capitalize()}: {title[0].lower()}{title[1:]}"
+    if step.item is None:
+        return share
+    first, last, faces = step.item
+    done = first - 1 + (last - first + 1) * min(share / PROTECTED, 1)
+    return done / faces * PROTECTED
 
 
 def known(error: BaseException) -> VeilError:

@@ -9,6 +9,7 @@ import gradio as gr
 
 from ....core.errors import BadPhoto
 from ....core.images import open_photo
+from ....core.types import Sighting
 from ...wording import Likeness
 from .. import checks, html
 from ..page import Page, known, plain
@@ -81,7 +82,7 @@ def compare(first: Arrival | None, second: Arrival | None) -> list[Likeness]:
     """
     if not first or not second:
         raise BadPhoto("Two photos are needed.", "Drop one on each side, each showing a face.")
-    one, other = ((open_photo(item.path), item.faces[item.picked[0]]) for item in (first, second))
+    one, other = (Sighting(open_photo(item.path), item.faces[item.picked[0]]) for item in (first, second))
     return checks.same_person(one, other)
 
 

@@ -1,4 +1,4 @@
-"""Limits see what the eye sees: size and colour."""
+"""Penalties measure what the eye sees of a change, and the schedule sets what they weigh."""
 
 import numpy as np
 import pytest
@@ -56,39 +56,39 @@ def test_spots_on_what_is_smooth_are_rough_and_light_or_texture_are_not() -> Non
     assert float(roughness(torch.full_like(flat, 0.1), smooth(flat))) == pytest.approx(0, abs=1e-12)
 
 
-def test_looks_cost_where_parts_of_the_face_move_and_nothing_where_it_stays() -> None:
+def test_appearance_is_penalised_where_parts_of_the_face_move_and_not_where_they_stay() -> None:
     group = np.ascontiguousarray(get_image("t1")[:, :, ::-1])
     image, face = to_tensor(group), find_faces(group)[1]
-    moved = image.roll(4, -1)
+    shifted = image.roll(4, -1)
     for weights in (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0):
-        looks = AppearancePenalty(image, face, *weights)
-        assert float(looks(image)) == pytest.approx(0, abs=1e-5)
-        assert float(looks(moved)) > 1e-4
-        changed = moved.clone().requires_grad_()
-        looks(changed).sum().backward()
+        penalty = AppearancePenalty(image, face, *weights)
+        assert float(penalty(image)) == pytest.approx(0, abs=1e-5)
+        assert float(penalty(shifted)) > 1e-4
+        changed = shifted.clone().requires_grad_()
+        penalty(changed).sum().backward()
         assert changed.grad is not None
         assert float(changed.grad.abs().sum()) > 0
     assert (
         (2 / face.eyes) ** 2
-        < float(AppearancePenalty(image, face, 0.0, 1.0, 0.0)(moved))
+        < float(AppearancePenalty(image, face, 0.0, 1.0, 0.0)(shifted))
         < (5 / face.eyes) ** 2
     )
-    assert float(AppearancePenalty(image, face, 0.0, 0.0, 0.0)(moved)) == 0
+    assert float(AppearancePenalty(image, face, 0.0, 0.0, 0.0)(shifted)) == 0
 
 
 def test_spots_on_smooth_skin_are_seen_more_than_as_much_change_among_texture() -> None:
     face = find_faces(astronaut())[0]
     image = to_tensor(astronaut())
-    looks = AppearancePenalty(image, face, 1.0, 0.0, 0.0)
+    penalty = AppearancePenalty(image, face, 1.0, 0.0, 0.0)
     left, right = face.points[:2]
     down = (face.points[3:].mean(0) - face.points[:2].mean(0)) / 3
-    costs = []
+    found = []
     for place in ((left + right) / 2 - 1.5 * down, left):  # the forehead, and an eye
         x, y = (int(round(float(one))) for one in place)
         spotted = image.clone()
         spotted[..., y - 3 : y + 3, x - 3 : x + 3] += 0.03
-        costs.append(float(looks(spotted)))
-    assert costs[0] > 2 * costs[1] > 0
+        found.append(float(penalty(spotted)))
+    assert found[0] > 2 * found[1] > 0
 
 
 def test_features_are_brought_to_length_one_where_they_are_not_faint() -> None:
@@ -102,24 +102,24 @@ def test_features_are_brought_to_length_one_where_they_are_not_faint() -> None:
     assert bool(features.grad.isfinite().all())
 
 
-def price_after(lead: float, size: float, steps: int = 40, least: float = 1.0) -> float:
-    price = PenaltySchedule(least, target_margin=1.0, ceiling=0.02)
+def factor_after(margin: float, size: float, steps: int = 40, least: float = 1.0) -> float:
+    schedule = PenaltySchedule(least, target_margin=1.0, ceiling=0.02)
     for _ in range(steps):
-        price.update(lead, size)
-    return price.value
+        schedule.update(margin, size)
+    return schedule.value
 
 
-def test_change_is_dear_once_the_face_is_hidden_or_the_ceiling_reached() -> None:
-    assert price_after(lead=0.5, size=0.01) == 1
-    assert price_after(lead=1.5, size=0.01) > 2
-    assert price_after(lead=0.5, size=0.03) > 2
-    assert price_after(lead=1.5, size=0.01, steps=1000) == PenaltySchedule.MOST
-    assert price_after(lead=1.5, size=0.01, steps=PenaltySchedule.PATIENCE) == 1
-    assert price_after(lead=0.5, size=0.01, least=0.4) == 0.4
-    assert price_after(lead=1.5, size=0.01, least=0.4) == pytest.approx(0.4 * price_after(1.5, size=0.01))
+def test_penalties_grow_once_the_face_is_hidden_or_the_ceiling_reached() -> None:
+    assert factor_after(margin=0.5, size=0.01) == 1
+    assert factor_after(margin=1.5, size=0.01) > 2
+    assert factor_after(margin=0.5, size=0.03) > 2
+    assert factor_after(margin=1.5, size=0.01, steps=1000) == PenaltySchedule.MOST
+    assert factor_after(margin=1.5, size=0.01, steps=PenaltySchedule.PATIENCE) == 1
+    assert factor_after(margin=0.5, size=0.01, least=0.4) == 0.4
+    assert factor_after(margin=1.5, size=0.01, least=0.4) == pytest.approx(0.4 * factor_after(1.5, size=0.01))
 
 
-def test_the_price_moves_slower_in_a_long_search() -> None:
+def test_the_factor_changes_slower_in_a_long_search() -> None:
     short, long = (PenaltySchedule(1.0, target_margin=1.0, ceiling=0.02, steps=steps) for steps in (60, 180))
     for _ in range(40):
         short.update(0.5, 0.03)
@@ -127,8 +127,8 @@ def test_the_price_moves_slower_in_a_long_search() -> None:
     assert 1 < long.value < 2.5 < short.value
 
 
-def test_the_price_falls_back_to_the_least() -> None:
-    price = PenaltySchedule(1.0, target_margin=1.0, ceiling=0.02)
-    for lead in (2.0,) * 20 + (0.0,) * 30:
-        price.update(lead, 0.01)
-    assert price.value == 1
+def test_the_factor_falls_back_to_the_least() -> None:
+    schedule = PenaltySchedule(1.0, target_margin=1.0, ceiling=0.02)
+    for margin in (2.0,) * 20 + (0.0,) * 30:
+        schedule.update(margin, 0.01)
+    assert schedule.value == 1
