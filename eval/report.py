@@ -18,6 +18,7 @@ from ..core.images import to_tensor
 from ..core.types import Face, Photo
 from ..weights.registry import card
 from . import FACE_MEASURES, METRICS, SEEN_BY_PEOPLE
+from .detectors import same_place
 from .verification import Match, embedding, used_by
 
 Pair: TypeAlias = tuple[Tensor, Tensor]
@@ -207,13 +208,3 @@ def _match(
 
 def _quality(before: Tensor, after: Tensor) -> dict[str, float]:
     return {name: round(float(METRICS[name](before, after)), 4) for name in METRICS}
-
-
-def same_place(face: Face, others: Sequence[Face]) -> Face | None:
-    """The face among `others` that lies where `face` does: its points within half a face, on average."""
-
-    def distance(other: Face) -> float:
-        return float(np.linalg.norm(other.points - face.points, axis=1).mean())
-
-    nearest = min(others, key=distance, default=None)
-    return nearest if nearest and distance(nearest) < face.side / 2 else None

@@ -12,13 +12,12 @@ import pyarrow as arrow
 from pyarrow import csv
 
 from ..core.errors import BadSettings, VeilError
-from ..core.types import Array
 from ..weights.registry import card
-from . import SEEN_BY_PEOPLE
+from . import CLEAN, SEEN_BY_PEOPLE
 from .bootstrap import RATES, Interval, mean, rate
 
 Frame: TypeAlias = Any  # pandas.DataFrame, whose annotations are too loose for a strict checker
-CLEAN, REBUILT = "identity", "reconstruction"
+REBUILT = "reconstruction"  # the method that only rebuilds a photo through the prior
 KEY = ["identity", "recognizer", "disturbance", "seed"]
 OUTCOMES = {
     "dodged": "not recognised against another photo of the person",
@@ -253,22 +252,6 @@ def groups(rows: Frame, outcome: str) -> Frame:
                     table.append([label, group, method, *rate(part[outcome], people), *psnr[:3], found])
     names = ["label", "group", "method", "rate", "low", "high", "n", "psnr", "psnr low", "psnr high", "found"]
     return frame(table, names)
-
-
-def ranks(gallery: Array, probes: Array) -> Array:
-    """The rank, from 1, of the right person for each probe (N, D) in a gallery (N, D) of the same people."""
-    cosines = probes @ gallery.T
-    own = np.diag(cosines)
-    return 1 + (cosines > own[:, None]).sum(1).astype(float)
-
-
-def missed(gallery: Array, probes: Array, strangers: Array, rate: float = 0.01) -> Array:
-    """Open-set search: which probes (N, D) of enrolled people are not found (1) where a share `rate` of the
-    searches for strangers, people taken out of the gallery (N, D) in turn, would find somebody."""
-    others = strangers @ gallery.T
-    np.fill_diagonal(others, -np.inf)
-    threshold = float(np.quantile(others.max(1), 1 - rate))
-    return ((probes * gallery).sum(1) <= threshold).astype(float)
 
 
 def as_percent(interval: Interval | tuple[float, ...]) -> str:

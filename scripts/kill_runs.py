@@ -43,7 +43,7 @@ from skimage.data import astronaut
 from veil.attacks.faces import search
 from veil.core.errors import VeilError
 from veil.core.progress import finish
-from veil.eval.benchmark import load
+from veil.eval.benchmark import unpack
 from veil.eval.report import assess
 from veil.privacy.settings import EFFORTS
 from veil.ui import workflow
@@ -165,7 +165,7 @@ def measured(folder: Path, all_due: bool) -> None:
     """Every piece that says it is finished can be read, and in the end all are there."""
     pieces = list((folder / "run").rglob("*.npz"))
     for path in pieces:
-        load(path)
+        unpack(path)
         whole(path.with_suffix(".png"))
     if all_due:
         assert len(pieces) == 6, pieces
