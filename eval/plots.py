@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -23,7 +23,7 @@ DRAWING = Lock()  # matplotlib's settings are of the whole process, and the page
 
 
 @contextmanager
-def _styled() -> Iterator[None]:
+def _styled() -> Generator[None]:
     with DRAWING, mpl.rc_context({"font.size": 9}):
         yield
 
