@@ -65,7 +65,12 @@ def write(folder: Path) -> list[Path]:
 
 
 def markdown(content: dict[str, Any]) -> str:
-    """A report: its title, about, warnings and tables; and the spec of the benchmark where there is one."""
+    """A report as Markdown.
+
+    Args:
+        content: title, about, warnings, figures (heading, file name) and tables (`table_text.Table`); and the
+            spec of the benchmark, as JSON, where there is one.
+    """
     page = Environment(loader=FileSystemLoader(TEMPLATES), trim_blocks=True).get_template("report.md")
     return page.render(content)
 
@@ -120,7 +125,11 @@ MEASURED = (
 
 
 def failed(file: Path) -> list[str]:
-    """What was not scored, in words."""
+    """What was not scored, in words.
+
+    Raises:
+        BadSettings: as `summary.table` does.
+    """
     return [
         f"{row['method']}: {row['photos']} photos are not scored: {row['error']}"
         for row in summary.failures(file).to_dict("records")

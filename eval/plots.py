@@ -1,4 +1,4 @@
-"""The plots of a benchmark, as PNG."""
+"""The plots of a benchmark, as PNG; their tables are those of `summary`."""
 
 from __future__ import annotations
 
@@ -90,7 +90,11 @@ def axis(qualities: Frame) -> str:
 
 def protection(rates: Frame, qualities: Frame, families: Mapping[str, str]) -> Frame:
     """What `curves` draws: for each method without disturbance its family, its rate over all recognisers and
-    that of the `worst`, and what it is drawn over, in the order of that."""
+    that of the `worst`, and what it is drawn over, in the order of that.
+
+    Args:
+        families: the curve of each method, by its name.
+    """
     over = axis(qualities)
     rates = rates[rates["disturbance"] == "none"]
     worst = rates[rates["recognizer"] != "all"].groupby("method")["rate"].min()

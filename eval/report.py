@@ -120,7 +120,7 @@ def assess(
     two photos to the probe. Without, they are compared with the photo before itself, so that "before" is 1.
 
     Args:
-        seen: the recognisers that the attack used.
+        surrogates: the recognisers that the attack used.
         recognizers: who judges; by default all that are packaged.
         faces: those of `before` that are judged, by number, 1 being the largest; by default all are found.
         limited, unfinished: which of them the protection says it was not allowed to change as much as it
@@ -192,14 +192,14 @@ def _match(
     images: Pair,
     faces: tuple[Face, Face],
     person: Mapping[str, Tensor],
-    seen: frozenset[str],
+    surrogates: frozenset[str],
 ) -> Match:
     """Compare a face before and after with the person; without another photo, with the face before."""
     before, after = (embedding(name, image, face) for image, face in zip(images, faces, strict=True))
     reference = person.get(name, before)
     return Match(
         recognizer=name,
-        used_by_attack=used_by(name, seen),
+        used_by_attack=used_by(name, surrogates),
         before=round(float(before @ reference), 4),
         after=round(float(after @ reference), 4),
         threshold=card(name).thresholds["far1"],

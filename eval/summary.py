@@ -1,4 +1,8 @@
-"""From the rows of a benchmark to its tables: rates with intervals over people, compared pairwise."""
+"""From the rows of a benchmark to its tables: rates with intervals over people, compared pairwise.
+
+Throughout, `rows` are those that `read` gives, `outcome` is one of `OUTCOMES`, rates are shares in [0, 1],
+and `low` and `high` end a 95 % interval from drawing people (`bootstrap`).
+"""
 
 from __future__ import annotations
 
@@ -33,7 +37,7 @@ COLUMNS = ["method", "recognizer", "disturbance", "rate", "low", "high", "n", "c
 
 
 def frame(rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> Frame:
-    """A table."""
+    """A table of rows of cells, in the order of its columns."""
     return pd.DataFrame(rows, columns=pd.Index(columns))
 
 
@@ -109,7 +113,11 @@ def _threshold(recognizer: str, rate: str) -> float:
 
 
 def failures(file: Path) -> Frame:
-    """How many photos of each method could not be scored, and why."""
+    """How many photos of each method could not be scored, and why: method, error, photos.
+
+    Raises:
+        BadSettings: as `table` does.
+    """
     rows = table(file)
     rows = rows[rows["error"] != ""]
     return rows.groupby(["method", "error"], as_index=False).agg(photos=("identity", "nunique"))
@@ -124,7 +132,7 @@ def main_outcome(rows: Frame) -> str:
 
 
 def judges(rows: Frame) -> Iterator[tuple[str, Frame]]:
-    """Rows by recogniser, and all of them."""
+    """Rows by recogniser, and, where there are several, all of them as "all"."""
     for name in rows["recognizer"].unique():
         yield str(name), rows[rows["recognizer"] == name]
     if rows["recognizer"].nunique() > 1:
@@ -225,7 +233,7 @@ def _spread(recognizer: str) -> float:
 
 
 def qualities(rows: Frame, metrics: list[str]) -> Frame:
-    """The mean of each metric by method, PSNR with its interval."""
+    """The mean of each metric by method, PSNR with its interval, and how often the face is found after."""
     table: list[dict[str, Any]] = []
     for method in rows["method"].unique():
         part = rows[rows["method"] == method].drop_duplicates(["identity", "left_out", "seed"])

@@ -12,9 +12,8 @@ from . import SEEN_BY_PEOPLE, summary
 from .bootstrap import RATES
 from .summary import Frame
 
-Table: TypeAlias = tuple[
-    str, str, list[list[str]]
-]  # heading, what it says, rows of cells, the first of names
+# Its heading, what it says, and its rows of cells, of which the first names the columns.
+Table: TypeAlias = tuple[str, str, list[list[str]]]
 
 WORDS = {
     "headline": (
