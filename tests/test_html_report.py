@@ -6,6 +6,7 @@ import json
 from io import BytesIO
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -121,7 +122,9 @@ def test_reports_say_whether_likeness_was_measured(verdicts: pd.DataFrame, liken
     metrics = ["psnr", "ssim", *(["likeness"] if likeness else [])]
     found = html_report.from_rows(rows, "dodged", "a", metrics)
     assert next(iter(found)) == "headline"
+    before = dict(mpl.rcParams)
     (heading, picture), *_ = html_report.drawn(rows, found, "dodged")
+    assert dict(mpl.rcParams) == before
     assert heading == ("Protection and likeness" if likeness else "Protection and PSNR")
     assert Image.open(BytesIO(picture)).width > 500  # two panels
     assert ("nobody was asked" in html_report.about(rows, "dodged")) == likeness
