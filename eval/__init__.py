@@ -16,6 +16,8 @@ Metric: TypeAlias = "Callable[[Tensor, Tensor], Tensor]"  # two (B, 3, H, W) in 
 FaceMetric: TypeAlias = "Callable[[Tensor, Tensor, Face], Tensor]"  # the same, and the face before -> (B,)
 SetMetric: TypeAlias = "Callable[[Iterable[Tensor], Iterable[Tensor]], float]"  # of (1, 3, H, W)
 
+CLEAN = "identity"  # the method that changes nothing: every benchmark has it
+
 METRICS: Registry[Metric] = Registry(
     "metric", {"psnr": "veil.eval.metrics.psnr:psnr", "ssim": "veil.eval.metrics.ssim:ssim"}
 )

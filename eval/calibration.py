@@ -60,14 +60,20 @@ class Calibration(BaseModel):
     measured: tuple[Measured, ...] = ()
 
 
-def calibrate(folder: Path, names: Sequence[str] = packaged(), draws: int = 200) -> Steps[Calibration]:
+def calibrate(folder: Path, names: Sequence[str] | None = None, draws: int = 200) -> Steps[Calibration]:
     """Measure recognisers on a dataset; yields a step a photo.
+
+    Args:
+        folder: the dataset.
+        names: the recognisers; by default all that are packaged.
+        draws: of people, for the intervals.
 
     Raises:
         BadPhoto: there is no dataset, or one of its photos cannot be read.
         BadSettings: it has no two photos of one person, or no two people.
         UnknownName, WeightsMissing, WeightsCorrupt: as `attacks.recognizer` does.
     """
+    names = packaged() if names is None else names
     photos = album(folder)
     vectors: dict[str, list[torch.Tensor]] = {RECOGNIZERS.check(name): [] for name in names}
     people: list[str] = []

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..core.types import Array
-from .benchmark import ROWS, load
+from .benchmark import ROWS, result_file, unpack
 from .bootstrap import rate
-from .summary import Frame, frame, missed, ranks
+from .summary import Frame, frame
 
 COLUMNS = ["method", "recognizer", "direction", "measure", "rate", "low", "high", "n"]
 DIRECTIONS = ("clean gallery, protected probe", "protected gallery, clean probe")
@@ -27,11 +27,11 @@ def identification(folder: Path, rows: Frame) -> Frame:
     table: list[list[Any]] = []
     for (method, recognizer), part in rows.groupby(["method", "recognizer"], sort=False):
         seen = part.drop_duplicates("identity")
-        files = [stored(folder, row, ROWS) for row in seen.to_dict("records")]
+        files = [result_file(folder, row, ROWS) for row in seen.to_dict("records")]
         people = seen["identity"].tolist()
         if len(people) < 2:
             continue
-        vectors = [load(file)[1] for file in files]
+        vectors = [unpack(file)[1] for file in files]
         protected, clean, photo = (
             _stacked([one[f"{kind}/{recognizer}"] for one in vectors]) for kind in ("none", "probe", "photo")
         )
@@ -46,10 +46,26 @@ def identification(folder: Path, rows: Frame) -> Frame:
     return frame(table, COLUMNS)
 
 
-def stored(folder: Path, row: dict[str, Any], ending: str) -> Path:
-    """The file of the photo that a row is about."""
-    parts = [row["identity"], row["left_out"], *([row["target"]] if row["target"] else []), str(row["seed"])]
-    return folder / "photos" / row["method"] / f"{'-'.join(parts)}{ending}"
+def ranks(gallery: Array, probes: Array) -> Array:
+    """The rank (N,), from 1, of the right person for each probe (N, D) in a gallery (N, D).
+
+    Both hold unit vectors of the same people, in the same order.
+    """
+    cosines = probes @ gallery.T
+    own = np.diag(cosines)
+    return 1 + (cosines > own[:, None]).sum(1).astype(float)
+
+
+def missed(gallery: Array, probes: Array, strangers: Array, rate: float = 0.01) -> Array:
+    """Open-set search: which probes (N, D) of enrolled people are not found -> (N,), 1 or 0.
+
+    The threshold is where a share `rate` of the searches for strangers (N, D), people taken out of the
+    gallery (N, D) in turn, would find somebody (false positives; ISO/IEC 19795-1).
+    """
+    others = strangers @ gallery.T
+    np.fill_diagonal(others, -np.inf)
+    threshold = float(np.quantile(others.max(1), 1 - rate))
+    return ((probes * gallery).sum(1) <= threshold).astype(float)
 
 
 def _stacked(vectors: list[Array]) -> Array:

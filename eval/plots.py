@@ -1,10 +1,12 @@
-"""The plots of a benchmark, as PNG."""
+"""The plots of a benchmark, as PNG; their tables are those of `summary`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import matplotlib as mpl
@@ -12,11 +14,18 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from .summary import CLEAN, Frame
+from . import CLEAN
+from .summary import Frame
 
 SIDE = 128  # pixels of a picture on the contact sheet
+AXES = {"likeness": "likeness", "psnr": "PSNR, dB"}
+DRAWING = Lock()  # matplotlib's settings are of the whole process, and the page draws in threads
 
-mpl.rcParams["font.size"] = 9
+
+@contextmanager
+def _styled() -> Generator[None]:
+    with DRAWING, mpl.rc_context({"font.size": 9}):
+        yield
 
 
 def _png(figure: Figure) -> bytes:
@@ -25,6 +34,7 @@ def _png(figure: Figure) -> bytes:
     return file.getvalue()
 
 
+@_styled()
 def bars(rates: Frame) -> bytes:
     """The rate of each method and recogniser without disturbance, with its interval; clean rates as lines."""
     part = rates[rates["disturbance"] == "none"]
@@ -44,6 +54,7 @@ def bars(rates: Frame) -> bytes:
     return _png(figure)
 
 
+@_styled()
 def curves(panels: Mapping[str, Frame], qualities: Frame, families: Mapping[str, str]) -> bytes:
     """The rate of each method over its likeness, or over PSNR where that was not measured: of all recognisers
     with its interval and, thin, of the worst. Methods of one family are joined; each table has a panel."""
@@ -72,9 +83,6 @@ def curves(panels: Mapping[str, Frame], qualities: Frame, families: Mapping[str,
     return _png(figure)
 
 
-AXES = {"likeness": "likeness", "psnr": "PSNR, dB"}
-
-
 def axis(qualities: Frame) -> str:
     """Over what protection is drawn."""
     return "likeness" if "likeness" in qualities and qualities["likeness"].notna().any() else "psnr"
@@ -82,7 +90,11 @@ def axis(qualities: Frame) -> str:
 
 def protection(rates: Frame, qualities: Frame, families: Mapping[str, str]) -> Frame:
     """What `curves` draws: for each method without disturbance its family, its rate over all recognisers and
-    that of the `worst`, and what it is drawn over, in the order of that."""
+    that of the `worst`, and what it is drawn over, in the order of that.
+
+    Args:
+        families: the curve of each method, by its name.
+    """
     over = axis(qualities)
     rates = rates[rates["disturbance"] == "none"]
     worst = rates[rates["recognizer"] != "all"].groupby("method")["rate"].min()
@@ -93,6 +105,7 @@ def protection(rates: Frame, qualities: Frame, families: Mapping[str, str]) -> F
     return points.dropna(subset=[over]).sort_values(over)
 
 
+@_styled()
 def histograms(rows: Frame, cosine: str) -> bytes:
     """How the cosines of each recogniser lie, by method, and its threshold."""
     rows = rows[(rows["disturbance"] == "none") & rows[cosine].notna()]
@@ -112,6 +125,7 @@ def histograms(rows: Frame, cosine: str) -> bytes:
     return _png(figure)
 
 
+@_styled()
 def heat(rates: Frame) -> bytes:
     """What is left of the rate of each method under each disturbance, over all recognisers."""
     part = overall(rates)

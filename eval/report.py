@@ -18,6 +18,7 @@ from ..core.images import to_tensor
 from ..core.types import Face, Photo
 from ..weights.registry import card
 from . import FACE_MEASURES, METRICS, SEEN_BY_PEOPLE
+from .detectors import same_place
 from .verification import Match, embedding, used_by
 
 Pair: TypeAlias = tuple[Tensor, Tensor]
@@ -119,7 +120,7 @@ def assess(
     two photos to the probe. Without, they are compared with the photo before itself, so that "before" is 1.
 
     Args:
-        seen: the recognisers that the attack used.
+        surrogates: the recognisers that the attack used.
         recognizers: who judges; by default all that are packaged.
         faces: those of `before` that are judged, by number, 1 being the largest; by default all are found.
         limited, unfinished: which of them the protection says it was not allowed to change as much as it
@@ -191,14 +192,14 @@ def _match(
     images: Pair,
     faces: tuple[Face, Face],
     person: Mapping[str, Tensor],
-    seen: frozenset[str],
+    surrogates: frozenset[str],
 ) -> Match:
     """Compare a face before and after with the person; without another photo, with the face before."""
     before, after = (embedding(name, image, face) for image, face in zip(images, faces, strict=True))
     reference = person.get(name, before)
     return Match(
         recognizer=name,
-        used_by_attack=used_by(name, seen),
+        used_by_attack=used_by(name, surrogates),
         before=round(float(before @ reference), 4),
         after=round(float(after @ reference), 4),
         threshold=card(name).thresholds["far1"],
@@ -207,13 +208,3 @@ def _match(
 
 def _quality(before: Tensor, after: Tensor) -> dict[str, float]:
     return {name: round(float(METRICS[name](before, after)), 4) for name in METRICS}
-
-
-def same_place(face: Face, others: Sequence[Face]) -> Face | None:
-    """The face among `others` that lies where `face` does: its points within half a face, on average."""
-
-    def distance(other: Face) -> float:
-        return float(np.linalg.norm(other.points - face.points, axis=1).mean())
-
-    nearest = min(others, key=distance, default=None)
-    return nearest if nearest and distance(nearest) < face.side / 2 else None

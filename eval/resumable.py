@@ -1,7 +1,7 @@
 """Spread work over processes or machines so that nothing finished is lost or done twice.
 
-A piece of work becomes files, each written beside its place and then moved there, the one that says "done"
-last: whatever is killed, at whatever moment, a piece is finished or it has not begun. Imports no torch.
+A job becomes files, each written beside its place and then moved there, the one that says "done"
+last: whatever is killed, at whatever moment, it is finished or it has not begun. Imports no torch.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ from ..core.types import Stage, Step, Steps
 
 Payload = TypeVar("Payload")
 Files: TypeAlias = Mapping[str, bytes]  # by the ending of their names; the last one says "done"
-Piece: TypeAlias = tuple[str, Payload]  # its key, a relative path, and what has to be done
-Done: TypeAlias = Iterator[tuple[str, Files]]
+Job: TypeAlias = tuple[str, Payload]  # its key, a relative path, and what has to be done
+Finished: TypeAlias = Iterator[tuple[str, Files]]
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-TRIES = 3  # how often in a row a worker may die
-AHEAD = 2  # pieces that are handed out for each worker
+MAX_CRASHES = 3  # how often in a row a worker may die
+QUEUED_PER_WORKER = 2  # jobs that are handed out for each worker
 
 
 @dataclass(frozen=True)
 class Store:
-    """Finished pieces in a folder; `mark` ends the name of the file that says so."""
+    """Finished jobs in a folder; `mark` ends the name of the file that says so."""
 
     folder: Path
     mark: str
 
     def path(self, key: str, ending: str) -> Path:
-        """Where a file of a piece lies."""
+        """Where a file of a job lies."""
         return self.folder / f"{key}{ending}"
 
     def has(self, key: str) -> bool:
-        """Whether a piece is finished."""
+        """Whether a job is finished."""
         return self.path(key, self.mark).exists()
 
     def write(self, key: str, files: Files) -> None:
-        """Keep the files of a finished piece."""
+        """Keep the files of a finished job."""
         assert list(files)[-1] == self.mark
         for ending, data in files.items():
             path = self.path(key, ending)
@@ -65,13 +65,13 @@ def replace(path: Path, data: bytes) -> None:
 
 
 def run(
-    pieces: Iterable[Piece[Payload]],
-    do: Callable[[Payload], Files],
+    jobs: Iterable[Job[Payload]],
+    work: Callable[[Payload], Files],
     store: Store,
     workers: int = 1,
     cluster: str | None = None,
 ) -> Steps[int]:
-    """Do what is missing and keep it; yields a step a piece, returns how many were done.
+    """Do what is missing and keep it; yields a step a job, returns how many were done.
 
     Args:
         workers: processes on this machine, each with one thread; 0 works in this process.
@@ -79,53 +79,53 @@ def run(
 
     Raises:
         BadSettings: Ray is not installed.
-        VeilError: a piece ended its process three times.
+        VeilError: a job ended its process three times.
     """
-    everything = list(pieces)
-    missing = [piece for piece in everything if not store.has(piece[0])]
+    everything = list(jobs)
+    missing = [job for job in everything if not store.has(job[0])]
     before = len(everything) - len(missing)
     if cluster:
-        done = over_ray(missing, do, cluster)
+        done = on_ray(missing, work, cluster)
     else:
-        done = over_processes(missing, do, workers) if workers else here(missing, do)
+        done = in_processes(missing, work, workers) if workers else in_this_process(missing, work)
     for count, (key, files) in enumerate(done, 1):
         store.write(key, files)
         yield Step(Stage.BENCHMARKING, before + count, len(everything))
     return len(missing)
 
 
-def here(pieces: Iterable[Piece[Payload]], do: Callable[[Payload], Files]) -> Done:
+def in_this_process(jobs: Iterable[Job[Payload]], work: Callable[[Payload], Files]) -> Finished:
     """One after the other, in this process."""
-    for key, payload in pieces:
-        yield key, do(payload)
+    for key, payload in jobs:
+        yield key, work(payload)
 
 
-def over_processes(pieces: Iterable[Piece[Payload]], do: Callable[[Payload], Files], workers: int) -> Done:
+def in_processes(jobs: Iterable[Job[Payload]], work: Callable[[Payload], Files], workers: int) -> Finished:
     """In processes of one thread; one that dies is replaced and what it held is done again."""
-    left, broken = dict(pieces), 0
+    left, crashes = dict(jobs), 0
     while left:
         try:
-            for key, files in _pooled(left, do, workers):
+            for key, files in _pooled(left, work, workers):
                 yield key, files
                 del left[key]
-                broken = 0
+                crashes = 0
         except BrokenProcessPool as error:
-            broken += 1
-            if broken == TRIES:
+            crashes += 1
+            if crashes == MAX_CRASHES:
                 raise VeilError(
                     "A worker process died again and again.", "Is there enough memory? Try fewer --workers."
                 ) from error
 
 
-def _pooled(pieces: Mapping[str, Payload], do: Callable[[Payload], Files], workers: int) -> Done:
-    waiting, running = iter(list(pieces.items())), dict[Future[Files], str]()
+def _pooled(jobs: Mapping[str, Payload], work: Callable[[Payload], Files], workers: int) -> Finished:
+    waiting, running = iter(list(jobs.items())), dict[Future[Files], str]()
     for variable in THREADS:  # read when torch is loaded, in the process that is spawned
         os.environ.setdefault(variable, "1")
     with ProcessPoolExecutor(workers, get_context("spawn"), _begin) as pool:
         try:
             while True:
-                for key, payload in islice(waiting, workers * AHEAD - len(running)):
-                    running[pool.submit(do, payload)] = key
+                for key, payload in islice(waiting, workers * QUEUED_PER_WORKER - len(running)):
+                    running[pool.submit(work, payload)] = key
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -146,8 +146,8 @@ def _begin() -> None:
     Thread(target=watch, daemon=True).start()
 
 
-def over_ray(pieces: Iterable[Piece[Payload]], do: Callable[[Payload], Files], address: str) -> Done:
-    """On a Ray cluster; a piece whose worker is killed goes to another one.
+def on_ray(jobs: Iterable[Job[Payload]], work: Callable[[Payload], Files], address: str) -> Finished:
+    """On a Ray cluster; a job whose worker is killed goes to another one.
 
     Raises:
         BadSettings: Ray is not installed.
@@ -163,12 +163,12 @@ def over_ray(pieces: Iterable[Piece[Payload]], do: Callable[[Payload], Files], a
     )
     try:
 
-        def piece(payload: Payload) -> Files:  # Ray wants a plain function
-            return do(payload)
+        def job(payload: Payload) -> Files:  # Ray wants a plain function
+            return work(payload)
 
-        remote = ray.remote(num_cpus=1, max_retries=TRIES)(piece)
-        slots = AHEAD * int(ray.cluster_resources().get("CPU", 1))
-        waiting, running = iter(pieces), dict[Any, str]()
+        remote = ray.remote(num_cpus=1, max_retries=MAX_CRASHES)(job)
+        slots = QUEUED_PER_WORKER * int(ray.cluster_resources().get("CPU", 1))
+        waiting, running = iter(jobs), dict[Any, str]()
         while True:
             for key, payload in islice(waiting, slots - len(running)):
                 running[remote.remote(payload)] = key

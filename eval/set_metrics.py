@@ -11,19 +11,18 @@ from PIL import Image
 from torch import Tensor
 
 from ..core.images import to_tensor
-from . import SET_MEASURES
-from .benchmark import PICTURE
-from .identification import stored
-from .summary import CLEAN, Frame, frame
+from . import CLEAN, SET_MEASURES
+from .benchmark import PICTURE, result_file
+from .summary import Frame, frame
 
 
 def measure_sets(folder: Path, rows: Frame, measures: Sequence[str]) -> Frame:
     """Each measure over the pictures of each method and the same photos before, and how many they are."""
     shown = rows.drop_duplicates(["method", "identity", "left_out", "target", "seed"])
-    clean = {row["identity"]: stored(folder, row, PICTURE) for row in _of(shown, CLEAN)}
+    clean = {row["identity"]: result_file(folder, row, PICTURE) for row in _of(shown, CLEAN)}
     table: list[list[Any]] = []
     for method in shown["method"].unique():
-        after = [stored(folder, row, PICTURE) for row in _of(shown, method)]
+        after = [result_file(folder, row, PICTURE) for row in _of(shown, method)]
         before = [clean[row["identity"]] for row in _of(shown, method)]
         values = [SET_MEASURES[name](_opened(before), _opened(after)) for name in measures]
         table.append([method, *values, len(after)])

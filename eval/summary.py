@@ -1,4 +1,8 @@
-"""From the rows of a benchmark to its tables: rates with intervals over people, compared pairwise."""
+"""From the rows of a benchmark to its tables: rates with intervals over people, compared pairwise.
+
+Throughout, `rows` are those that `read` gives, `outcome` is one of `OUTCOMES`, rates are shares in [0, 1],
+and `low` and `high` end a 95 % interval from drawing people (`bootstrap`).
+"""
 
 from __future__ import annotations
 
@@ -12,13 +16,12 @@ import pyarrow as arrow
 from pyarrow import csv
 
 from ..core.errors import BadSettings, VeilError
-from ..core.types import Array
 from ..weights.registry import card
-from . import SEEN_BY_PEOPLE
+from . import CLEAN, SEEN_BY_PEOPLE
 from .bootstrap import RATES, Interval, mean, rate
 
 Frame: TypeAlias = Any  # pandas.DataFrame, whose annotations are too loose for a strict checker
-CLEAN, REBUILT = "identity", "reconstruction"
+REBUILT = "reconstruction"  # the method that only rebuilds a photo through the prior
 KEY = ["identity", "recognizer", "disturbance", "seed"]
 OUTCOMES = {
     "dodged": "not recognised against another photo of the person",
@@ -34,7 +37,7 @@ COLUMNS = ["method", "recognizer", "disturbance", "rate", "low", "high", "n", "c
 
 
 def frame(rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> Frame:
-    """A table."""
+    """A table of rows of cells, in the order of its columns."""
     return pd.DataFrame(rows, columns=pd.Index(columns))
 
 
@@ -110,7 +113,11 @@ def _threshold(recognizer: str, rate: str) -> float:
 
 
 def failures(file: Path) -> Frame:
-    """How many photos of each method could not be scored, and why."""
+    """How many photos of each method could not be scored, and why: method, error, photos.
+
+    Raises:
+        BadSettings: as `table` does.
+    """
     rows = table(file)
     rows = rows[rows["error"] != ""]
     return rows.groupby(["method", "error"], as_index=False).agg(photos=("identity", "nunique"))
@@ -125,7 +132,7 @@ def main_outcome(rows: Frame) -> str:
 
 
 def judges(rows: Frame) -> Iterator[tuple[str, Frame]]:
-    """Rows by recogniser, and all of them."""
+    """Rows by recogniser, and, where there are several, all of them as "all"."""
     for name in rows["recognizer"].unique():
         yield str(name), rows[rows["recognizer"] == name]
     if rows["recognizer"].nunique() > 1:
@@ -226,7 +233,7 @@ def _spread(recognizer: str) -> float:
 
 
 def qualities(rows: Frame, metrics: list[str]) -> Frame:
-    """The mean of each metric by method, PSNR with its interval."""
+    """The mean of each metric by method, PSNR with its interval, and how often the face is found after."""
     table: list[dict[str, Any]] = []
     for method in rows["method"].unique():
         part = rows[rows["method"] == method].drop_duplicates(["identity", "left_out", "seed"])
@@ -253,22 +260,6 @@ def groups(rows: Frame, outcome: str) -> Frame:
                     table.append([label, group, method, *rate(part[outcome], people), *psnr[:3], found])
     names = ["label", "group", "method", "rate", "low", "high", "n", "psnr", "psnr low", "psnr high", "found"]
     return frame(table, names)
-
-
-def ranks(gallery: Array, probes: Array) -> Array:
-    """The rank, from 1, of the right person for each probe (N, D) in a gallery (N, D) of the same people."""
-    cosines = probes @ gallery.T
-    own = np.diag(cosines)
-    return 1 + (cosines > own[:, None]).sum(1).astype(float)
-
-
-def missed(gallery: Array, probes: Array, strangers: Array, rate: float = 0.01) -> Array:
-    """Open-set search: which probes (N, D) of enrolled people are not found (1) where a share `rate` of the
-    searches for strangers, people taken out of the gallery (N, D) in turn, would find somebody."""
-    others = strangers @ gallery.T
-    np.fill_diagonal(others, -np.inf)
-    threshold = float(np.quantile(others.max(1), 1 - rate))
-    return ((probes * gallery).sum(1) <= threshold).astype(float)
 
 
 def as_percent(interval: Interval | tuple[float, ...]) -> str:

@@ -44,7 +44,7 @@ from veil.attacks.faces import search
 from veil.core.errors import VeilError
 from veil.core.files import PREFIX
 from veil.core.progress import finish
-from veil.eval.benchmark import load
+from veil.eval.benchmark import unpack
 from veil.eval.report import assess
 from veil.privacy.settings import EFFORTS
 from veil.ui import records, workflow
@@ -172,7 +172,7 @@ def check_benchmark(folder: Path, complete: bool) -> None:
         path for path in found if not path.parent.name.startswith(PREFIX)
     ]  # those are still to be moved
     for path in pieces:
-        load(path)
+        unpack(path)
         check_readable(path.with_suffix(".png"))
     if complete:
         assert len(pieces) == 6, pieces

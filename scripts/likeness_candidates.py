@@ -185,7 +185,8 @@ def roughness(pair: Pair) -> float:
     return -(pair.over("face", (calm * (new - old).square())[0, 0]) ** 0.5)
 
 
-def _candidates() -> Mapping[str, Candidate]:
+def candidates() -> Mapping[str, Candidate]:
+    """All candidates by name; LPIPS only where its weights are on this machine."""
     found: dict[str, Candidate] = {f"cosine {name}": partial(cosine, name=name) for name in JUDGES}
     for name, step in product(STRONG, PURIFIED):
         found[f"cosine {name}, purified {step}"] = partial(cosine, name=name, timestep=step)
@@ -201,9 +202,6 @@ def _candidates() -> Mapping[str, Candidate]:
     except WeightsMissing:  # they are not packaged
         del found["lpips"]
     return {**found, "expression": mood, "roughness": roughness}
-
-
-CANDIDATES = _candidates()
 
 
 def standard(values: pd.DataFrame) -> Callable[[pd.DataFrame], pd.DataFrame]:
@@ -232,6 +230,6 @@ def priced(name: str) -> bool:
 
 def askable(name: str) -> bool:
     """Whether the judge may report it: the engine does not pay for it, nor is it needed, and no recogniser is
-    asked. Each is attacked in some fold of a benchmark, and that over which protection is plotted must not
+    asked. Each is attacked where another is left out, and that over which protection is plotted must not
     fall because protection rises."""
     return not (priced(name) or "cosine" in name)

@@ -16,8 +16,8 @@ run that was cut goes on. Seed 0. `--only` tries the ideas whose names hold a te
 `--robust` names a folder of weights/recipes/train_robust.py's, without which the ideas that need it are left
 out.
 
-What does not pay is not in the engine: it lives here only, so that its figures can be made again. Earlier
-ideas, tried at equal PSNR (benchmarks/ideas.md), are in this file's history.
+What does not pay is not in the engine: it lives in `ideas.py` only, so that its figures can be made again.
+Earlier ideas, tried at equal PSNR (benchmarks/ideas.md), are in this file's history.
 """
 
 from __future__ import annotations
@@ -28,32 +28,20 @@ configure_threads()  # before torch is loaded
 
 import io
 import json
-import math
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from copy import deepcopy
-from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
-from unittest.mock import patch
 
 import numpy as np
-import torch
 import typer
+from ideas import IDEAS, copies_in
 from PIL import Image
 from rich.progress import Progress
-from safetensors.torch import load_file
-from torch import Generator, Tensor
-from torch.optim.lr_scheduler import LambdaLR
 
-from veil.attacks import Recognizer, attacked, recognizer
-from veil.attacks.ensemble import Ensemble, FaceImage
+from veil.attacks import attacked
 from veil.core.images import open_photo, to_tensor
-from veil.core.progress import finish
-from veil.core.types import Face, Photo, tracks_of
+from veil.core.types import Face, Photo
 from veil.eval import resumable
 from veil.eval.bootstrap import Interval, mean, rate
 from veil.eval.datasets import Sample, main_face, samples
@@ -61,11 +49,7 @@ from veil.eval.metrics.likeness import likeness
 from veil.eval.metrics.naturalness import naturalness
 from veil.eval.metrics.psnr import psnr
 from veil.eval.verification import embedding
-from veil.privacy import Protected, protect
-from veil.privacy.engine import objective_of
-from veil.privacy.latent import Optimisation
-from veil.privacy.penalties import PenaltySchedule, change_energy
-from veil.privacy.settings import Settings, settings
+from veil.privacy.settings import settings
 from veil.weights.registry import card
 
 STRONG = ("dlib", "mobilefacenet", "faceres", "faceplugin", "sface")
@@ -73,165 +57,13 @@ SKIPPED = 200
 TRIED: dict[str, Any] = {"steps": 60, "penalty_scale": 2.1, "target_margin": 6.0, "seed": 0}
 PICTURE, ROW = ".png", ".json"  # of a finished measurement; the row says that it is
 
-Copies = Mapping[str, Recognizer]  # by the names of what they are copies of
 Row = dict[str, Any]
 
 
-class Proportional(PenaltySchedule):
-    """A price that moves by how far the change is from its ceiling, so that it comes to rest there."""
-
-    GAIN, FASTEST = 0.3, 0.18  # of log(size / ceiling); by how much the logarithm of the price moves at most
-    AHEAD = 0.05  # and at least, while the protection has its margin
-
-    def update(self, lead: float, size: float) -> None:
-        """Learn by how much the protection led in a step, and the root mean square of the change."""
-        before = self.value
-        super().update(lead, size)
-        if self.steps > self.PATIENCE:
-            away = self.GAIN * math.log(max(size, 1e-9) / self.ceiling)
-            least = self.AHEAD if self.smoothed_margin > self.target_margin else -self.FASTEST
-            move = min(max(away, least), self.FASTEST)
-            self.value = min(max(before * math.exp(move), self.least), self.MOST * self.least)
-
-
-class Settling(Optimisation):
-    """The rate falls along a cosine to a tenth. Beside the latent single pixels of the crop are changed, at a
-    rate of their own in [0, 1], by default not at all."""
-
-    LOWEST = 0.1
-
-    def __init__(self, *parts: Any, pixels: float = 0.0) -> None:
-        super().__init__(*parts)
-        steps, noise = self.settings.steps, Generator().manual_seed(self.settings.seed)
-        self.pixels = (2 / 3 * pixels * torch.randn(self.before.shape, generator=noise)).requires_grad_()
-        self.optimizer.add_param_group({"params": [self.pixels], "lr": pixels})
-        self.last_pixels = deque([self.pixels.detach()], self.last.maxlen)
-        self.falling = LambdaLR(self.optimizer, lambda done: self.rate_at(done / steps))
-
-    def rate_at(self, progress: float) -> float:
-        """The rate as a share of the first, after a share of the steps."""
-        return self.LOWEST + (1 - self.LOWEST) * (1 + math.cos(math.pi * progress)) / 2
-
-    def change(self, moved: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The change of the crops (B, 3, S, S) by the latents and by single pixels, and the maps."""
-        change, maps = super().change(moved)
-        return change + self.pixels, maps
-
-    def advance(self) -> tuple[float, list[Tensor]]:
-        """One step, at a rate that is lower than the last one's."""
-        found = super().advance()
-        self.falling.step()
-        self.last_pixels.append(self.pixels.detach().clone())
-        return found
-
-    @torch.no_grad()
-    def result(self) -> Tensor:
-        """The change that the last latents and the last pixels give on average."""
-        self.pixels = torch.stack(tuple(self.last_pixels)).mean(0)
-        return super().result()
-
-
-def filling(ceiling: float, change: Tensor) -> Tensor:
-    """The factors (B, 1, 1, 1) that bring the root mean square of changes (B, 3, H, W) to a ceiling."""
-    return (ceiling / change_energy(change).sqrt().clamp(min=1e-9))[:, None, None, None]
-
-
-def joined(recognizers: Sequence[Recognizer], *about: Any, copies: Copies, instead: bool = False) -> Ensemble:
-    """An objective whose surrogates' robust copies attack too, or instead of them."""
-    robust = [copies[one.name] for one in recognizers if one.name in copies]
-    kept = [one for one in recognizers if not (instead and one.name in copies)]
-    return objective_of([*kept, *robust], *about)
-
-
-class Held(Ensemble):
-    """Robust copies of surrogates have to see the same person: what fools them is what people see."""
-
-    WEIGHT = 40.0  # of one less the cosine
-
-    held: list[tuple[Recognizer, Tensor]]
-
-    def __call__(self, image: Tensor, face: Face) -> Tensor:
-        loss = super().__call__(image, face)
-        for one, own in self.held:
-            loss = loss + self.WEIGHT * (1 - one.embed(one.align(image, face)) @ own)
-        return loss
-
-
-def held(
-    recognizers: Sequence[Recognizer],
-    own: Sequence[FaceImage],
-    target: Sequence[FaceImage] | None,
-    settings: Settings,
-    *,
-    copies: Copies,
-) -> Ensemble:
-    """The objective that robust copies hold."""
-    with patch("veil.privacy.engine.Ensemble", Held):
-        made: Any = objective_of(recognizers, own, target, settings)
-    image, face = own[0]
-    robust = [copies[one.name] for one in recognizers if one.name in copies]
-    with torch.no_grad():
-        made.held = [(one, one.embed(one.align(image, face))[0]) for one in robust]
-    return made
-
-
-@cache
-def copies_in(folder: Path) -> Copies:
-    """Robust copies of recognisers, from files that are called NAME.safetensors."""
-    found: dict[str, Recognizer] = {}
-    for file in sorted(folder.glob("*.safetensors")):
-        one: Any = recognizer(file.stem)
-        found[file.stem] = robust = replace(one, network=deepcopy(one.network))
-        robust.network.load_state_dict(load_file(file))
-    return found
-
-
-@dataclass(frozen=True)
-class Idea:
-    """What differs from the default: settings, parts of `veil.privacy` by their names there, and what builds
-    an objective from robust copies."""
-
-    changes: Mapping[str, Any]
-    parts: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    objective: Callable[..., Ensemble] | None = None
-
-    def protect(self, photo: Photo, face: Face, chosen: Settings, copies: Copies) -> Protected:
-        """Protect a face of a photo as the engine does, but for what differs."""
-        parts = dict(self.parts)
-        if self.objective:
-            parts["engine.objective_of"] = partial(self.objective, copies=copies)
-        with ExitStack() as stack:
-            for name, part in parts.items():
-                stack.enter_context(patch(f"veil.privacy.{name}", part))
-            return finish(protect(tracks_of(photo, [face]), chosen.model_copy(update=self.changes)))
-
-
-SETTLES = {
-    "latent.PenaltySchedule": Proportional,
-    "latent.ceiling_scale": filling,
-    "engine.Optimisation": Settling,
-}
-SETTLED = {"learning_rate": 0.1, "tail_average": 0.3, "ceiling": 2.0}
-IDEAS: dict[str, Idea] = {
-    "default, ceiling 1.7": Idea({"ceiling": 1.7}),
-    "default, ceiling 2.3": Idea({"ceiling": 2.3}),
-    "default, ceiling 5.2 and price .6": Idea({"ceiling": 5.2, "penalty_scale": 0.6}),
-    "the price settles, ceiling 1.6": Idea({**SETTLED, "ceiling": 1.6}, SETTLES),
-    "the price settles, ceiling 2": Idea(SETTLED, SETTLES),
-    "the price settles, and a change of single pixels beside the latent": Idea(
-        SETTLED, {**SETTLES, "engine.Optimisation": partial(Settling, pixels=0.3 / 255)}
-    ),
-    "the price settles, and robust copies of two surrogates attack too": Idea(SETTLED, SETTLES, joined),
-    "the price settles, and robust copies attack instead of them": Idea(
-        SETTLED, SETTLES, partial(joined, instead=True)
-    ),
-    "the price settles, and robust copies hold the person": Idea(SETTLED, SETTLES, held),
-    "the price settles, and views are none": Idea({**SETTLED, "views": 0}, SETTLES),
-}
 LINE = tuple(IDEAS)[:3]
 
 
-def seen(path: Path) -> tuple[Photo, Face] | None:
+def photo_and_face(path: Path) -> tuple[Photo, Face] | None:
     """A photo and whom it is of."""
     photo = open_photo(path)
     face = main_face(photo.pixels)
@@ -250,7 +82,7 @@ def usable(faces: Path) -> Iterator[tuple[Sample, str]]:
     everyone = [one for one in samples(faces / "celebahq_pairs") if int(one.identity) >= SKIPPED]
     for index, one in enumerate(everyone):
         left_out = STRONG[index % len(STRONG)]
-        pair = seen(one.photo), seen(one.probe or one.photo)
+        pair = photo_and_face(one.photo), photo_and_face(one.probe or one.photo)
         if pair[0] and pair[1] and above(left_out, pair[0], pair[1])["far1"] > 0:
             yield one, left_out
 
@@ -258,7 +90,7 @@ def usable(faces: Path) -> Iterator[tuple[Sample, str]]:
 def perform(job: tuple[str, Sample, str, Path | None]) -> dict[str, bytes]:
     """Protect one person's photo by an idea and ask the recogniser that was left out: picture and row."""
     idea, one, left_out, robust = job
-    before, probe = seen(one.photo), seen(one.probe or one.photo)
+    before, probe = photo_and_face(one.photo), photo_and_face(one.probe or one.photo)
     if before is None or probe is None:
         raise ValueError(f"no face of {one.identity}")
     chosen = settings(**TRIED, surrogates=attacked(left_out))

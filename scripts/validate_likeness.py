@@ -36,7 +36,7 @@ import numpy as np
 import pandas as pd
 import torch
 import typer
-from likeness_candidates import CANDIDATES, COSINES, Look, Pair, askable, combined, priced, standard
+from likeness_candidates import COSINES, Look, Pair, askable, candidates, combined, priced, standard
 from PIL import Image
 from rich.progress import track
 from scipy.optimize import nnls
@@ -88,6 +88,7 @@ def measured(
     """Every candidate's value (pictures, candidates) on the rated pictures that are here; or, unless `anew`,
     on those that were measured before."""
     run.mkdir(parents=True, exist_ok=True)
+    measures = candidates()
     rows: dict[tuple[str, str], dict[str, float]] = {}
     wanted = ratings[["photo", "version"]].drop_duplicates().sort_values(["photo", "version"])
     for photo, group in track(list(wanted.groupby("photo")), "measuring"):
@@ -100,7 +101,7 @@ def measured(
             after = pixels_of(file, original)
             kept = run / f"{hashlib.sha256(original.read_bytes() + after.tobytes()).hexdigest()[:24]}.json"
             values = json.loads(kept.read_text()) if kept.exists() else {}
-            missing = [name for name in CANDIDATES if name not in values]
+            missing = [name for name in measures if name not in values]
             if missing and not anew:
                 continue
             if missing:
@@ -109,9 +110,9 @@ def measured(
                     before = Look(to_tensor(pixels), largest_face(pixels))
                 pair = Pair(before, Look(to_tensor(after), before.face))
                 with torch.no_grad():
-                    values |= {name: CANDIDATES[name](pair) for name in missing}
+                    values |= {name: measures[name](pair) for name in missing}
                 kept.write_text(json.dumps(values))
-            rows[photo, version] = {name: values[name] for name in CANDIDATES}
+            rows[photo, version] = {name: values[name] for name in measures}
     return pd.DataFrame.from_dict(rows, "index").rename_axis(["photo", "version"])
 
 

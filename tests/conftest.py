@@ -204,3 +204,44 @@ def done(faces: Path) -> Path:
     assert result.exit_code == 0, result.output
     assert "report.html" in result.stdout
     return faces / "run"
+
+
+@pytest.fixture(scope="session")
+def rows(done: Path) -> Any:
+    """The scored rows of the finished run."""
+    from veil.eval import summary
+
+    return summary.read(done / "rows.parquet")
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Generator[None]:
+    """Small crops gain nothing from threads, and lose much where others use the cores too."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def verdicts() -> Any:
+    """Scored rows of ten people: `a` escapes sface less often than dlib, and the same photo less often."""
+    import pandas as pd
+
+    lines = [
+        {
+            **{"identity": str(person), "method": method, "curve": method, "recognizer": name, "seed": 0},
+            **{"left_out": name, "disturbance": kind, "psnr": 30.0 + person, "likeness": 0.1 * person},
+            **{"threshold": 0.5, "threshold_far1": 0.5, "threshold_far01": 0.7},
+            **{"probe": cosine, "same": cosine + 0.2, "found": True},
+            **dict.fromkeys(("gender", "race", "age"), ""),
+        }
+        for method, shift in (("identity", 1.0), ("a", 0.0))
+        for name, lift in (("dlib", 0.0), ("sface", 0.2))
+        for kind, more in (("none", 0.0), ("jpeg-75", 1.0))
+        for person in range(10)
+        for cosine in [person / 10 + lift + shift + more + 0.05]
+    ]
+    return pd.DataFrame(lines)

@@ -1,4 +1,4 @@
-"""The ladder of imports, and that asking for help costs nothing."""
+"""The ladder of imports, files of a size that can be read, and that asking for help costs nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,23 @@ LADDER = {  # what each folder may import
     "eval": {"core", "weights", "attacks"},
     "ui": {"core", "weights", "attacks", "privacy", "eval"},
 }
+ROOMS = {  # from the lowest: what each may import of its own folder lies before it
+    "eval": (
+        *("bootstrap", "disturbances", "detectors", "datasets", "verification", "metrics", "report"),
+        *("calibration", "resumable", "benchmark", "summary", "table_text", "identification"),
+        *("set_metrics", "plots", "html_report"),
+    ),
+    "eval/benchmark": (
+        *("spec", "hooks", "checks", "manifest", "results", "plan", "judge", "matching", "runner"),
+    ),
+}
+MOST_LINES = 320
+LONG = {  # files that may be longer, and why
+    "weights/recipes/train_portrait.py": "a recipe: one training, from the data to the weights, in its order",
+    "scripts/kill_runs.py": "all that can be killed, each case beside what it checks; nothing imports it",
+    "scripts/results.py": "every block of the documents, one after the other; nothing imports it",
+    "attacks/faces.py": "is being split",
+}
 FILES = [
     path
     for folder in LADDER
@@ -29,10 +47,12 @@ FILES = [
 ]
 
 
-def imports(path: Path) -> Iterator[str]:
-    """The modules that a file imports, those of this repository as veil.folder..."""
+def imports(path: Path, top_only: bool = False) -> Iterator[str]:
+    """What a file imports, those of this repository as veil.folder...; `top_only`: while it is imported."""
     package = ["veil", *path.relative_to(ROOT).parts[:-1]]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes: Iterable[ast.AST] = tree.body if top_only else ast.walk(tree)
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -49,6 +69,42 @@ def test_the_ladder(path: Path) -> None:
         assert first not in LADDER, f"{module}: import relatively"
         if first == "veil":
             assert rest[0] in LADDER[here] | {here}, f"{here} must not import {module}"
+
+
+@pytest.mark.parametrize("folder", ROOMS)
+def test_rooms_import_only_what_lies_below(folder: str) -> None:
+    rooms = ROOMS[folder]
+    found = {path.stem for path in (ROOT / folder).glob("*.py")} - {"__init__"}
+    found |= {path.parent.name for path in (ROOT / folder).glob("*/__init__.py")}
+    assert found == {*rooms}
+    package = f"veil.{folder.replace('/', '.')}."
+    for path in FILES:
+        name = path.relative_to(ROOT / folder).parts[0] if path.is_relative_to(ROOT / folder) else ""
+        if (room := name.removesuffix(".py")) in rooms:
+            below = rooms[: rooms.index(room) + 1]
+            for module in imports(path):
+                other = module.removeprefix(package).split(".")[0] if module.startswith(package) else ""
+                assert other not in rooms or other in below, f"{path.name} must not import {module}"
+
+
+def test_no_imports_go_in_circles() -> None:
+    modules = {
+        ".".join(["veil", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__"): path
+        for path in FILES
+    }
+    graph: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        named = imports(path, top_only=True)
+        graph[module] = {one if one in modules else one.rpartition(".")[0] for one in named} & {*modules}
+    assert sum(map(len, graph.values())) > len(modules)
+    TopologicalSorter(graph).prepare()  # raises CycleError
+
+
+def test_files_can_be_read_at_a_sitting() -> None:
+    sources = [path for folder in (*LADDER, "scripts") for path in (ROOT / folder).rglob("*.py")]
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in sources}
+    long = {path.relative_to(ROOT).as_posix() for path in sources if lines[path] > MOST_LINES}
+    assert long <= LONG.keys()
 
 
 def test_every_package_is_listed() -> None:

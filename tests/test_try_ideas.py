@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import runpy
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -41,8 +43,14 @@ SHORT = settings(
 
 
 @pytest.fixture(scope="module")
-def script() -> dict[str, Any]:
-    return runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "try_ideas.py"))
+def script() -> Iterator[dict[str, Any]]:
+    """What the script and the ideas beside it define."""
+    folder = Path(__file__).parents[1] / "scripts"
+    sys.path.insert(0, str(folder))
+    import ideas
+
+    yield vars(ideas) | runpy.run_path(str(folder / "try_ideas.py"))
+    sys.path.remove(str(folder))
 
 
 @pytest.fixture(scope="module")

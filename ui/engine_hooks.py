@@ -14,7 +14,7 @@ from ..privacy import METHODS
 from ..privacy import protect as engine
 from ..privacy.pixel import PixelSettings
 from ..privacy.purification import PURIFIERS
-from ..privacy.settings import Settings, settings
+from ..privacy.settings import Settings, renamed, settings
 from .workflow import device
 
 
@@ -42,4 +42,4 @@ def _settings(values: Mapping[str, Any]) -> Settings:
     return kind.model_validate(dict(values))
 
 
-ENGINE_HOOKS = EngineHooks(protect, resolve, DISTURBANCES | PURIFIERS)
+ENGINE_HOOKS = EngineHooks(protect, resolve, renamed, DISTURBANCES | PURIFIERS)

@@ -9,7 +9,7 @@ from torch import Tensor
 from ...attacks.faces import find_faces
 from ...core.images import to_pixels
 from ...core.types import Face
-from ..report import same_place
+from ..detectors import same_place
 
 
 def points(before: Tensor, after: Tensor, face: Face) -> Tensor:

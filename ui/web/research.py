@@ -12,9 +12,10 @@ import pandas as pd
 from pyarrow import ArrowException, parquet
 
 from ...core.errors import BadSettings
-from ...eval import html_report, summary
+from ...eval import CLEAN, html_report, summary
 from ...eval.bootstrap import RATES
-from ...eval.summary import CLEAN, Frame
+from ...eval.summary import Frame
+from ...eval.table_text import Table, tables
 
 UNDISTURBED = "none"
 ROWS = 300_000  # the most that a file may hold, as its header says
@@ -60,9 +61,9 @@ class Findings:
     frames: dict[str, Frame]
 
     @property
-    def tables(self) -> list[html_report.Table]:
+    def tables(self) -> list[Table]:
         """The tables as text, each with its heading and what it says."""
-        return html_report.tables(self.frames)
+        return tables(self.frames)
 
 
 def rows_file(place: str) -> Path:

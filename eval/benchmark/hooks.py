@@ -1,0 +1,49 @@
+"""What a benchmark is handed, since the judge must not know the engine: how to protect, and how to purify."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ...attacks.faces import find_faces
+from ...core.registry import Registry, unknown
+from ...core.types import Face, Photo
+from ..detectors import DETECTORS, Detector
+from ..disturbances import Disturbance
+
+
+class Protect(Protocol):
+    """Protects one face of a photo; `values` are all settings of the method, `target` whom to look like."""
+
+    def __call__(
+        self, photo: Photo, face: Face, values: Mapping[str, Any], target: tuple[Photo, Face] | None
+    ) -> Photo: ...
+
+
+@dataclass(frozen=True)
+class EngineHooks:
+    """What is handed to the judge.
+
+    protect: protects one face of a photo.
+    resolve: all settings of a method, checked: (method, preset, settings) -> settings that JSON can hold.
+    current_names: settings as files of before name them -> the same settings by today's names.
+    disturbances: the judge's own and those that need the engine.
+    """
+
+    protect: Protect
+    resolve: Callable[[str, str, Mapping[str, Any]], dict[str, Any]]
+    current_names: Callable[[Mapping[str, Any]], dict[str, Any]]
+    disturbances: Registry[Disturbance]
+
+    def condition(self, name: str) -> tuple[Disturbance, Detector]:
+        """What happens to a photo before it is recognised, and how faces are found in it.
+
+        Raises:
+            UnknownName: no disturbance and no detector has this name.
+        """
+        if name in DETECTORS:
+            return self.disturbances["none"], DETECTORS[name]
+        if name not in self.disturbances:
+            raise unknown("disturbance", name, (*self.disturbances, *DETECTORS))
+        return self.disturbances[name], find_faces

@@ -1,0 +1,56 @@
+"""A whole benchmark, from its file's words to the file of its rows."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ...core.types import Steps
+from .. import resumable
+from .checks import check
+from .hooks import EngineHooks
+from .judge import protect_and_judge
+from .manifest import claim_folder, write_manifest
+from .matching import match_quality
+from .plan import choose_people, plan
+from .results import forget_transient_failures, open_store, write_tables
+from .spec import Spec
+
+
+def run(
+    spec: Spec, hooks: EngineHooks, faces: Path, folder: Path, workers: int = 1, cluster: str | None = None
+) -> Steps[Path]:
+    """Run what is missing of a benchmark; yields a step a photo and returns the Parquet file of its rows.
+
+    A folder may be run again for more people or fewer, and for more left-out recognisers: what is done stays
+    done, unless it failed by what may go better the next time (`judge.TRANSIENT`).
+
+    Args:
+        faces: the folder of datasets.
+        folder: of the run; it is made where there is none.
+        workers, cluster: as `resumable.run` takes them.
+
+    Raises:
+        UnknownName, BadSettings, WeightsMissing: as `check` does.
+        BadSettings: the folder holds another benchmark, or one of other weights, settings, thresholds or
+            photos.
+        BadPhoto: there is no dataset.
+    """
+    check(spec, hooks)
+    folder.mkdir(parents=True, exist_ok=True)
+    claim_folder(folder / "spec.json", spec, hooks)
+    store = open_store(folder)
+    people = yield from choose_people(spec, faces, folder)
+    tuned = yield from match_quality(spec, hooks, people, store, workers, cluster)
+    tasks = list(plan(spec, hooks, people, faces, tuned))
+    keys = [str(task.key) for task in tasks]
+    forget_transient_failures(store, keys)
+    jobs = list(zip(keys, tasks, strict=True))
+    yield from resumable.run(jobs, partial(protect_and_judge, hooks), store, workers, cluster)
+    settings: dict[str, dict[str, Any]] = {}
+    for task in tasks:
+        values = {**task.values, "seed": list(spec.seeds)}
+        settings.setdefault(f"{task.method}, {task.left_out} left out", values)
+    write_manifest(folder / "manifest.json", spec, settings, people, tuned)
+    return write_tables({task.key: task.curve for task in tasks}, store, folder)
