@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil
@@ -25,13 +25,16 @@ FINEST = 12  # pixels: the smallest face that MTCNN can see
 COARSE = 1600  # pixels: the longer side of the copy on which faces are looked for first
 LONGEST = int(COARSE * SMALLEST / FINEST)  # pixels: longer photos are looked at in tiles, too
 SHARED = 500  # pixels that neighbouring tiles share: larger faces are seen on the copy of the whole photo
-REFINED = 200  # pixels: the side to which a face is scaled to find its points again
+REFINED = 100  # pixels: the side to which a face is scaled to find its points again
 REACH = 1.2  # what is looked at then, to each side of a face's middle, in sides of its box
 STRICT = 0.75  # the bound of MTCNN's first network for faces that are not upright, which saves time
+UPRIGHT, TURNED = (0,), (1, 2, 3)  # quarters
+SLACK = 1.2  # the square in which MTCNN looks at a face, at most, in longer sides of the box that it gives
 MARGIN = 0.04  # of the longer side: grey that is laid around what is searched
 SAME = 0.3  # intersection over union from which two boxes are around one face
 SURE = 0.95  # the score of MTCNN from which it is sure of a face
 CERTAIN, WELL_SUPPORTED = 0.995, 0.6  # from which a face stands upright: other turns need not be tried
+ROOM = 64  # pixels beside a face that stands upright, below which no face that lies is looked for there
 GREY = 127  # which MTCNN takes for nothing
 
 # The five points of the ArcFace crop (insightface), as fractions of its 112 pixel side.
@@ -83,23 +86,28 @@ def _mtcnn(smallest: int, first: float) -> MTCNN:
     return detector.to(memory_format=torch.channels_last)  # a quarter less time
 
 
-def _detect(pixels: Pixels, smallest: float, margin: int = 0, first: float = 0.6) -> list[Face]:
-    """All faces of at least `smallest` pixels in pixels (H, W, 3).
+def _detect(pictures: Pixels, smallest: float, margin: int = 0, first: float = 0.6) -> list[list[Face]]:
+    """All faces of at least `smallest` pixels in each of some pictures (B, H, W, 3), which together take less
+    time where they are small.
 
     A grey margin is laid around them: MTCNN squeezes into a square what is left of a face that the border
     cuts, and so finds its points elsewhere. `first` is the bound of its first network, 0.6 as published.
     """
-    framed = np.pad(pixels, ((margin, margin), (margin, margin), (0, 0)), constant_values=GREY)
+    framed = np.pad(pictures, ((0, 0), (margin, margin), (margin, margin), (0, 0)), constant_values=GREY)
     finest = max(FINEST, round(smallest))
-    if min(framed.shape[:2]) < finest:  # no face fits, and facenet-pytorch would raise
-        return []
+    if min(framed.shape[1:3]) < finest:  # no face fits, and facenet-pytorch would raise
+        return [[] for _ in pictures]
     found: Any = _mtcnn(finest, first).detect(framed, landmarks=True)
-    boxes, scores, points = found
-    if boxes is None:
-        return []
     return [
-        Face(np.asarray(box, float), np.asarray(five, float), float(score)).transformed(1, -margin, -margin)
-        for box, five, score in zip(boxes, points, scores, strict=True)
+        []
+        if boxes is None
+        else [
+            Face(np.asarray(box, float), np.asarray(five, float), float(score)).transformed(
+                1, -margin, -margin
+            )
+            for box, five, score in zip(boxes, points, scores, strict=True)
+        ]
+        for boxes, scores, points in zip(*found, strict=True)
     ]
 
 
@@ -153,16 +161,31 @@ def _turned_back(face: Face, turn: int, wide: int, high: int) -> Face:
     return replace(face, box=box, points=back(face.points), turn=turn)
 
 
-def _look(pixels: Pixels, smallest: float) -> Iterator[Face]:
-    """The faces of a part of a photo (H, W, 3), as a copy of 1600 pixels shows them; those that lie or stand
-    on their heads on half that copy, where they have to be twice as large."""
+def _look(pixels: Pixels, smallest: float, turns: Sequence[int], known: Sequence[Face]) -> Iterator[Face]:
+    """The faces of a part of a photo (H, W, 3) that are turned so, as a copy of 1600 pixels shows them; those
+    that lie or stand on their heads on half that copy, where they have to be twice as large (most smaller
+    ones are seen upright, too, and turned at a closer look). Known faces are hidden, which saves time."""
     scale = min(1.0, COARSE / max(pixels.shape))
-    for turn in range(4):
-        copy = _shrunk(pixels, scale / 2 if turn else scale)
-        high, wide = copy.shape[:2]
-        margin, first = (0, STRICT) if turn else (round(MARGIN * max(high, wide)), 0.6)
-        for face in _detect(np.rot90(copy, turn), smallest * scale, margin, first):
-            yield _turned_back(face, turn, wide, high).transformed(pixels.shape[1] / wide, 0.0, 0.0)
+    copy = _shrunk(pixels, scale / 2 if any(turns) else scale).copy()
+    high, wide = copy.shape[:2]
+    for face in known:
+        left, top, right, bottom = (
+            _inner(face.transformed(wide / pixels.shape[1], 0.0, 0.0)).round().astype(int)
+        )
+        copy[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = GREY
+    for alike in _of_one_shape(turns, high == wide):
+        margin, first = (0, STRICT) if any(alike) else (round(MARGIN * max(high, wide)), 0.6)
+        pictures = np.stack([np.rot90(copy, turn) for turn in alike])
+        for turn, faces in zip(alike, _detect(pictures, smallest * scale, margin, first), strict=True):
+            for face in faces:
+                yield _turned_back(face, turn, wide, high).transformed(pixels.shape[1] / wide, 0.0, 0.0)
+
+
+def _of_one_shape(turns: Sequence[int], square: bool) -> list[Sequence[int]]:
+    """Turns, those together after which a picture has the same shape."""
+    if square:
+        return [turns]
+    return [some for odd in (0, 1) if (some := [turn for turn in turns if turn % 2 == odd])]
 
 
 def _tiles(high: int, wide: int) -> Iterator[tuple[int, int]]:
@@ -176,14 +199,17 @@ def _starts(length: int) -> list[int]:
     return np.linspace(0, max(0, length - LONGEST), count).astype(int).tolist()
 
 
-def _candidates(pixels: Pixels, smallest: float) -> list[Face]:
-    """All that MTCNN takes for a face at a first look, once for each way in which it may be turned."""
-    seen = list(_look(pixels, smallest))
+def _candidates(pixels: Pixels, smallest: float, turns: Sequence[int], known: Sequence[Face]) -> list[Face]:
+    """All that MTCNN takes for a face at a first look, once for each way in which it may be turned, but for
+    what lies in the place of a known one."""
+    seen = list(_look(pixels, smallest, turns, known))
     for left, top in _tiles(*pixels.shape[:2]):
         tile = pixels[top : top + LONGEST, left : left + LONGEST]
-        seen += [face.transformed(1, left, top) for face in _look(tile, smallest)]
+        hidden = [face.transformed(1, -left, -top) for face in known]
+        seen += [face.transformed(1, left, top) for face in _look(tile, smallest, turns, hidden)]
+    seen = [face for face in seen if not any(_same_place(face, other) for other in known)]
     seen.sort(key=lambda face: -face.score)
-    return [face for turn in range(4) for face in _apart(face for face in seen if face.turn == turn)]
+    return [face for turn in turns for face in _apart(face for face in seen if face.turn == turn)]
 
 
 def _apart(faces: Iterable[Face]) -> list[Face]:
@@ -199,36 +225,51 @@ def _same_place(a: Face, b: Face) -> bool:
     """Whether two boxes share a good part, or the middle of the smaller lies well within the larger."""
     small, large = sorted((a, b), key=lambda face: face.side)
     middle = small.box.reshape(2, 2).mean(0)
-    inset = large.side / 6
-    within = bool((middle > large.box[:2] + inset).all() and (middle < large.box[2:] - inset).all())
+    inner = _inner(large)
+    within = bool((middle > inner[:2]).all() and (middle < inner[2:]).all())
     return within or iou(a.box, b.box) > SAME
 
 
-def _refine(pixels: Pixels, coarse: Face, turn: int) -> Face | None:
-    """Find a face again in the full photo, comfortably large, if it is turned by `turn` quarters."""
+def _inner(face: Face) -> Array:
+    """The part of a face's box (4,) that lies well within it."""
+    return face.box + face.side / 6 * np.array([1, 1, -1, -1])
+
+
+def _refine(pixels: Pixels, coarse: Face, turns: Sequence[int]) -> list[Face]:
+    """Find a face again in the full photo, comfortably large, as if it were turned by some quarters."""
+    again = dict[int, Face]()
     for reach in (REACH, 1.5 * REACH):
         size = round(2 * reach * REFINED)
         part, scale, corner = around(pixels, coarse, reach, size)
-        found = [
-            _turned_back(face, turn, size, size).transformed(1 / scale, *corner)
-            for face in _detect(np.rot90(part, turn), REFINED / 2)
-        ]
-        best = max(found, key=lambda face: iou(face.box, coarse.box), default=None)
-        if best and iou(best.box, coarse.box) > SAME:
-            return best
-    return None
+        left = [turn for turn in turns if turn not in again]
+        pictures = np.stack([np.rot90(part, turn) for turn in left])
+        for turn, faces in zip(left, _detect(pictures, 0.7 * REFINED), strict=True):
+            found = [_turned_back(face, turn, size, size).transformed(1 / scale, *corner) for face in faces]
+            best = max(found, key=lambda face: iou(face.box, coarse.box), default=None)
+            if best and iou(best.box, coarse.box) > SAME:
+                again[turn] = best
+        if len(again) == len(turns):
+            break
+    return [again[turn] for turn in turns if turn in again]
 
 
 def _exact(pixels: Pixels, face: Face) -> list[Face]:
     """What a face is at a closer look; where it may be one that is not upright, for every quarter."""
     upright = not face.turn and face.score > SURE
-    if upright and max(pixels.shape) <= COARSE and not _cut_off(face, pixels):
+    if upright and max(pixels.shape) <= COARSE and not _squeezed(face, pixels):
         return [face]
-    turns = (face.turn,) if upright or face.turn else range(4)
-    again = [_refine(pixels, face, turn) for turn in turns]
-    if not any(again) and _cut_off(face, pixels):  # then nothing vouches for its points
+    again = _refine(pixels, face, (face.turn,) if upright or face.turn else range(4))
+    if not again and _cut_off(face, pixels):  # then nothing vouches for its points
         return [replace(face, score=0.0)]
-    return [one for one in again if one] or [face]
+    return again or [face]
+
+
+def _squeezed(face: Face, pixels: Pixels) -> bool:
+    """Whether the square in which MTCNN looked at a face may reach beyond the margin around its photo."""
+    size = np.array(pixels.shape[1::-1])
+    middle, half = face.box.reshape(2, 2).mean(0), SLACK / 2 * (face.box[2:] - face.box[:2]).max()
+    margin = MARGIN * size.max()
+    return bool((middle - half < -margin).any() or (middle + half > size + margin).any())
 
 
 def _cut_off(face: Face, pixels: Pixels) -> bool:
@@ -255,6 +296,26 @@ def _believed(face: Face, support: float) -> bool:
     return support > least + (0.2 if face.turn else 0)
 
 
+def _settled(face: Face, support: float) -> bool:
+    """Whether it is a face that stands upright beyond doubt."""
+    return not face.turn and face.score > CERTAIN and support > WELL_SUPPORTED
+
+
+def _leaves_room(face: Face, pixels: Pixels) -> bool:
+    """Whether a face that lies may be beside this one."""
+    gaps = np.concatenate([face.box[:2], np.array(pixels.shape[1::-1]) - face.box[2:]])
+    return bool(gaps.max() > ROOM)
+
+
+def _judged(
+    pixels: Pixels, smallest: float, turns: Sequence[int], known: Sequence[Face] = ()
+) -> list[tuple[Face, float]]:
+    """What may be a face that is turned so, and how well the second detector supports that."""
+    candidates = _candidates(pixels, smallest, turns, known)
+    faces = [face for candidate in candidates for face in _exact(pixels, candidate)]
+    return [(face, _support(pixels, face)) for face in faces]
+
+
 def search(pixels: Pixels, smallest: float = 20.0) -> Found:
     """Find every face of at least `smallest` pixels in a photo (H, W, 3), also turned by quarters.
 
@@ -262,14 +323,10 @@ def search(pixels: Pixels, smallest: float = 20.0) -> Found:
     finds each of these again in full detail. BlazeFace gives a second opinion. Where several lie in one
     place, which is how a face looks that is turned, the one stays on which both agree the most.
     """
-    judged, settled = list[tuple[Face, float]](), list[Face]()
-    for candidate in _candidates(pixels, smallest):  # those that stand upright come first
-        if any(_same_place(candidate, face) for face in settled):
-            continue
-        for face in _exact(pixels, candidate):
-            judged.append((face, support := _support(pixels, face)))
-            if not face.turn and face.score > CERTAIN and support > WELL_SUPPORTED:
-                settled.append(face)
+    judged = _judged(pixels, smallest, UPRIGHT)
+    settled = [face for face, support in judged if _settled(face, support)]
+    if all(_leaves_room(face, pixels) for face in settled):
+        judged += _judged(pixels, smallest, TURNED, settled)
     judged.sort(key=lambda one: -one[0].score * one[1])
     believed = _apart(face for face, support in judged if _believed(face, support))
     every = _apart([*believed, *(face for face, _ in judged if not face.turn or face.score > SURE)])

@@ -11,7 +11,7 @@ from PIL import Image
 from skimage.data import astronaut, checkerboard
 from torch.nn import functional
 
-from veil.attacks import packaged, recognizer
+from veil.attacks import faces, packaged, recognizer
 from veil.attacks.faces import (
     ARCFACE,
     SMALLEST,
@@ -27,7 +27,7 @@ from veil.attacks.faces import (
 )
 from veil.core.errors import NoFace
 from veil.core.images import to_tensor
-from veil.core.types import Array, Face
+from veil.core.types import Array, Face, Pixels
 
 TURN = np.array([[0.8, -0.6, 5.0], [0.6, 0.8, -3.0]])
 
@@ -117,6 +117,37 @@ def test_turned_and_upright_faces_share_a_photo() -> None:
     for turn, face in found.items():
         spots = turned(expected.points, turn, 300, 300) + places[turn]
         assert np.linalg.norm(face.points - spots, axis=1).max() < 0.15 * expected.eyes
+
+
+@pytest.mark.parametrize(("around", "looks"), [(50, 1), (5, 2), (120, 4)])
+def test_a_face_is_looked_at_no_oftener_than_it_needs(
+    around: int, looks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once where it fills its photo, again where the border may cut it, turned where others may lie."""
+    box = largest_face(astronaut()).box + around * np.array([-1, -1, 1, 1])
+    photo = astronaut()[max(0, round(box[1])) : round(box[3]), round(box[0]) : round(box[2])]
+    seen, detect = list[int](), faces._detect
+
+    def counted(pictures: Pixels, *rest: float) -> list[list[Face]]:
+        seen.append(len(pictures))
+        return detect(pictures, *rest)
+
+    monkeypatch.setattr(faces, "_detect", counted)
+    assert len(find_faces(photo)) == 1
+    assert sum(seen) == looks
+
+
+@pytest.mark.parametrize("turn", [1, 2, 3])
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_small_turned_face_is_found(turn: int, beside: bool) -> None:
+    """Of 36 pixels, alone or beside one that stands upright and is hidden for that."""
+    photo = np.full((500, 640, 3), 120, np.uint8)
+    side = round(512 * 36 / largest_face(astronaut()).side)
+    small = np.asarray(Image.fromarray(astronaut()).resize((side, side), Image.Resampling.BOX))
+    photo[280 : 280 + side, 400 : 400 + side] = np.rot90(small, -turn)
+    if beside:
+        photo[40:340, 40:340] = astronaut()[:300, 80:380]
+    assert sorted(face.turn for face in find_faces(photo)) == ([0, turn] if beside else [turn])
 
 
 @pytest.mark.parametrize("turn", [0, 1, 2, 3])
