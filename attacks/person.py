@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal, TypeAlias
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,7 +14,9 @@ from ..core.types import Face, Photo, Pixels
 from ..weights.registry import card
 from . import recognizer
 from .ensemble import identity
-from .faces import SMALLEST, search
+from .faces.boxes import clipped, padded
+from .faces.detection import search
+from .faces.found import SMALLEST
 
 Verdict = Literal["same", "doubtful", "other"]
 Vectors: TypeAlias = dict[str, Tensor]  # by recogniser
@@ -79,9 +79,8 @@ def only_face(photo: Photo) -> Face:
 @torch.no_grad()
 def vectors(pixels: Pixels, face: Face) -> Vectors:
     """The unit vectors (D,) that the recognisers give a face of a photo (H, W, 3)."""
-    reach = REACH * (face.box[2:] - face.box[:2]).max() * np.array([-1, -1, 1, 1])
-    size = pixels.shape[1], pixels.shape[0]
-    left, top, right, bottom = replace(face, box=face.box + reach).clipped_box(size)
+    reach = REACH * (face.box[2:] - face.box[:2]).max()
+    left, top, right, bottom = clipped(padded(face.box, reach), (pixels.shape[1], pixels.shape[0]))
     image, there = to_tensor(pixels[top:bottom, left:right]), face.transformed(1.0, -left, -top)
     return {name: identity(recognizer(name), [(image, there)]) for name in VOTERS}
 

@@ -75,11 +75,6 @@ class Face:
         """The distance between the eyes, in pixels."""
         return float(np.linalg.norm(self.points[1] - self.points[0]))
 
-    def clipped_box(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
-        """The box (left, top, right, bottom) in whole pixels, cut to a photo of (width, height)."""
-        left, top, right, bottom = np.clip(self.box.round().astype(int), 0, size * 2).tolist()
-        return left, top, right, bottom
-
     def transformed(self, scale: float, dx: float, dy: float) -> Face:
         """The same face where each point p of the image has gone to scale * p + (dx, dy)."""
         shift = np.array([dx, dy])

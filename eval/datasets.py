@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..attacks.faces import find_faces
+from ..attacks.faces.detection import find_faces
 from ..core.errors import BadPhoto
 from ..core.types import Face, Pixels
 from .detectors import Detector

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -12,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, computed_field
 from torch import Tensor
 
 from ..attacks import packaged
-from ..attacks.faces import Reason, find_faces, largest_face
+from ..attacks.faces.boxes import clipped, padded
+from ..attacks.faces.detection import find_faces, largest_face
+from ..attacks.faces.found import Reason
 from ..core.errors import BadPhoto, NoFace
 from ..core.images import to_tensor
 from ..core.types import Face, Photo
@@ -145,10 +146,10 @@ def assess(
     def judge(number: int, face: Face) -> FaceReport:
         again = same_place(face, found)
         images, places = _around((before, after), (face, again or face))
-        left, top, right, bottom = places[0].clipped_box((images[0].shape[-1], images[0].shape[-2]))
+        left, top, right, bottom = clipped(places[0].box, (images[0].shape[-1], images[0].shape[-2]))
         return FaceReport(
             number=number,
-            box=face.clipped_box(before.size),
+            box=clipped(face.box, before.size),
             found=again is not None,
             limited=number in limited,
             unfinished=number in unfinished,
@@ -174,8 +175,8 @@ def _around(photos: tuple[Photo, Photo], faces: tuple[Face, Face]) -> tuple[Pair
     """
     boxes = np.array([face.box for face in faces])
     box = np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
-    reach = REACH * (box[2:] - box[:2]).max() * np.array([-1, -1, 1, 1])
-    left, top, right, bottom = replace(faces[0], box=box + reach).clipped_box(photos[0].size)
+    around = padded(box, REACH * (box[2:] - box[:2]).max())
+    left, top, right, bottom = clipped(around, photos[0].size)
     before, after = (to_tensor(photo.pixels[top:bottom, left:right]) for photo in photos)
     here, there = (face.transformed(1.0, -left, -top) for face in faces)
     return (before, after), (here, there)

@@ -11,6 +11,7 @@ from PIL import Image
 from skimage.data import astronaut
 
 import veil
+from veil.attacks.faces.boxes import clipped
 from veil.core.progress import finish
 from veil.core.types import Sighting, Stage, Step, Steps, Track, tracks_of
 from veil.privacy import Protected
@@ -25,7 +26,7 @@ def mosaic(tracks: Sequence[Track], settings: Settings, target: Sighting | None 
     frames = {sighting.frame: sighting.frame.pixels.copy() for sighting in sightings}
     for number, sighting in enumerate(sightings, 1):
         pixels = frames[sighting.frame]
-        left, top, right, bottom = sighting.face.clipped_box(sighting.frame.size)
+        left, top, right, bottom = clipped(sighting.face.box, sighting.frame.size)
         part = Image.fromarray(pixels[top:bottom, left:right])
         cells = part.resize((CELLS, CELLS), Image.Resampling.BOX)
         pixels[top:bottom, left:right] = np.asarray(cells.resize(part.size, Image.Resampling.NEAREST))

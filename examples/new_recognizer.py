@@ -10,7 +10,7 @@ from skimage.data import astronaut
 from torch import nn
 
 import veil
-from veil.attacks.faces import ARCFACE, template_transform
+from veil.attacks.faces.transforms import ARCFACE, template_transform
 from veil.attacks.recognizers.base import Network
 from veil.core.images import to_tensor
 

@@ -11,7 +11,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from ..attacks.faces import template_transform, warp
+from ..attacks.faces.sampling import warp
+from ..attacks.faces.transforms import template_transform
 from ..core.images import to_tensor
 from ..core.types import Array, Face, Pixels
 from .paste import feather, greyed

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 from torch import Tensor
 
-from ..attacks.faces import template_transform
+from ..attacks.faces.transforms import template_transform
 from ..attacks.pixel import ATTACKS, Budget
 from ..core.types import Sighting, Steps, Track
 from . import Protected

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..attacks.faces import inverse, sampled
+from ..attacks.faces.sampling import sampled
+from ..attacks.faces.transforms import inverse
 from ..core.types import Array
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..attacks.faces import find_faces
+from ..attacks.faces.detection import find_faces
 from ..core.registry import Registry
 from ..core.types import Pixels
 from .face_context import align_crop

@@ -23,7 +23,8 @@ from rich.progress import track
 from torch import Tensor
 
 from veil.attacks import packaged
-from veil.attacks.faces import box_transform, warp
+from veil.attacks.faces.sampling import warp
+from veil.attacks.faces.transforms import box_transform
 from veil.core.errors import VeilError
 from veil.core.images import open_photo, to_pixels, to_tensor
 from veil.core.types import Face, Pixels
@@ -41,7 +42,7 @@ SHARES = (0.08, 0.15, 0.5)  # of its side that the face takes: one in each bin
 def shown(pixels: Pixels, face: Face) -> Iterator[tuple[Pixels, Face]]:
     """A photo in pictures of 256 pixels, at three sizes of its face."""
     for share in SHARES:
-        place = box_transform(face, (1 / share - 1) / 2, SIDE)
+        place = box_transform(face.box, (1 / share - 1) / 2, SIDE, face.turn)
         scale, shift = place[0, 0], place[:, 2]
         picture = to_pixels(warp(to_tensor(pixels), place, SIDE, "border"))
         yield picture, face.transformed(1 / scale, *(-shift / scale))

@@ -40,7 +40,7 @@ import typer
 from PIL import Image
 from skimage.data import astronaut
 
-from veil.attacks.faces import search
+from veil.attacks.faces.detection import search
 from veil.core.errors import VeilError
 from veil.core.files import PREFIX
 from veil.core.progress import finish

@@ -22,7 +22,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from veil.attacks import recognizer
-from veil.attacks.faces import template_transform, warp
+from veil.attacks.faces.sampling import warp
+from veil.attacks.faces.transforms import template_transform
 from veil.attacks.networks import emotion, facemesh
 from veil.core.errors import WeightsMissing
 from veil.core.images import to_pixels, to_tensor

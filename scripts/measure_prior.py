@@ -20,7 +20,7 @@ from PIL import Image
 from rich.progress import track
 from torch import Tensor
 
-from veil.attacks.faces import largest_face
+from veil.attacks.faces.detection import largest_face
 from veil.core.progress import finish
 from veil.eval.metrics.psnr import psnr
 from veil.privacy.embeddings import learn

@@ -43,7 +43,8 @@ from skimage.data import astronaut
 from torch import Tensor
 
 from veil.attacks import held_out, independent
-from veil.attacks.faces import find_faces
+from veil.attacks.faces.boxes import clipped, padded
+from veil.attacks.faces.detection import find_faces
 from veil.core.images import open_photo, to_tensor
 from veil.core.progress import finish
 from veil.core.types import Face, Photo, Sighting, Steps, Track, tracks_of
@@ -188,8 +189,8 @@ def demo_cases() -> Iterator[Case]:
     """Every face of the demo portraits, cut out with a margin; each is its own probe."""
     for pixels in astronaut(), get_image("t1")[..., ::-1]:  # BGR
         for face in find_faces(np.ascontiguousarray(pixels)):
-            box = face.box + 0.5 * face.side * np.array([-1, -1, 1, 1])
-            left, top, right, bottom = replace(face, box=box).clipped_box((pixels.shape[1], pixels.shape[0]))
+            size = pixels.shape[1], pixels.shape[0]
+            left, top, right, bottom = clipped(padded(face.box, 0.5 * face.side), size)
             photo = Photo(np.ascontiguousarray(pixels[top:bottom, left:right]), "portrait.png")
             inside = face.transformed(1, -left, -top)
             yield Case(photo, inside, photo, inside)

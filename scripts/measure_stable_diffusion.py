@@ -30,7 +30,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from veil.attacks import recognizer
-from veil.attacks.faces import largest_face
+from veil.attacks.faces.detection import largest_face
 from veil.core.types import Photo, tracks_of
 from veil.privacy.engine import subject_of
 from veil.privacy.face_context import align_crop

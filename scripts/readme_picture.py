@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from skimage.data import astronaut
 
-from veil.attacks.faces import find_faces
+from veil.attacks.faces.detection import find_faces
 from veil.core.progress import finish
 from veil.core.types import Photo, tracks_of
 from veil.privacy import protect

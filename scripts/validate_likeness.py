@@ -43,7 +43,7 @@ from scipy.optimize import nnls
 from scipy.stats import rankdata
 from sklearn.linear_model import RidgeCV
 
-from veil.attacks.faces import largest_face
+from veil.attacks.faces.detection import largest_face
 from veil.core.images import to_tensor
 from veil.eval.bootstrap import draws_of, grouped
 from veil.eval.metrics.likeness import PARTS

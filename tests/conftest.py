@@ -163,7 +163,7 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> Generator[Opened]:
 
 def people(folder: Path) -> None:
     """The four people of insightface's group photo, twice: as they are, and mirrored and brighter."""
-    from veil.attacks.faces import find_faces
+    from veil.attacks.faces.detection import find_faces
 
     package = find_spec("insightface")
     assert package

@@ -20,7 +20,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from skimage.data import astronaut
 
 from veil.attacks import packaged
-from veil.attacks.faces import SMALLEST, find_faces
+from veil.attacks.faces.detection import find_faces
+from veil.attacks.faces.found import SMALLEST
 from veil.core.images import open_photo
 from veil.ui.web.server import TABS
 from veil.ui.web.tabs.protect import EXAMPLE

@@ -37,7 +37,6 @@ LONG = {  # files that may be longer, and why
     "weights/recipes/train_portrait.py": "a recipe: one training, from the data to the weights, in its order",
     "scripts/kill_runs.py": "all that can be killed, each case beside what it checks; nothing imports it",
     "scripts/results.py": "every block of the documents, one after the other; nothing imports it",
-    "attacks/faces.py": "is being split",
 }
 FILES = [
     path

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import torch
 
-from veil.attacks.faces import find_faces
+from veil.attacks.faces.detection import find_faces
 from veil.core.errors import BadSettings
 from veil.core.images import open_photo, to_tensor
 from veil.core.progress import finish

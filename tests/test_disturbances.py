@@ -7,7 +7,7 @@ import pytest
 from scipy.ndimage import uniform_filter
 from skimage.data import astronaut
 
-from veil.attacks.faces import find_faces
+from veil.attacks.faces.detection import find_faces
 from veil.core.types import Pixels
 from veil.eval.disturbances import DISTURBANCES
 from veil.privacy.purification import PURIFIERS

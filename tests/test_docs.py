@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from skimage.data import astronaut
 
 from veil import attacks, eval, privacy
-from veil.attacks.faces import largest_face
+from veil.attacks.faces.detection import largest_face
 from veil.core.images import to_tensor
 from veil.core.progress import finish
 from veil.core.registry import Registry

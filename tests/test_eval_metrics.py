@@ -15,7 +15,10 @@ from scipy.linalg import sqrtm
 from skimage.data import astronaut
 
 from veil.attacks import recognizer
-from veil.attacks.faces import find_faces, largest_face, template_transform, warp
+from veil.attacks.faces.boxes import clipped
+from veil.attacks.faces.detection import find_faces, largest_face
+from veil.attacks.faces.sampling import warp
+from veil.attacks.faces.transforms import template_transform
 from veil.attacks.networks import emotion
 from veil.attacks.networks.facemesh import MESH_TEMPLATE
 from veil.core.errors import BadSettings, WeightsMissing
@@ -125,7 +128,7 @@ def test_fid_agrees_with_a_direct_computation(count: int, features: int) -> None
 def test_the_change_is_told_apart_by_place(face: Face) -> None:
     before = to_tensor(astronaut())
     after = before.clone()
-    left, top, right, bottom = face.clipped_box((512, 512))
+    left, top, right, bottom = clipped(face.box, (512, 512))
     after[..., top:bottom, left:right] += 10 / 255
     assert change.inside(before, after, face).item() == pytest.approx(10, rel=1e-4)
     assert change.outside(before, after, face).item() == 0

@@ -11,20 +11,12 @@ from PIL import Image
 from skimage.data import astronaut, checkerboard
 from torch.nn import functional
 
-from veil.attacks import faces, packaged, recognizer
-from veil.attacks.faces import (
-    ARCFACE,
-    SMALLEST,
-    box_transform,
-    find_faces,
-    inverse,
-    largest_face,
-    sampled,
-    search,
-    template_transform,
-    umeyama,
-    warp,
-)
+from veil.attacks import packaged, recognizer
+from veil.attacks.faces import detection
+from veil.attacks.faces.detection import find_faces, largest_face, search
+from veil.attacks.faces.found import SMALLEST
+from veil.attacks.faces.sampling import sampled, warp
+from veil.attacks.faces.transforms import ARCFACE, box_transform, inverse, template_transform, umeyama
 from veil.core.errors import NoFace
 from veil.core.images import to_tensor
 from veil.core.types import Array, Face, Pixels
@@ -126,13 +118,13 @@ def test_a_face_is_looked_at_no_oftener_than_it_needs(
     """Once where it fills its photo, again where the border may cut it, turned where others may lie."""
     box = largest_face(astronaut()).box + around * np.array([-1, -1, 1, 1])
     photo = astronaut()[max(0, round(box[1])) : round(box[3]), round(box[0]) : round(box[2])]
-    seen, detect = list[int](), faces._detect
+    seen, detect = list[int](), detection._detect
 
     def counted(pictures: Pixels, *rest: float) -> list[list[Face]]:
         seen.append(len(pictures))
         return detect(pictures, *rest)
 
-    monkeypatch.setattr(faces, "_detect", counted)
+    monkeypatch.setattr(detection, "_detect", counted)
     assert len(find_faces(photo)) == 1
     assert sum(seen) == looks
 
@@ -158,7 +150,7 @@ def test_a_square_turns_with_its_face(turn: int) -> None:
     box = np.concatenate([corners.min(0), corners.max(0)])
     photo = np.ascontiguousarray(np.rot90(upright, -turn))
     cut = [
-        warp(to_tensor(pixels), box_transform(one, 0.1, 32), 32)
+        warp(to_tensor(pixels), box_transform(one.box, 0.1, 32, one.turn), 32)
         for pixels, one in ((upright, face), (photo, Face(box, face.points, turn=turn)))
     ]
     assert torch.allclose(*cut, atol=1e-4)
@@ -201,7 +193,7 @@ def test_a_huge_photo_is_searched_without_a_copy_of_it_in_floats() -> None:
     script = (
         "import resource, numpy as np\n"
         "from skimage.data import astronaut\n"
-        "from veil.attacks.faces import find_faces\n"
+        "from veil.attacks.faces.detection import find_faces\n"
         "find_faces(astronaut())\n"
         "photo = np.full((9000, 12000, 3), 120, np.uint8)\n"
         "photo[4000:4512, 8000:8512] = astronaut()\n"
@@ -269,7 +261,7 @@ def test_the_five_points_land_on_the_template() -> None:
 
 def test_a_square_holds_the_box() -> None:
     face = Face(np.array([10.0, 20.0, 110.0, 150.0]), np.zeros((5, 2)))
-    matrix = box_transform(face, 0.0, 224)
+    matrix = box_transform(face.box, 0.0, 224, face.turn)
     low, high = (np.array([x, x]) for x in (-0.5, 223.5))
     assert np.allclose(matrix[:, :2] @ low + matrix[:, 2], [-5.5, 19.5])
     assert np.allclose(matrix[:, :2] @ high + matrix[:, 2], [124.5, 149.5])

@@ -24,7 +24,7 @@ from typer.testing import CliRunner, Result
 
 from veil.attacks import Recognizer, independent, recognizer, surrogate
 from veil.attacks.ensemble import Ensemble, identities
-from veil.attacks.faces import largest_face
+from veil.attacks.faces.detection import largest_face
 from veil.core.errors import BadSettings, LicenceNotAccepted, UnknownName, WeightsCorrupt, WeightsMissing
 from veil.core.images import to_tensor
 from veil.core.progress import finish

@@ -8,7 +8,7 @@ import torch
 from skimage.data import astronaut
 
 from veil.attacks import recognizer
-from veil.attacks.faces import find_faces
+from veil.attacks.faces.detection import find_faces
 from veil.core.images import to_tensor
 from veil.core.progress import finish
 from veil.core.types import Photo, tracks_of

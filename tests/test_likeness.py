@@ -11,7 +11,9 @@ from insightface.data import get_image
 from skimage.data import astronaut
 from torch import Tensor
 
-from veil.attacks.faces import find_faces, largest_face, template_transform, warp
+from veil.attacks.faces.detection import find_faces, largest_face
+from veil.attacks.faces.sampling import warp
+from veil.attacks.faces.transforms import template_transform
 from veil.attacks.networks.facemesh import MESH_TEMPLATE
 from veil.core.images import to_tensor
 from veil.core.types import Face
@@ -19,7 +21,8 @@ from veil.eval import FACE_MEASURES
 from veil.eval.disturbances.codec import coded
 from veil.eval.metrics.likeness import PARTS, likeness, parts
 from veil.eval.metrics.naturalness import naturalness
-from veil.privacy.paste import feather, warp_into
+from veil.privacy.paste import feather
+from veil.privacy.placement import Placement
 
 SIDE = 160
 PHOTO = to_tensor(astronaut())
@@ -41,7 +44,8 @@ def strangers(face: Face) -> list[Tensor]:
         for one in find_faces(group)
     ]
     high, wide = PHOTO.shape[-2:]
-    return [warp_into(feather(SIDE) * (one - old), mine, wide, high) for one in new]
+    placement = Placement(mine, SIDE)
+    return [placement.warp_into(feather(SIDE) * (one - old), wide, high) for one in new]
 
 
 @pytest.mark.parametrize("measure", ["likeness", "naturalness"])

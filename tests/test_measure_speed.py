@@ -12,7 +12,7 @@ import pytest
 import torch
 from skimage.data import astronaut
 
-from veil.attacks.faces import find_faces
+from veil.attacks.faces.detection import find_faces
 from veil.core.progress import finish
 from veil.core.types import Photo, tracks_of
 from veil.privacy.priors import prior

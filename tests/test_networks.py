@@ -13,7 +13,7 @@ from skimage.data import astronaut, checkerboard
 from torch import Tensor
 
 from veil.attacks import recognizer
-from veil.attacks.faces import find_faces, largest_face
+from veil.attacks.faces.detection import find_faces, largest_face
 from veil.attacks.networks import blazeface, emotion, facemesh
 from veil.attacks.recognizers.base import copy_on
 from veil.core.images import to_tensor

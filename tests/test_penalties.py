@@ -6,7 +6,7 @@ import torch
 from insightface.data import get_image
 from skimage.data import astronaut
 
-from veil.attacks.faces import find_faces
+from veil.attacks.faces.detection import find_faces
 from veil.core.images import to_tensor
 from veil.privacy.appearance import FAINT, AppearancePenalty, directions
 from veil.privacy.penalties import (

@@ -11,7 +11,7 @@ from PIL import Image
 from skimage.data import astronaut
 
 from veil.attacks import independent, packaged, person
-from veil.attacks.faces import find_faces
+from veil.attacks.faces.detection import find_faces
 from veil.attacks.person import Person
 from veil.core.errors import BadPhoto, NoFace
 from veil.core.images import open_photo

@@ -8,7 +8,7 @@ import torch
 from skimage.data import astronaut
 from torch import Tensor
 
-from veil.attacks.faces import find_faces
+from veil.attacks.faces.detection import find_faces
 from veil.attacks.pixel import ATTACKS, Budget
 from veil.attacks.pixel.ti_dim import blurred
 from veil.attacks.pixel.tip_im import discrepancy

@@ -11,7 +11,8 @@ from skimage.data import astronaut
 
 from veil.attacks import Recognizer, attacked, recognizer
 from veil.attacks.ensemble import Ensemble, identities, identity
-from veil.attacks.faces import find_faces, inverse
+from veil.attacks.faces.detection import find_faces
+from veil.attacks.faces.transforms import inverse
 from veil.core.errors import BadSettings, UnknownName
 from veil.core.images import to_tensor
 from veil.core.progress import finish

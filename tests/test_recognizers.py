@@ -16,7 +16,7 @@ from skimage.data import astronaut
 from torch import Tensor
 
 from veil.attacks import RECOGNIZERS, Recognizer, attacked, independent, packaged, recognizer
-from veil.attacks.faces import find_faces, largest_face
+from veil.attacks.faces.detection import find_faces, largest_face
 from veil.core.errors import UnknownName
 from veil.core.types import Face, Pixels
 from veil.weights.registry import card

@@ -12,7 +12,7 @@ import torch
 from skimage.data import astronaut
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from veil.attacks.faces import find_faces
+from veil.attacks.faces.detection import find_faces
 from veil.core.errors import BadPhoto, NoFace, UnknownName
 from veil.core.images import open_photo, to_tensor
 from veil.core.types import Photo, Pixels

@@ -25,7 +25,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from veil.attacks import recognizer
 from veil.attacks.ensemble import Ensemble, identities
-from veil.attacks.faces import ARCFACE, find_faces, template_transform
+from veil.attacks.faces.detection import find_faces
+from veil.attacks.faces.transforms import ARCFACE, template_transform
 from veil.attacks.networks import emotion, facemesh
 from veil.attacks.recognizers.base import Network
 from veil.attacks.recognizers.mobileface import MobileFace

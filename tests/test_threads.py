@@ -22,7 +22,7 @@ from veil.core.threads import configure_threads
 configure_threads()
 import hashlib
 from skimage.data import astronaut
-from veil.attacks.faces import find_faces
+from veil.attacks.faces.detection import find_faces
 from veil.core.progress import finish
 from veil.core.types import Photo, tracks_of
 from veil.privacy import protect

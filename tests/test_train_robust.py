@@ -17,7 +17,7 @@ from skimage.data import astronaut
 from torch import Generator, Tensor
 
 from veil.attacks import recognizer
-from veil.attacks.faces import find_faces
+from veil.attacks.faces.detection import find_faces
 from veil.core.images import to_tensor
 
 BASE = "mobileface"

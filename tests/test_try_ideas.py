@@ -21,7 +21,7 @@ from skimage.data import astronaut
 from torch import Tensor
 
 from veil.attacks import Recognizer, recognizer
-from veil.attacks.faces import find_faces
+from veil.attacks.faces.detection import find_faces
 from veil.core.images import to_tensor
 from veil.core.progress import finish
 from veil.core.types import Face, Photo, tracks_of

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from veil.attacks.faces import Found
+from veil.attacks.faces.found import Found
 from veil.core.errors import BadSettings, NoFace
 from veil.core.types import Face
 from veil.eval.report import FaceReport, Report, Unprotected

@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 from skimage.data import astronaut
 from torch.nn import functional
 
-from veil.attacks.faces import largest_face
+from veil.attacks.faces.detection import largest_face
 from veil.core.images import to_tensor
 from veil.eval.metrics.likeness import likeness
 from veil.eval.metrics.naturalness import naturalness

@@ -6,7 +6,7 @@ import torch
 from skimage.data import astronaut
 from torch import Generator
 
-from veil.attacks.faces import largest_face
+from veil.attacks.faces.detection import largest_face
 from veil.attacks.losses import dodge, impersonate
 from veil.attacks.views import VIEWS, View, draw, jittered
 from veil.core.images import to_tensor

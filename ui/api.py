@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from ..attacks import RECOGNIZERS
-from ..attacks.faces import search
+from ..attacks.faces.detection import search
 from ..core.errors import BadPhoto
 from ..core.images import open_photo as opened
 from ..core.progress import finish

@@ -11,7 +11,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ..attacks.faces import SAME, Found, iou
+from ..attacks.faces.boxes import iou
+from ..attacks.faces.detection import SAME
+from ..attacks.faces.found import Found
 from ..core.errors import BadSettings
 from ..core.files import printable
 from ..eval.datasets import checksum

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from ..attacks.faces import SMALLEST, Found, Reason
+from ..attacks.faces.boxes import clipped
+from ..attacks.faces.found import SMALLEST, Found, Reason
 from ..attacks.person import Person
 from ..core.errors import BadSettings, NoFace
 from ..core.types import Face, Photo
@@ -80,7 +81,7 @@ def left_of(
     return tuple(
         Unprotected(
             number=number,
-            box=face.clipped_box(photo.size),
+            box=clipped(face.box, photo.size),
             reason=known[number] if number in known else found.reason(number),
         )
         for number, face in found.numbered.items()

@@ -11,7 +11,7 @@ from ..weights import store
 from ..weights.registry import Card, card, cards
 
 if TYPE_CHECKING:
-    from ..attacks.faces import Found, Reason
+    from ..attacks.faces.found import Found, Reason
     from ..core.types import Step
     from ..eval.report import FaceReport, Report, Unprotected
     from ..eval.verification import Match
@@ -180,7 +180,7 @@ def unprotected(faces: Iterable[Unprotected], photo: str = "") -> list[str]:
 
 def ways_out() -> dict[Reason, str]:
     """What can be done about faces that nobody chose to leave, by why they are left."""
-    from ..attacks.faces import SMALLEST
+    from ..attacks.faces.found import SMALLEST
 
     return {
         "too small": f"Faces need {SMALLEST:.0f} pixels or more: take the photo in a larger size.",

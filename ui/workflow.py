@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-
 from ..attacks import RECOGNIZERS, attacked, packaged
-from ..attacks.faces import largest_face, search
+from ..attacks.faces.boxes import clipped, padded
+from ..attacks.faces.detection import largest_face, search
 from ..attacks.person import Person
 from ..core.errors import BadPhoto, BadSettings
 from ..core.files import atomic_write, printable
@@ -272,8 +271,7 @@ def _told(path: Path) -> Generator[None]:
 def _close_up(photo: Photo, faces: Mapping[int, Face]) -> Pixels:
     """The first face and some of what is around it, as it is before the work."""
     face = next(iter(faces.values()))
-    margin = 0.4 * face.side * np.array([-1, -1, 1, 1])
-    left, top, right, bottom = Face(face.box + margin, face.points).clipped_box(photo.size)
+    left, top, right, bottom = clipped(padded(face.box, 0.4 * face.side), photo.size)
     return photo.pixels[top:bottom, left:right]
 
 

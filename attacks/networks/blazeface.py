@@ -12,7 +12,8 @@ from torchvision.ops import nms
 
 from ...core.images import to_tensor
 from ...core.types import Array, Face, Pixels
-from ..faces import box_transform, template_transform, warp
+from ..faces.sampling import warp
+from ..faces.transforms import box_transform, template_transform
 from ..recognizers.base import SameConv, load_network
 from .blaze_block import BlazeBlock
 from .facemesh import MESH_TEMPLATE, five_points, landmarks, landmarks_in_crop
@@ -103,7 +104,7 @@ def find_faces(pixels: Pixels) -> list[Face]:
     """
     image = to_tensor(pixels)
     high, wide = pixels.shape[:2]
-    to_photo = box_transform(Face(np.array([0.0, 0.0, wide, high]) - 0.5, np.zeros((5, 2))), 0.0, SIZE)
+    to_photo = box_transform(np.array([0.0, 0.0, wide, high]) - 0.5, 0.0, SIZE)
     found, places = network()(2 * warp(image, to_photo, SIZE) - 1)
     scores, places = found[0].sigmoid(), places[0]
     centres, sides = places[:, :2] + anchors(), places[:, 2:4]

@@ -8,7 +8,8 @@ from kornia.color import rgb_to_grayscale
 from torch import Tensor, nn
 
 from ...core.types import Face
-from ..faces import box_transform, warp
+from ..faces.sampling import warp
+from ..faces.transforms import box_transform
 from ..recognizers.base import SameConv, copy_on, load_network
 
 SIZE = 64
@@ -66,5 +67,5 @@ def network() -> MiniXception:
 
 def expression(image: Tensor, face: Face) -> Tensor:
     """Probabilities (B, 7) of `EXPRESSIONS` of a face in images (B, 3, H, W) in [0, 1]; differentiable."""
-    grey = rgb_to_grayscale(warp(image, box_transform(face, MARGIN, SIZE), SIZE))
+    grey = rgb_to_grayscale(warp(image, box_transform(face.box, MARGIN, SIZE, face.turn), SIZE))
     return copy_on(image.device, network())(2 * grey - 1)

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ...core.types import Array, Face
-from ..faces import ARCFACE, template_transform, warp
+from ..faces.sampling import warp
+from ..faces.transforms import ARCFACE, template_transform
 from ..recognizers.base import SameConv, copy_on, load_network
 from .blaze_block import BlazeBlock
 

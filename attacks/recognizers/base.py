@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from ...core.types import Array, Face
 from ...weights import store
-from ..faces import warp
+from ..faces.sampling import warp
 
 Module = TypeVar("Module", bound=nn.Module)
 

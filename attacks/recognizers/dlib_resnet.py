@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..faces import template_transform
+from ..faces.transforms import template_transform
 from .base import Packaged
 
 # dlib's mean face of 68 landmarks, reduced to the five of a `Face`: the eye centres are the means of six

@@ -5,7 +5,7 @@ from __future__ import annotations
 from facenet_pytorch import InceptionResnetV1
 
 from ...weights.registry import card
-from ..faces import box_transform
+from ..faces.transforms import box_transform
 from .base import Network, load_network
 
 MARGIN = 0.05  # of the box, on each side, as in the evaluation of facenet-pytorch
@@ -18,7 +18,7 @@ def load(model: str) -> Network:
         name,
         160,
         load_network(name, InceptionResnetV1()),
-        lambda face, size: box_transform(face, MARGIN, size),
+        lambda face, size: box_transform(face.box, MARGIN, size, face.turn),
         mean=(127.5, 127.5, 127.5),
         scale=128,
     )

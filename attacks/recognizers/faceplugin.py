@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from ..faces import ARCFACE, template_transform
+from ..faces.transforms import ARCFACE, template_transform
 from .base import Packaged, conv_prelu
 from .mobilefacenet import bottlenecks
 

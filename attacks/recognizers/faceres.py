@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from ..faces import box_transform
+from ..faces.transforms import box_transform
 from .base import Packaged, SameConv
 
 
@@ -50,7 +50,7 @@ def _load(name: str) -> Packaged:
         name,
         224,
         MobileNet(),
-        lambda face, size: box_transform(face, 0.0, size),
+        lambda face, size: box_transform(face.box, 0.0, size, face.turn),
         mean=(103.939, 116.779, 123.68),
         bgr=True,
     )

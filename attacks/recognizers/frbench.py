@@ -15,7 +15,7 @@ from safetensors import safe_open
 from ...core.extras import needs
 from ...weights import store
 from ...weights.registry import card
-from ..faces import ARCFACE, template_transform
+from ..faces.transforms import ARCFACE, template_transform
 from .base import Network, load_network
 
 with needs("recognizers"):

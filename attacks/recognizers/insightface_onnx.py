@@ -13,7 +13,8 @@ from ...core.extras import needs
 from ...core.types import Array, Face
 from ...weights import store
 from ...weights.registry import card
-from ..faces import ARCFACE, template_transform, warp
+from ..faces.sampling import warp
+from ..faces.transforms import ARCFACE, template_transform
 
 with needs("recognizers"):
     from insightface.model_zoo.arcface_onnx import ArcFaceONNX

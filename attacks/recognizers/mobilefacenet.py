@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from ..faces import ARCFACE, template_transform
+from ..faces.transforms import ARCFACE, template_transform
 from .base import Packaged, SameConv
 
 CLOSE_TEMPLATE = (ARCFACE - 0.5) * 1.05 + 0.5  # the ArcFace crop, zoomed about its centre

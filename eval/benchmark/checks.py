@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from ...attacks import RECOGNIZERS, independent
-from ...attacks.faces import ARCFACE
+from ...attacks.faces.transforms import ARCFACE
 from ...core.errors import BadSettings
 from ...core.registry import unknown
 from ...core.types import Face

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ...attacks.faces import find_faces
+from ...attacks.faces.detection import find_faces
 from ...core.registry import Registry, unknown
 from ...core.types import Face, Photo
 from ..detectors import DETECTORS, Detector

@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from ...attacks.faces import find_faces
+from ...attacks.faces.boxes import clipped
+from ...attacks.faces.detection import find_faces
 from ...core.errors import DeviceFull, NoFace, VeilError, WeightsCorrupt, WeightsMissing
 from ...core.images import open_photo, to_tensor
 from ...core.types import Array, Face, Photo, Pixels
@@ -159,7 +160,7 @@ def measure_quality(
         WeightsMissing, BadSettings: as a measure does that needs what is not on this machine.
     """
     images = to_tensor(before), to_tensor(after)
-    left, top, right, bottom = face.clipped_box((before.shape[1], before.shape[0]))
+    left, top, right, bottom = clipped(face.box, (before.shape[1], before.shape[0]))
     parts = [image[..., top:bottom, left:right] for image in images]
     known = METRICS | MEASURES
     values: dict[str, Any] = {name: known[name](*images) for name in (*METRICS, *measures) if name in known}

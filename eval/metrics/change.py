@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ...attacks.faces.boxes import clipped
 from ...core.types import Face
 
 
@@ -21,7 +22,7 @@ def outside(before: Tensor, after: Tensor, face: Face) -> Tensor:
 def _box(image: Tensor, face: Face) -> Tensor:
     """Which pixels (H, W) belong to a face's box."""
     high, wide = image.shape[-2:]
-    left, top, right, bottom = face.clipped_box((wide, high))
+    left, top, right, bottom = clipped(face.box, (wide, high))
     mask = torch.zeros(high, wide, dtype=torch.bool)
     mask[top:bottom, left:right] = True
     return mask

@@ -7,7 +7,8 @@ from kornia.color import rgb_to_lab
 from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
-from ...attacks.faces import inverse, template_transform, warp
+from ...attacks.faces.sampling import warp
+from ...attacks.faces.transforms import inverse, template_transform
 from ...attacks.networks import facemesh
 from ...core.types import Face
 

@@ -6,6 +6,7 @@ import piq
 import torch
 from torch import Tensor
 
+from ...attacks.faces.boxes import clipped
 from ...core.types import Face
 
 SMALLEST = 16  # pixels
@@ -18,7 +19,7 @@ def naturalness(before: Tensor, after: Tensor, face: Face) -> Tensor:
     for (roughness, early features) tells what viewers see as well, but only until it is paid for. How well
     each does: `scripts/validate_likeness.py`.
     """
-    left, top, right, bottom = face.clipped_box((before.shape[-1], before.shape[-2]))
+    left, top, right, bottom = clipped(face.box, (before.shape[-1], before.shape[-2]))
     if min(right - left, bottom - top) < SMALLEST:
         return torch.full((len(before),), torch.nan)
     old, new = (image[..., top:bottom, left:right].clamp(0, 1) for image in (before, after))

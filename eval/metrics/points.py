@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...attacks.faces import find_faces
+from ...attacks.faces.detection import find_faces
 from ...core.images import to_pixels
 from ...core.types import Face
 from ..detectors import same_place

@@ -14,7 +14,7 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...attacks.faces import ARCFACE
+from ...attacks.faces.transforms import ARCFACE
 from ...core.errors import BadSettings
 from ...weights import store
 from . import MAX_BATCH, Prior

@@ -67,7 +67,7 @@ def faces(
     json: Json = False,
 ) -> None:
     """List the faces of a photo, the largest first, numbered as `veil protect --faces` takes them."""
-    from ...attacks.faces import search
+    from ...attacks.faces.detection import search
     from ...core.images import open_photo
     from .. import pipes, records
     from ..wording import FACE_COLUMNS, face_rows

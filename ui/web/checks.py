@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from ...attacks import packaged
-from ...attacks.faces import find_faces
+from ...attacks.faces.detection import find_faces
 from ...core.images import to_tensor
 from ...core.types import Face, Photo, Sighting, Stage, Step, Steps
 from ...eval.disturbances import DISTURBANCES

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ...attacks.faces.boxes import clipped, padded
 from ...attacks.person import Person
 from ...core.errors import BadSettings, NoFace
 from ...core.images import open_photo
-from ...core.types import Face, Photo, Steps
+from ...core.types import Photo, Steps
 from ...eval.report import Report
 from ...privacy.settings import Goal, Settings, settings
 from .. import workflow
@@ -63,7 +64,7 @@ class Outcome:
         boxes = np.array([face.box for face in self.report.faces], float)
         box = np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
         margin = 0.4 * (boxes[:, 2:] - boxes[:, :2]).max()
-        return Face(box + margin * np.array([-1, -1, 1, 1]), np.zeros((5, 2))).clipped_box(self.report.size)
+        return clipped(padded(box, margin), self.report.size)
 
 
 def wish(

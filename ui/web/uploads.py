@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...attacks.faces import SMALLEST, search
+from ...attacks.faces.detection import search
+from ...attacks.faces.found import SMALLEST
 from ...core.errors import NoFace, VeilError
 from ...core.images import open_photo
 from ...core.types import Face

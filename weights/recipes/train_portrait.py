@@ -28,7 +28,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from veil.attacks.faces import find_faces, template_transform, warp
+from veil.attacks.faces.detection import find_faces
+from veil.attacks.faces.sampling import warp
+from veil.attacks.faces.transforms import template_transform
 from veil.eval.metrics.psnr import psnr
 from veil.privacy.priors import portrait
 

@@ -29,7 +29,7 @@ from torch.nn import functional
 from train_portrait import SEED, Run, Session, flipped, log, split
 
 from veil.attacks import Recognizer, recognizer
-from veil.attacks.faces import find_faces
+from veil.attacks.faces.detection import find_faces
 from veil.attacks.views import jittered
 from veil.core.images import to_tensor
 

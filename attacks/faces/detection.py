@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from math import ceil
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
-from torch.nn import functional
 
-from ..core.errors import NoFace
-from ..core.types import Array, Face, Pixels
+from ...core.errors import NoFace
+from ...core.types import Array, Face, Pixels
+from .boxes import iou
+from .found import SMALLEST, Found
 
 if TYPE_CHECKING:
     from facenet_pytorch import MTCNN
 
-SMALLEST = 32.0  # pixels: the shorter side of a face that is worth protecting
 FINEST = 12  # pixels: the smallest face that MTCNN can see
 COARSE = 1600  # pixels: the longer side of the copy on which faces are looked for first
 LONGEST = int(COARSE * SMALLEST / FINEST)  # pixels: longer photos are looked at in tiles, too
@@ -36,46 +35,6 @@ SURE = 0.95  # the score of MTCNN from which it is sure of a face
 CERTAIN, WELL_SUPPORTED = 0.995, 0.6  # from which a face stands upright: other turns need not be tried
 ROOM = 64  # pixels beside a face that stands upright, below which no face that lies is looked for there
 GREY = 127  # which MTCNN takes for nothing
-
-# The five points of the ArcFace crop (insightface), as fractions of its 112 pixel side.
-ARCFACE: Array = (
-    np.array(
-        [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
-    )
-    + 0.5
-) / 112
-
-
-# why something that was found is not protected; the last two where one person was asked for
-Reason = Literal["too small", "taken for no face", "not chosen", "another person", "spared"]
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a search of a photo gave, each the largest first.
-
-    faces: what two detectors take for a face.
-    doubtful: what only one of them does: a pattern, most often.
-    """
-
-    faces: list[Face]
-    doubtful: list[Face]
-
-    @property
-    def numbered(self) -> dict[int, Face]:
-        """All of them by number, from 1, those that are doubtful last."""
-        return dict(enumerate((*self.faces, *self.doubtful), 1))
-
-    @property
-    def protectable(self) -> list[int]:
-        """The numbers of those that are protected where nobody chooses: faces that are large enough."""
-        return [number for number, face in enumerate(self.faces, 1) if face.side >= SMALLEST]
-
-    def reason(self, number: int) -> Reason:
-        """Why a face that is not protected is not."""
-        if number in self.protectable:
-            return "not chosen"
-        return "too small" if self.numbered[number].side < SMALLEST else "taken for no face"
 
 
 @lru_cache
@@ -109,13 +68,6 @@ def _detect(pictures: Pixels, smallest: float, margin: int = 0, first: float = 0
         ]
         for boxes, scores, points in zip(*found, strict=True)
     ]
-
-
-def iou(a: Array, b: Array) -> float:
-    """Intersection over union of two boxes."""
-    wide, high = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
-    shared = max(wide, 0.0) * max(high, 0.0)
-    return float(shared / (np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - shared))
 
 
 def _shrunk(pixels: Pixels, scale: float) -> Pixels:
@@ -280,7 +232,7 @@ def _cut_off(face: Face, pixels: Pixels) -> bool:
 
 def _support(pixels: Pixels, face: Face) -> float:
     """How sure BlazeFace is of a face, times how well it agrees with its points: in [0, 1]."""
-    from .networks import blazeface  # which itself cuts its crops by what stands below
+    from ..networks import blazeface  # which itself cuts its crops by what stands below
 
     part, scale, corner = around(pixels, face, 1.0, blazeface.SIZE)
     score, four = blazeface.most_likely(np.rot90(part, face.turn).copy())
@@ -354,87 +306,3 @@ def largest_face(pixels: Pixels) -> Face:
             "No face was found.", "Try a photo that shows the face larger, upright or in better light."
         )
     return faces[0]
-
-
-def umeyama(source: Array, target: Array) -> Array:
-    """The similarity transform (2, 3) that takes points source (N, 2) nearest to target (N, 2).
-
-    Least squares over rotation, scale and shift (Umeyama 1991).
-    """
-    centre, goal = source.mean(0), target.mean(0)
-    a, b = source - centre, target - goal
-    u, spread, v = np.linalg.svd(b.T @ a)
-    turn = np.diag([1.0, np.sign(np.linalg.det(u @ v))])
-    linear = (u @ turn @ v) * (spread * np.diag(turn)).sum() / (a**2).sum()
-    return np.hstack([linear, (goal - linear @ centre)[:, None]])
-
-
-def inverse(matrix: Array) -> Array:
-    """The affine transform (2, 3) that undoes `matrix` (2, 3)."""
-    linear = np.linalg.inv(matrix[:, :2]).astype(np.float64)
-    return np.hstack([linear, -linear @ matrix[:, 2:]])
-
-
-def template_transform(face: Face, template: Array, size: int) -> Array:
-    """The transform (2, 3) from a crop of `size` pixels, in which the face's five points lie as in the
-    template (5, 2) in fractions of the side, to the photo."""
-    return inverse(umeyama(face.points, template * size - 0.5))
-
-
-def box_transform(face: Face, margin: float, size: int) -> Array:
-    """The transform (2, 3) from a crop of `size` pixels, upright around the face's box with `margin` times
-    its longer side added on each side, to the photo."""
-    side = float(max(face.box[2] - face.box[0], face.box[3] - face.box[1])) * (1 + 2 * margin)
-    cos, sin = ((1, 0), (0, 1), (-1, 0), (0, -1))[face.turn]
-    linear = side / size * np.array([[cos, -sin], [sin, cos]])
-    middle = face.box.reshape(2, 2).mean(0) - 0.5
-    return np.hstack([linear, (middle - linear @ np.full(2, (size - 1) / 2))[:, None]])
-
-
-def warp(image: Tensor, to_image: Array, size: int, padding: str = "zeros") -> Tensor:
-    """Cut square crops (B, C, S, S) out of image (B, C, H, W), differentiably.
-
-    `to_image` (2, 3) maps crop pixels to image pixels. Only the part of the image under the crop is read,
-    and it is reduced with antialiasing first where the crop is coarser than the image. `padding` is what
-    lies outside of the image: "zeros" or "border".
-    """
-    high, wide = image.shape[-2:]
-    corners = np.array([[0, 0], [size, 0], [0, size], [size, size]]) - 0.5
-    reach = corners @ to_image[:, :2].T + to_image[:, 2]
-    scale = float(np.sqrt(abs(np.linalg.det(to_image[:, :2]))))
-    low = np.clip(np.floor(reach.min(0) - 2 * scale - 1), 0, (wide - 1, high - 1)).astype(int)
-    top = np.clip(np.ceil(reach.max(0) + 2 * scale + 2), low + 1, (wide, high)).astype(int)
-    part = image[..., low[1] : top[1], low[0] : top[0]]
-    linear, shift = to_image[:, :2], to_image[:, 2] - low
-    if scale > 1:
-        old = np.array([part.shape[-1], part.shape[-2]])
-        new = np.maximum(1, np.round(old / scale)).astype(int)
-        part = functional.interpolate(
-            part, size=(int(new[1]), int(new[0])), mode="bilinear", antialias=True, align_corners=False
-        )
-        ratio = new / old
-        linear, shift = linear * ratio[:, None], (shift + 0.5) * ratio - 0.5
-    steps = torch.arange(size, dtype=image.dtype, device=image.device)
-    rows, columns = torch.meshgrid(steps, steps, indexing="ij")
-    extent = part.shape[-1], part.shape[-2]
-    grid = torch.stack(
-        [
-            ((linear[i, 0] * columns + linear[i, 1] * rows + shift[i]) * 2 + 1) / extent[i] - 1
-            for i in range(2)
-        ],
-        dim=-1,
-    )
-    return sampled(part, grid, "bilinear", padding)
-
-
-def sampled(image: Tensor, grid: Tensor, mode: str, padding: str) -> Tensor:
-    """Read images (B, C, h, w) at the places of a grid (H, W, 2) as `grid_sample` counts them: (B, C, H, W).
-
-    torch shares this work among threads by the images of a batch, hence the upper and the lower half as two.
-    """
-    high = len(grid)
-    halves = functional.pad(grid, (0, 0, 0, 0, 0, high % 2)).unflatten(0, (2, -1))
-    twice = image.expand(2, *image.shape).flatten(0, 1)
-    places = halves[:, None].expand(-1, len(image), -1, -1, -1).flatten(0, 1)
-    read = functional.grid_sample(twice, places, mode, padding, align_corners=False)
-    return read.unflatten(0, (2, -1)).permute(1, 2, 0, 3, 4).flatten(2, 3)[..., :high, :]

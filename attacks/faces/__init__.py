@@ -1,0 +1,1 @@
+"""Faces: where they are, how a crop lies in a photo, and how it is cut out."""
