@@ -62,12 +62,14 @@ def test_a_result_says_both_halves(result: veil.Result) -> None:
     assert "does not promise" in shown
 
 
+@pytest.mark.slow
 def test_steps_are_followed() -> None:
     steps: list[veil.Step] = []
     veil.protect(PORTRAIT, effort="quick", steps=2, embedding_steps=1, progress=steps.append)
     assert [step.done for step in steps if step.stage == "protecting"] == [1, 2]
 
 
+@pytest.mark.slow
 def test_a_result_is_written_with_its_report(result: veil.Result, tmp_path: Path) -> None:
     report = result.save(tmp_path / "a.jpg")
     assert {path.name for path in tmp_path.iterdir()} == {"a.jpg", "a.json"}

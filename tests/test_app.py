@@ -94,6 +94,7 @@ def test_the_document_names_the_options_and_endpoints(opened: Any) -> None:
 ENDPOINTS = ("check", "faces", "impersonate", "models", "protect")
 
 
+@pytest.mark.slow
 def test_names_of_the_endpoints(opened: Any, portrait: Path, tmp_path: Path) -> None:
     """They are promised to programs: what is added or renamed here changes docs/page.md too."""
     page = client(opened, tmp_path)
@@ -122,6 +123,7 @@ def test_an_effort_reaches_the_report(
     page.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["no picture", "no face", "number", "strength"])
 def test_errors_reach_programs_in_plain_words(opened: Any, portrait: Path, tmp_path: Path, case: str) -> None:
     path, options = portrait, dict[str, Any]()
@@ -167,6 +169,7 @@ def test_passwords(tmp_path: Path) -> None:
         passwords(tmp_path / "nobody")
 
 
+@pytest.mark.slow
 def test_leaving_stops_the_work_within_one_step(tmp_path: Path) -> None:
     closed = threading.Event()
     taken: list[int] = []
@@ -190,6 +193,7 @@ def test_leaving_stops_the_work_within_one_step(tmp_path: Path) -> None:
     assert len(taken) == count
 
 
+@pytest.mark.slow
 def test_the_page_hears_of_work_that_takes_its_time(tmp_path: Path) -> None:
     """While a step lasts, what is shown is sent again and again, and the last preview stays."""
     free = threading.Event()

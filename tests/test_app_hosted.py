@@ -111,6 +111,7 @@ def test_another_visitor_is_not_told_where_files_are(hosted: Any, portrait: Path
     until(lambda: not folders[0].exists())
 
 
+@pytest.mark.slow
 def test_a_file_cannot_be_used_from_elsewhere(hosted: Any, portrait: Path, tmp_path: Path) -> None:
     """A program that names a path of the server, instead of uploading a photo, is refused."""
     page = client(hosted, tmp_path)
@@ -145,6 +146,7 @@ def test_what_nobody_uses_goes_while_the_page_is_open(forgetful: Any, portrait: 
     assert fetch(forgetful, place) != 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("endpoint", ["protect", "impersonate", "check", "faces"])
 def test_large_photos_are_refused_everywhere(
     hosted: Any, portrait: Path, tmp_path: Path, endpoint: str
@@ -296,6 +298,7 @@ def test_what_a_killed_page_kept_goes_with_the_next(tmp_path: Path, monkeypatch:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_old_files_are_swept_and_waiting_visitors_keep_theirs(tmp_path: Path) -> None:
     visitors = Visitors(tmp_path, 0.2, 1)
     (tmp_path / "upload").mkdir()
@@ -349,6 +352,7 @@ class Crowded(set[Path]):
         return super().__iter__()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("look", ["sweep", "leave"])
 def test_visitors_may_come_while_files_are_swept(tmp_path: Path, look: str) -> None:
     visitors, names = Visitors(tmp_path, 60, 1), iter(map(str, range(10)))

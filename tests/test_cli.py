@@ -401,6 +401,7 @@ def test_another_target_is_another_result(half_done: Path) -> None:
     assert "exists already" in veil(*arguments, half_done / "a.png").stderr
 
 
+@pytest.mark.slow
 def test_results_never_replace_photos_or_each_other(folder: Path) -> None:
     shutil.copy(folder / "photo.png", folder / "photo.veiled.png")
     Image.fromarray(PORTRAIT).save(folder / "photo.jpg")
@@ -747,6 +748,7 @@ def album(folder: Path, faces: Path) -> Path:
     return folder / "album"
 
 
+@pytest.mark.slow
 def test_one_person_across_an_album(folder: Path, album: Path) -> None:
     before = np.asarray(Image.open(album / "pair.png"))
     result = veil("protect", album, "--only", folder / "photo.png", "--json")

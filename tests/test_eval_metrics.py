@@ -150,6 +150,7 @@ def test_landmarks_follow_a_face_that_moves(face: Face) -> None:
     assert points(before, torch.zeros_like(before), face).isnan().all()
 
 
+@pytest.mark.slow
 def test_another_expression_is_another() -> None:
     """The happy and the neutral people of a group photo, all cut to one crop."""
     group = np.ascontiguousarray(get_image("t1")[..., ::-1])

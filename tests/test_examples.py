@@ -22,6 +22,7 @@ def test_every_example_is_here() -> None:
     assert {path.stem for path in EXAMPLES.glob("*.py")} == {*SAYS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAYS)
 def test_an_example_runs(name: str, tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error::FutureWarning", str(EXAMPLES / f"{name}.py")]

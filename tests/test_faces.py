@@ -44,6 +44,7 @@ def test_a_large_photo_gives_the_same_face_in_its_own_pixels() -> None:
     assert stray.max() < 0.06
 
 
+@pytest.mark.slow
 def test_a_small_face_in_a_large_photo_is_found() -> None:
     wide = np.full((3000, 4000, 3), 90, np.uint8)
     wide[1800:2200, 2500:2900] = np.asarray(Image.fromarray(astronaut()[:400, 50:450]))
@@ -166,6 +167,7 @@ def test_a_face_that_the_border_cuts_keeps_its_points(box: tuple[int, int, int, 
     assert stray.max() < 0.2 * whole.eyes
 
 
+@pytest.mark.slow
 def test_what_only_one_detector_takes_for_a_face_is_listed_apart() -> None:
     """Toys on the table of insightface's group photo: MTCNN gives them .87."""
     found = search(np.ascontiguousarray(get_image("t1")[..., ::-1]))

@@ -62,6 +62,7 @@ def test_each_of_a_batch_is_scored_by_itself(measure: str, face: Face, strangers
     torch.testing.assert_close(score(before, after, face), torch.cat(alone), rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_stranger_is_less_alike_the_more_of_them_there_is(face: Face, strangers: list[Tensor]) -> None:
     for change in strangers:
         scores = [

@@ -59,6 +59,7 @@ def test_samples_are_counted_not_calls_and_only_inside(script: dict[str, Any]) -
     assert sizes == [5, 1]
 
 
+@pytest.mark.slow
 def test_memory_is_told_at_its_peak_above_what_was_held(script: dict[str, Any]) -> None:
     held = torch.ones(25_000_000)  # 100 MB
     with script["peak_memory"]() as most:

@@ -70,6 +70,7 @@ def test_a_smile_is_happy_and_stays_so(face: Face) -> None:
         assert emotion.EXPRESSIONS[int(values.argmax())] == "happy"
 
 
+@pytest.mark.slow
 def test_not_everybody_is_happy() -> None:
     group = np.ascontiguousarray(get_image("t1")[..., ::-1])
     read = {

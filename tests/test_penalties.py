@@ -56,6 +56,7 @@ def test_spots_on_what_is_smooth_are_rough_and_light_or_texture_are_not() -> Non
     assert float(roughness(torch.full_like(flat, 0.1), smooth(flat))) == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_appearance_is_penalised_where_parts_of_the_face_move_and_not_where_they_stay() -> None:
     group = np.ascontiguousarray(get_image("t1")[:, :, ::-1])
     image, face = to_tensor(group), find_faces(group)[1]

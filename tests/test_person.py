@@ -81,6 +81,7 @@ def test_whoever_is_doubtful_is_protected_and_named(
     assert [f"face {number}" in note for number, note in enumerate(job.notes, 1)] == [True, True]
 
 
+@pytest.mark.slow
 def test_of_numbered_faces_the_person_is_chosen(pair: Path, me: Person) -> None:
     (own,) = prepared(pair, Whom(person=me)).faces
     other = 3 - own
@@ -105,6 +106,7 @@ def test_the_reference_that_is_most_alike_counts(pair: Path, me: Person, faces: 
         assert either.verdict(pixels, face) == "same"
 
 
+@pytest.mark.slow
 def test_a_reference_shows_one_person_who_is_large_enough(pair: Path) -> None:
     blank = Photo(np.full((200, 200, 3), 128, np.uint8), "blank.png")
     small = Photo(np.asarray(Image.fromarray(PORTRAIT).resize((72, 72))), "small.png")

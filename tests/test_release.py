@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-SCRIPT = runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "release.py"))
+SCRIPT = runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "release"))
 OLD = "\n## [0.1.0] - 2026-01-01\n\n- First.\n"
 CHANGELOG = "# Changelog\n\n## [Unreleased]\n\n## [0.2.0] - 2026-12-01\n\n### Added\n- More.\n" + OLD
 

@@ -190,6 +190,7 @@ def call(page: Client, number: int, *values: Any) -> dict[str, Any]:
     raise AssertionError("no answer")
 
 
+@pytest.mark.slow
 def test_strangers_can_name_no_path(hosted: Any, done: Path, tmp_path: Path) -> None:
     page = Client(hosted.address, download_files=tmp_path, verbose=False)
     assert event(page, "veil-run") == []

@@ -44,6 +44,7 @@ def test_every_block_stands_somewhere(results: dict[str, Any]) -> None:
     assert set(results["BLOCKS"]) <= used
 
 
+@pytest.mark.slow
 def test_a_changed_table_changes_the_documents(tmp_path: Path, capsys: Any) -> None:
     """It is named by --check and rewritten without, and then all is well; what stands around it stays."""
     for name in ("scripts", "benchmarks", "docs"):

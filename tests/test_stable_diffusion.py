@@ -205,6 +205,7 @@ FREE: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 def test_the_engine_hides_a_face(used: Prior, photo: Photo, crop: Crop) -> None:
     chosen = settings(
         prior=used.name,
@@ -261,6 +262,7 @@ def test_learned_embeddings_come_closer(used: Prior, crop: Crop) -> None:
     assert float((back - trajectory[0]).square().mean()) < float((plain - trajectory[0]).square().mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "left_out"), [(64, 0), (256, 3)])
 def test_structure_sees_every_layer_of_up_to_32_by_32_tokens(
     folders: dict[str, Path], photo: Photo, size: int, left_out: int
@@ -289,6 +291,7 @@ def test_saving_memory_changes_no_gradient(folders: dict[str, Path], crop: Crop,
     torch.testing.assert_close(gradient(lean, latent), gradient(plain, latent))
 
 
+@pytest.mark.slow
 def test_a_unet_in_half_precision_works_to_the_end(
     folders: dict[str, Path], photo: Photo, crop: Crop
 ) -> None:
@@ -326,6 +329,7 @@ def test_a_closed_generator_leaves_the_prior_as_it_was(used: Prior, photo: Photo
     assert maps == []
 
 
+@pytest.mark.slow
 def test_everything_is_made_where_the_prior_is(
     photo: Photo, crop: Crop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,6 +70,7 @@ def test_an_attack_turns_the_embedding_and_stays_within_its_radius(recipe: Modul
     assert left[2] < 0.75
 
 
+@pytest.mark.slow
 def test_a_copy_learns_to_bear_an_attack(recipe: ModuleType, faces: Tensor, tmp_path: Path) -> None:
     clean, copy = recognizer(BASE), recipe.copied(BASE)
     before = recipe.figures(copy, clean, faces, 1.0)

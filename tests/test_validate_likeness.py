@@ -101,6 +101,7 @@ def test_agreement_counts_each_pair_of_viewers(script: ModuleType) -> None:
     assert "one viewer" in script.agreement(ratings.iloc[5:], "likeness")
 
 
+@pytest.mark.slow
 def test_candidates_see_a_change_and_the_metrics_are_among_them(script: ModuleType) -> None:
     pixels = np.ascontiguousarray(astronaut()[:256, 96:352])
     face, image = largest_face(pixels), to_tensor(pixels)

@@ -119,6 +119,7 @@ def turned_away(pixels: Pixels, orientation: int) -> Pixels:
     return np.ascontiguousarray(stored[:, ::-1] if mirrored else stored)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exif_says_it_too", [True, False])
 @pytest.mark.parametrize("orientation", range(2, 9))
 def test_a_heic_is_turned_once_by_its_boxes(tmp_path: Path, orientation: int, exif_says_it_too: bool) -> None:
@@ -261,6 +262,7 @@ def test_metadata_that_a_jpeg_cannot_hold_does_not_lose_the_photo(tmp_path: Path
     assert open_photo(tmp_path / "b.jpg").size == photo.size
 
 
+@pytest.mark.slow
 def test_a_large_photo_is_opened_where_memory_allows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ninety million pixels, more than Pillow's own bound lets through without a word."""
     Image.new("L", (10_000, 9_000)).save(tmp_path / "a.png")
