@@ -31,6 +31,7 @@ from veil.eval.metrics.fsim import fsim, share
 from veil.eval.metrics.landmarks import landmarks
 from veil.eval.metrics.points import points
 from veil.privacy.paste import paste
+from veil.privacy.placement import Placement
 from veil.privacy.priors import prior
 
 NAME = "mobileface"
@@ -84,7 +85,11 @@ def test_the_table_of_every_prior_agrees_with_a_direct_computation(face: Face) -
         with torch.no_grad():
             crop = warp(image, template_transform(where, used.template, used.size), used.size, "border")
             change = used.decode(used.encode(crop)).clamp(0, 1) - crop
-            after = to_tensor(paste(pixels, change, template_transform(where, used.template, used.size)))
+            after = to_tensor(
+                paste(
+                    pixels, change, Placement(template_transform(where, used.template, used.size), used.size)
+                )
+            )
             one, other = (model.embed(model.align(each, where)) for each in (image, after))
         assert not torch.equal(after, image)
         expected.append(float((one * other).sum()))
