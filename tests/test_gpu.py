@@ -26,9 +26,9 @@ DEVICE = "cuda"
 def test_a_face_is_protected_on_a_gpu(method: str) -> None:
     photo = Photo(astronaut(), "astronaut.png")
     face = find_faces(photo.pixels)[0]
-    chosen = settings("strong", method=method, surrogates=("mobileface",), steps=10, device=DEVICE)
+    chosen = settings("strong", method=method, surrogates=("mobileface",), steps=20, device=DEVICE)
     after = finish(protect(tracks_of(photo, [face]), chosen)).photo.pixels
     judge = recognizer("mobileface")
     one, other = (judge.embed(judge.align(to_tensor(pixels), face)) for pixels in (photo.pixels, after))
-    assert float(one @ other.T) < 0.5
+    assert float(one @ other.T) < 0.6  # 1 where nothing changed
     assert np.array_equal(after[-50:], photo.pixels[-50:])  # far below the face
