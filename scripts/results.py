@@ -293,8 +293,8 @@ def speed() -> str:
     name = (ours["likeness"] - paper["likeness"]).abs().idxmin()
     row = ours.loc[name]
     return (
-        f"In one run, one thread a face: `{name}` takes {row['seconds'] / paper['seconds']:.1f} times as long "
-        f"as the paper's setting at equal likeness ({row['likeness']:.3f} and {paper['likeness']:.3f})."
+        f"In one run, one thread a face: `{name}` takes {row['seconds'] / paper['seconds']:.1f} times "
+        f"as long as the paper's setting at equal likeness ({row['likeness']:.3f} and {paper['likeness']:.3f})."
     )
 
 
