@@ -292,9 +292,10 @@ def speed() -> str:
     paper = table.loc["paper"]
     name = (ours["likeness"] - paper["likeness"]).abs().idxmin()
     row = ours.loc[name]
+    times = row["seconds"] / paper["seconds"]
     return (
-        f"In one run, one thread a face: `{name}` takes {row['seconds'] / paper['seconds']:.1f} times "
-        f"as long as the paper's setting at equal likeness ({row['likeness']:.3f} and {paper['likeness']:.3f})."
+        f"In one run, one thread a face: `{name}` takes {times:.1f} times as long as the paper's setting at "
+        f"equal likeness ({row['likeness']:.3f} and {paper['likeness']:.3f})."
     )
 
 
