@@ -22,9 +22,8 @@ from ..privacy.settings import Settings
 from .selection import Choice
 from .wording import LIMITS
 
-SCHEMA = (
-    4  # of records: 1 had no number and no notes, 2 no checksum, 3 no origin, and settings by other names
-)
+# Of records: 1 had no number and no notes, 2 no checksum, 3 no origin, and settings by other names.
+SCHEMA = 4
 
 
 Shortfall: TypeAlias = Literal["face left", "still recognised"]  # why a photo is not all protected

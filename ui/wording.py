@@ -30,7 +30,6 @@ LIMITS = (
 MATCH_COLUMNS = ("Face", "Recogniser", "Used", "Before", "After", "Threshold", "Verdict")
 FACE_COLUMNS = ("Face", "Left, top", "Pixels", "Can be protected")
 MODEL_COLUMNS = ("Model", "Kind", "Licence", "Size", "Here")
-SEEN = {"yes": "yes", "related": "related", "no": "no"}
 STAGES = {  # by the values of `core.types.Stage`, which would load numpy
     "getting_ready": "Getting ready",
     "learning_embeddings": "Getting to know the face",
@@ -68,7 +67,7 @@ def match_rows(report: Report) -> list[Row]:
         (
             str(face.number),
             match.recognizer,
-            SEEN[match.used_by_attack],
+            match.used_by_attack,
             f"{match.before:.3f}",
             f"{match.after:.3f}",
             f"{match.threshold:.3f}",

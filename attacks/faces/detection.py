@@ -1,4 +1,4 @@
-"""Find faces and five points with MTCNN, and cut differentiable, aligned crops out of images."""
+"""Find faces and five points with MTCNN, and let BlazeFace say how likely each of them is one."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from PIL import Image
 
 from ...core.errors import NoFace
 from ...core.types import Array, Face, Pixels
+from ..networks import blazeface
 from .boxes import iou
 from .found import SMALLEST, Found
 
@@ -232,8 +233,6 @@ def _cut_off(face: Face, pixels: Pixels) -> bool:
 
 def _support(pixels: Pixels, face: Face) -> float:
     """How sure BlazeFace is of a face, times how well it agrees with its points: in [0, 1]."""
-    from ..networks import blazeface  # which itself cuts its crops by what stands below
-
     part, scale, corner = around(pixels, face, 1.0, blazeface.SIZE)
     score, four = blazeface.most_likely(np.rot90(part, face.turn).copy())
     there = _turned_back(replace(face, points=four), face.turn, blazeface.SIZE, blazeface.SIZE)
@@ -243,7 +242,7 @@ def _support(pixels: Pixels, face: Face) -> float:
 
 
 def _believed(face: Face, support: float) -> bool:
-    """Whether it is a face. The bounds were set on photos of 500 people, and on patterns: ARCHITECTURE.md."""
+    """Whether it is a face. How the bounds were set: docs/decisions/0022-*.md."""
     least = 0.2 if face.score > SURE else 0.6
     return support > least + (0.2 if face.turn else 0)
 

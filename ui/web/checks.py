@@ -18,9 +18,8 @@ from ..wording import Likeness
 ENDURED = {"saved as JPEG 75": "jpeg-75", "shrunk to half": "resize-50"}  # what the page tries on results
 
 
-Survival: TypeAlias = dict[
-    str, dict[tuple[int, str], Likeness]
-]  # what happened -> (face, recogniser) -> says
+# What happened to the photo -> (face, recogniser) -> what the recogniser then says.
+Survival: TypeAlias = dict[str, dict[tuple[int, str], Likeness]]
 
 
 def endure(photo: Photo, after: Photo, faces: Mapping[int, Face], report: Report) -> Steps[Survival]:
