@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..attacks.faces.boxes import iou
-from ..attacks.faces.detection import SAME
+from ..attacks.faces.detection import SAME_PLACE
 from ..attacks.faces.found import Found
 from ..core.errors import BadSettings
 from ..core.files import printable
@@ -109,7 +109,7 @@ def done_before(picture: Path, settings: Settings, origin: Origin, choice: Choic
         return None
     boxes = {face.number: np.array(face.box, float) for face in record.report.faces}
     found = set(boxes) == set(choice.faces) and all(
-        iou(face.box, boxes[number]) > SAME for number, face in choice.faces.items()
+        iou(face.box, boxes[number]) > SAME_PLACE for number, face in choice.faces.items()
     )
     return record if found else None
 
@@ -162,5 +162,7 @@ def already_protected(photo: Path, found: Found) -> set[int]:
     report = earlier(photo)
     boxes = [np.array(face.box, float) for face in report.faces] if report else []
     return {
-        number for number, face in found.numbered.items() if any(iou(face.box, box) > SAME for box in boxes)
+        number
+        for number, face in found.numbered.items()
+        if any(iou(face.box, box) > SAME_PLACE for box in boxes)
     }

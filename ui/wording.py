@@ -247,7 +247,7 @@ def _state(card: Card) -> str:
 
 
 @dataclass(frozen=True)
-class Likeness:
+class Comparison:
     """What a recogniser makes of two photos; above the threshold it takes them for one person."""
 
     recognizer: str

@@ -31,7 +31,7 @@ STRICT = 0.75  # the bound of MTCNN's first network for faces that are not uprig
 UPRIGHT, TURNED = (0,), (1, 2, 3)  # quarters
 SLACK = 1.2  # the square in which MTCNN looks at a face, at most, in longer sides of the box that it gives
 MARGIN = 0.04  # of the longer side: grey that is laid around what is searched
-SAME = 0.3  # intersection over union from which two boxes are around one face
+SAME_PLACE = 0.3  # intersection over union from which two boxes are around one face
 SURE = 0.95  # the score of MTCNN from which it is sure of a face
 CERTAIN, WELL_SUPPORTED = 0.995, 0.6  # from which a face stands upright: other turns need not be tried
 ROOM = 64  # pixels beside a face that stands upright, below which no face that lies is looked for there
@@ -180,7 +180,7 @@ def _same_place(a: Face, b: Face) -> bool:
     middle = small.box.reshape(2, 2).mean(0)
     inner = _inner(large)
     within = bool((middle > inner[:2]).all() and (middle < inner[2:]).all())
-    return within or iou(a.box, b.box) > SAME
+    return within or iou(a.box, b.box) > SAME_PLACE
 
 
 def _inner(face: Face) -> Array:
@@ -199,7 +199,7 @@ def _refine(pixels: Pixels, coarse: Face, turns: Sequence[int]) -> list[Face]:
         for turn, faces in zip(left, _detect(pictures, 0.7 * REFINED), strict=True):
             found = [_turned_back(face, turn, size, size).transformed(1 / scale, *corner) for face in faces]
             best = max(found, key=lambda face: iou(face.box, coarse.box), default=None)
-            if best and iou(best.box, coarse.box) > SAME:
+            if best and iou(best.box, coarse.box) > SAME_PLACE:
                 again[turn] = best
         if len(again) == len(turns):
             break
@@ -289,12 +289,12 @@ def search(pixels: Pixels, smallest: float = 20.0) -> Found:
 
 
 def find_faces(pixels: Pixels, smallest: float = 20.0) -> list[Face]:
-    """The faces that `search` believes, the largest first."""
+    """The faces of a photo (H, W, 3) that `search` believes, the largest first."""
     return search(pixels, smallest).faces
 
 
 def largest_face(pixels: Pixels) -> Face:
-    """The largest face of a photo.
+    """The largest face of a photo (H, W, 3).
 
     Raises:
         NoFace: the photo shows none.
