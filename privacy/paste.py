@@ -26,7 +26,7 @@ def greyed(change: Tensor) -> Tensor:
 
 
 def paste(pixels: Pixels, change: Tensor, placement: Placement, grey: bool = False) -> Pixels:
-    """Add a crop's change (1, 3, S, S), in units of [0, 1], to a frame's pixels (H, W, 3), blended at its border.
+    """Add a crop's change (1, 3, S, S), in units of [0, 1], to a frame's pixels (H, W, 3), feathered.
 
     Pixels outside of the blend mask stay identical to the bit. A grey frame stays grey.
     """
