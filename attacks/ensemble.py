@@ -29,7 +29,7 @@ class Ensemble:
 
     Args:
         recognizers: the surrogates.
-        own: the person's own clean embeddings (D,), one a recogniser, as `identities` makes them.
+        own: the person's own clean embeddings (D,), one a recogniser, as `person_embeddings` makes them.
         target: those of whom to impersonate.
         source_weight: see above; of no effect without a target.
         standardise_cosines: count each recogniser's cosines in standard deviations of strangers' cosines;
@@ -109,7 +109,7 @@ class Ensemble:
 
 
 @torch.no_grad()
-def identity(recognizer: Recognizer, faces: Sequence[FaceImage]) -> Tensor:
+def person_embedding(recognizer: Recognizer, faces: Sequence[FaceImage]) -> Tensor:
     """The embedding (D,), of length 1, of a person whom images show.
 
     It is the mean over the faces and their mirror images: less of a photo, more of who it is.
@@ -119,6 +119,6 @@ def identity(recognizer: Recognizer, faces: Sequence[FaceImage]) -> Tensor:
     return functional.normalize(recognizer.embed(both).mean(0), dim=0)
 
 
-def identities(recognizers: Sequence[Recognizer], faces: Sequence[FaceImage]) -> list[Tensor]:
-    """The `identity` (D,) of one person, for each recogniser."""
-    return [identity(one, faces) for one in recognizers]
+def person_embeddings(recognizers: Sequence[Recognizer], faces: Sequence[FaceImage]) -> list[Tensor]:
+    """The `person_embedding` (D,) of one person, for each recogniser."""
+    return [person_embedding(one, faces) for one in recognizers]

@@ -13,7 +13,7 @@ from ..core.images import to_tensor
 from ..core.types import Face, Photo, Pixels
 from ..weights.registry import card
 from . import recognizer
-from .ensemble import identity
+from .ensemble import person_embedding
 from .faces.boxes import clipped, padded
 from .faces.detection import search
 from .faces.found import SMALLEST
@@ -82,7 +82,7 @@ def vectors(pixels: Pixels, face: Face) -> Vectors:
     reach = REACH * (face.box[2:] - face.box[:2]).max()
     left, top, right, bottom = clipped(padded(face.box, reach), (pixels.shape[1], pixels.shape[0]))
     image, there = to_tensor(pixels[top:bottom, left:right]), face.transformed(1.0, -left, -top)
-    return {name: identity(recognizer(name), [(image, there)]) for name in VOTERS}
+    return {name: person_embedding(recognizer(name), [(image, there)]) for name in VOTERS}
 
 
 def vote(known: Vectors, shown: Vectors) -> Tensor:

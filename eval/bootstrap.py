@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..core.types import Array
 
 DRAWS = 2000
-RATES = {"far1": "FAR 1 %", "far01": "FAR 0.1 %"}  # of false accepts, at which headlines are stated
+HEADLINE_RATES = {"far1": "FAR 1 %", "far01": "FAR 0.1 %"}  # of false accepts, at which headlines are stated
 
 
 class Interval(NamedTuple):

@@ -23,7 +23,7 @@ RATES = {"far10": 0.1, "far1": 0.01, "far01": 0.001}
 CARDS_MADE_OF = Path(__file__).with_name("calibration_lfw.json")
 
 # The thresholds that arXiv 2503.10350 and the works before it print, for recognisers that veil does not pack.
-PAPER: Mapping[str, Mapping[str, float]] = {
+PAPER_THRESHOLDS: Mapping[str, Mapping[str, float]] = {
     "ir152": {"far10": 0.094632, "far1": 0.166788, "far01": 0.227922},
     "irse50": {"far10": 0.144840, "far1": 0.241045, "far01": 0.312703},
     "facenet": {"far10": 0.256587, "far1": 0.409131, "far01": 0.591191},
@@ -133,9 +133,11 @@ def thresholds(name: str, mode: str = "calibrated") -> Mapping[str, float]:
         return card(name).thresholds
     if mode != "paper":
         raise BadSettings(f"There are no {mode!r} thresholds.", "There are: calibrated, paper.")
-    if name not in PAPER:
-        raise UnknownName(f"The paper prints no thresholds for {name!r}.", f"It does for {', '.join(PAPER)}.")
-    return PAPER[name]
+    if name not in PAPER_THRESHOLDS:
+        raise UnknownName(
+            f"The paper prints no thresholds for {name!r}.", f"It does for {', '.join(PAPER_THRESHOLDS)}."
+        )
+    return PAPER_THRESHOLDS[name]
 
 
 def made_of() -> Calibration:

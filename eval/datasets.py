@@ -106,7 +106,7 @@ def _in_turn(lists: Iterable[Sequence[Sample]]) -> list[Sample]:
 
 
 def main_face(pixels: Pixels, find: Detector = find_faces) -> Face | None:
-    """Whom a photo is of: the largest face nearest to its middle, since others may stand behind."""
+    """Whom a photo (H, W, 3) is of: the largest face nearest to its middle, since others may stand behind."""
     middle = np.array(pixels.shape[1::-1]) / 2
 
     def away(face: Face) -> float:

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader
 
 from . import CLEAN, METRICS, SET_MEASURES, plots, summary
 from .benchmark import PICTURE, result_file
-from .bootstrap import RATES
+from .bootstrap import HEADLINE_RATES
 from .identification import identification
 from .resumable import replace
 from .set_metrics import measure_sets
@@ -104,7 +104,7 @@ def from_rows(rows: Frame, outcome: str, other: str, metrics: list[str]) -> dict
 
 def about(rows: Frame, outcome: str, rate: str = "") -> str:
     """What the tables count, in words; `rate` is that of false accepts, where it is known."""
-    limit = {"far10": "FAR 10 %", **RATES}.get(rate, "the benchmark")
+    limit = {"far10": "FAR 10 %", **HEADLINE_RATES}.get(rate, "the benchmark")
     likeness = "likeness" in rows and rows["likeness"].notna().any()
     return (
         f"{rows['identity'].nunique()} people. A photo is protected where it is {summary.OUTCOMES[outcome]}, "

@@ -76,8 +76,8 @@ class Unprotected(BaseModel):
 class Report(BaseModel):
     """The verdict on a protected photo.
 
+    size: of the photo, (width, height) in pixels.
     unprotected: what was found and left as it was.
-
     other_photo: whether the faces were compared with another photo of the person.
     changed: the share of the pixels that changed.
     quality: each metric over the whole photo.

@@ -18,7 +18,7 @@ from pyarrow import csv
 from ..core.errors import BadSettings, VeilError
 from ..weights.registry import card
 from . import CLEAN, SEEN_BY_PEOPLE
-from .bootstrap import RATES, Interval, mean, rate
+from .bootstrap import HEADLINE_RATES, Interval, mean, rate
 
 Frame: TypeAlias = Any  # pandas.DataFrame, whose annotations are too loose for a strict checker
 REBUILT = "reconstruction"  # the method that only rebuilds a photo through the prior
@@ -31,7 +31,9 @@ OUTCOMES = {
 COSINES = {"dodged": "probe", "dodged_same": "same", "impersonated": "aim"}  # what decides
 PHOTOS = {"other": "probe", "same": "same"}  # whose cosine decides: another of the person, or as it was
 CASES = {
-    f"{photo}_{rate}": (cosine, f"threshold_{rate}") for photo, cosine in PHOTOS.items() for rate in RATES
+    f"{photo}_{rate}": (cosine, f"threshold_{rate}")
+    for photo, cosine in PHOTOS.items()
+    for rate in HEADLINE_RATES
 }
 COLUMNS = ["method", "recognizer", "disturbance", "rate", "low", "high", "n", "clean", "rebuilt"]
 
@@ -93,7 +95,7 @@ def read(file: Path) -> Frame:
 
 def _completed(rows: Frame) -> Frame:
     """Rows with what older files lack: the thresholds that cards tell, and a curve for each method."""
-    for limit in RATES:
+    for limit in HEADLINE_RATES:
         name = f"threshold_{limit}"
         told = {one: _threshold(str(one), limit) for one in rows["recognizer"].unique()}
         cards = rows["recognizer"].map(told).astype(float)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from . import SEEN_BY_PEOPLE, summary
-from .bootstrap import RATES
+from .bootstrap import HEADLINE_RATES
 from .summary import Frame
 
 # Its heading, what it says, and its rows of cells, of which the first names the columns.
@@ -57,7 +57,7 @@ def _headline(frame: Frame) -> list[list[str]]:
     cases = {
         f"{photo}_{rate}": f"{photo} photo, {words}"
         for photo in summary.PHOTOS
-        for rate, words in RATES.items()
+        for rate, words in HEADLINE_RATES.items()
         if f"{photo}_{rate}" in frame
     }
     means = [name for name in ("psnr", *SEEN_BY_PEOPLE) if name in frame]

@@ -19,7 +19,7 @@ def directions(features: Tensor) -> Tensor:
     return features * features.square().sum(1, keepdim=True).clamp(min=FAINT**2).rsqrt()
 
 
-def distance(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
+def perceptual_distance(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
     """The perceptual distance (B,) of two images, by `directions` (B, C, h, w) of a network's early features.
 
     LPIPS (Zhang et al. 2018, arXiv 1801.03924, equation 1) with equal weights: features of length 1, the
@@ -35,7 +35,8 @@ class AppearancePenalty:
     Args:
         image: (1, 3, H, W) in [0, 1], before.
         face: as it lies in the image.
-        perceptual: weight of the `distance` of early features, which see spots and wrinkles on smooth skin.
+        perceptual: weight of the `perceptual_distance` of early features, which see spots and wrinkles on
+            smooth skin.
         landmarks: weight of the mean squared displacement of 468 points, in squared eye distances.
         expression: weight of the Kullback-Leibler divergence of the probabilities of seven expressions.
     """
@@ -54,7 +55,7 @@ class AppearancePenalty:
         if self.perceptual or self.landmarks:
             points, features = facemesh.landmarks_and_features(image, self.face)
             displacement = (points - self.points) / self.face.eyes
-            penalty = penalty + self.perceptual * distance(
+            penalty = penalty + self.perceptual * perceptual_distance(
                 self.features, [directions(one) for one in features]
             )
             penalty = penalty + self.landmarks * displacement.square().sum(-1).mean(-1)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..attacks import Recognizer, surrogate
-from ..attacks.ensemble import Ensemble, FaceImage, identities
+from ..attacks.ensemble import Ensemble, FaceImage, person_embeddings
 from ..core.errors import BadSettings
 from ..core.images import to_tensor
 from ..core.progress import WithResult
@@ -120,8 +120,8 @@ def objective_of(
     """The objective that the settings ask for, of a person whom clean images show."""
     return Ensemble(
         surrogates,
-        identities(surrogates, own),
-        target=identities(surrogates, target) if target else None,
+        person_embeddings(surrogates, own),
+        target=person_embeddings(surrogates, target) if target else None,
         source_weight=settings.source_weight,
         standardise_cosines=settings.standardise_cosines,
         easy_surrogate_bias=settings.easy_surrogate_bias,
@@ -131,8 +131,8 @@ def objective_of(
 
 
 def verdict(subject: Subject, frames: dict[Photo, Pixels]) -> tuple[dict[str, float], float]:
-    """What surrogates make of a subject in the pixels of protected frames: the largest cosine to the own
-    embedding by surrogate, and the worst margin, of all sightings."""
+    """What surrogates make of a subject in the pixels (H, W, 3) of protected frames: the largest cosine to
+    the own embedding by surrogate, and the worst margin, of all sightings."""
     found = list[tuple[dict[str, float], float]]()
     for sighting, crop in zip(subject.track.sightings, subject.crops, strict=True):
         context = context_of(crop, frames[sighting.frame])

@@ -20,7 +20,11 @@ def levels(prior: Prior, schedule: int, depth: int) -> tuple[int, ...]:
 
 
 def ddim_step(prior: Prior, latent: Tensor, noise: Tensor, start: int, end: int) -> Tensor:
-    """Take latents from timestep `start` to `end`, up or down, along the noise (eq. 12 with sigma 0)."""
+    """Take latents (B, C, h, w) from timestep `start` to `end`, up or down: equation 12 with sigma 0.
+
+    Args:
+        noise: what the prior predicts in the latents at `start`, of their shape.
+    """
     alpha_bar_start, alpha_bar_end = prior.alpha_bar(start), prior.alpha_bar(end)
     denoised = (latent - (1 - alpha_bar_start) ** 0.5 * noise) / alpha_bar_start**0.5
     return alpha_bar_end**0.5 * denoised + (1 - alpha_bar_end) ** 0.5 * noise

@@ -25,7 +25,7 @@ from .penalties import (
 )
 from .priors import Prior
 from .settings import Settings
-from .structure import denoise_with_maps, distance
+from .structure import attention_distance, denoise_with_maps
 from .subject import Subject
 
 
@@ -163,7 +163,7 @@ class Optimisation:
         penalty = settings.energy_weight * change_energy(change)
         penalty = penalty + settings.chroma * chroma_energy(change, self.colours)
         penalty = penalty + settings.smoothness * roughness(change, self.smooth)
-        return penalty + settings.structure * distance(maps, self.inverted.maps, len(change))
+        return penalty + settings.structure * attention_distance(maps, self.inverted.maps, len(change))
 
     @torch.no_grad()
     def result(self) -> Tensor:

@@ -1,4 +1,4 @@
-"""Put a change of a crop back into the photo, at the photo's own resolution."""
+"""Put a change of a crop back into its frame, at the frame's own resolution."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def greyed(change: Tensor) -> Tensor:
 
 
 def paste(pixels: Pixels, change: Tensor, placement: Placement, grey: bool = False) -> Pixels:
-    """Add a crop's change (1, 3, S, S), in units of [0, 1], to a photo (H, W, 3), blended at its border.
+    """Add a crop's change (1, 3, S, S), in units of [0, 1], to a frame's pixels (H, W, 3), feathered.
 
-    Pixels outside of the blend mask stay identical to the bit. A grey photo stays grey.
+    Pixels outside of the blend mask stay identical to the bit. A grey frame stays grey.
     """
     high, wide = pixels.shape[:2]
     left, top, right, bottom = placement.window(wide, high)

@@ -16,12 +16,12 @@ from .priors import Prior
 def denoise_with_maps(
     prior: Prior, latent: Tensor, timesteps: Sequence[int], embeddings: Sequence[Tensor]
 ) -> tuple[Tensor, list[Tensor]]:
-    """`denoise`, and the self-attention maps of all steps and layers on the way."""
+    """`denoise`, and the self-attention maps (B * heads, tokens, tokens) of all its steps and layers."""
     with recorded() as maps:
         return denoise(prior, latent, timesteps, embeddings), maps
 
 
-def distance(maps: Sequence[Tensor], original: Sequence[Tensor], faces: int = 1) -> Tensor:
+def attention_distance(maps: Sequence[Tensor], original: Sequence[Tensor], faces: int = 1) -> Tensor:
     """The structure loss (faces,): the sum over layers and steps of maps' mean squared difference.
 
     Args:

@@ -37,10 +37,10 @@ class Proportional(PenaltySchedule):
     GAIN, FASTEST = 0.3, 0.18  # of log(size / ceiling); by how much the logarithm of the scale moves at most
     AHEAD = 0.05  # and at least, while the protection has its margin
 
-    def update(self, lead: float, size: float) -> None:
-        """Learn by how much the protection led in a step, and the root mean square of the change."""
+    def update(self, margin: float, size: float) -> None:
+        """Take in a step's margin and the root mean square of its change, in [0, 1]."""
         before = self.value
-        super().update(lead, size)
+        super().update(margin, size)
         if self.steps > self.PATIENCE:
             away = self.GAIN * math.log(max(size, 1e-9) / self.ceiling)
             least = self.AHEAD if self.smoothed_margin > self.target_margin else -self.FASTEST
@@ -66,9 +66,9 @@ class Settling(Optimisation):
         """The rate as a share of the first, after a share of the steps."""
         return self.LOWEST + (1 - self.LOWEST) * (1 + math.cos(math.pi * progress)) / 2
 
-    def change(self, moved: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def change(self, delta: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The change of the crops (B, 3, S, S) by the latents and by single pixels, and the maps."""
-        change, maps = super().change(moved)
+        change, maps = super().change(delta)
         return change + self.pixels, maps
 
     def advance(self) -> tuple[float, list[Tensor]]:

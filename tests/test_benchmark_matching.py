@@ -21,7 +21,7 @@ from veil.core.progress import finish
 from veil.core.types import Face, Photo, Stage, Step, Steps
 from veil.eval import FACE_MEASURES
 from veil.eval.benchmark import QualityTarget, TunedSetting, check, open_store, read
-from veil.eval.benchmark.matching import match_quality, search
+from veil.eval.benchmark.matching import match_quality, tune
 from veil.eval.datasets import samples
 from veil.ui.engine_hooks import ENGINE_HOOKS
 
@@ -48,7 +48,7 @@ def test_the_search_meets_its_goal_or_the_nearer_end(
 
     target = QualityTarget(value=goal, tolerance=0.002)
     tuned = TunedSetting(setting="epsilon", low=0.001, high=0.5, start=start)
-    assert finish(search(tuned, quality, goal, target)) == pytest.approx(expected, rel=0.01)
+    assert finish(tune(tuned, quality, goal, target)) == pytest.approx(expected, rel=0.01)
     assert len(tried) == len(set(tried)) <= (1 if start == 0.0316 and goal == 30 else 5)
 
 
@@ -64,7 +64,7 @@ def test_the_search_bears_a_measure_that_saturates(goal: float, start: float | N
         return likeness(value)
 
     tuned = TunedSetting(setting="epsilon", low=0.005, high=0.1, start=start)  # as our files have it
-    found = finish(search(tuned, quality, goal, QualityTarget(value=goal)))
+    found = finish(tune(tuned, quality, goal, QualityTarget(value=goal)))
     assert likeness(found) == pytest.approx(goal, rel=0.02)
 
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from typer.testing import CliRunner, Result
 
 from veil.attacks import Recognizer, independent, recognizer, surrogate
-from veil.attacks.ensemble import Ensemble, identities
+from veil.attacks.ensemble import Ensemble, person_embeddings
 from veil.attacks.faces.detection import largest_face
 from veil.core.errors import BadSettings, LicenceNotAccepted, UnknownName, WeightsCorrupt, WeightsMissing
 from veil.core.images import to_tensor
@@ -267,7 +267,7 @@ def test_a_recogniser_judges_once_it_is_calibrated(
         assess(PHOTO, PHOTO, recognizers=[name])
     assert f"veil calibrate PHOTOS --recognizers {name} --save" in caught.value.hint
     with pytest.raises(BadSettings, match="No threshold"):
-        Ensemble([recognizer(name)], identities([recognizer(name)], [portrait]))
+        Ensemble([recognizer(name)], person_embeddings([recognizer(name)], [portrait]))
     monkeypatch.setattr(calibration, "calibrate", lambda folder, names: calibrated(*names))
     assert veil("--weights", cache, "calibrate", tmp_path, "--recognizers", name).exit_code == 0
     assert card(name).thresholds == {}

@@ -10,7 +10,7 @@ import torch
 from skimage.data import astronaut
 
 from veil.attacks import Recognizer, attacked, recognizer
-from veil.attacks.ensemble import Ensemble, identities, identity
+from veil.attacks.ensemble import Ensemble, person_embedding, person_embeddings
 from veil.attacks.faces.detection import find_faces
 from veil.attacks.faces.transforms import inverse
 from veil.core.errors import BadSettings, UnknownName
@@ -28,7 +28,7 @@ from veil.privacy.paste import feather, paste
 from veil.privacy.placement import Placement
 from veil.privacy.priors import PRIORS, Prior, prior
 from veil.privacy.settings import EFFORTS, PAPER, SECONDS, STRENGTHS, Settings, settings
-from veil.privacy.structure import denoise_with_maps, distance
+from veil.privacy.structure import attention_distance, denoise_with_maps
 from veil.privacy.subject import Subject
 from veil.weights.registry import card
 
@@ -111,8 +111,8 @@ def test_structure_sees_every_self_attention_layer_and_every_step(
     assert layers > 0
     assert len(maps) == 3 * layers
     assert all(torch.allclose(one.sum(-1), torch.ones(())) for one in maps)
-    assert float(distance(maps, maps)) == 0
-    assert float(distance(moved, maps)) > 0
+    assert float(attention_distance(maps, maps)) == 0
+    assert float(attention_distance(moved, maps)) > 0
 
 
 def test_capturing_maps_changes_nothing_else(portrait: Prior, trajectory: list[torch.Tensor]) -> None:
@@ -199,7 +199,7 @@ def test_the_context_shows_the_face_where_it_says(photo: Photo, portrait: Prior)
 def test_the_ensemble_starts_at_the_person_and_has_a_gradient(photo: Photo, crop: Crop) -> None:
     context = context_of(crop, photo.pixels)
     both = [recognizer("dlib"), recognizer("mobileface")]
-    objective = Ensemble(both, identities(both, [(context.image, context.face)]), views=3)
+    objective = Ensemble(both, person_embeddings(both, [(context.image, context.face)]), views=3)
     image = context.image.clone().requires_grad_()
     loss = objective(image, context.face)
     loss.sum().backward()
@@ -219,7 +219,7 @@ def test_surrogates_are_weighted_by_how_far_they_are_fooled(photo: Photo, crop: 
 
     def pull(surrogates: Sequence[Recognizer], bias: float) -> tuple[float, torch.Tensor]:
         image = mixed.clone().requires_grad_()
-        own = identities(surrogates, [(context.image, context.face)])
+        own = person_embeddings(surrogates, [(context.image, context.face)])
         loss = Ensemble(surrogates, own, easy_surrogate_bias=bias)(image, context.face)
         return float(loss.detach()), torch.autograd.grad(loss, image)[0]
 
@@ -287,15 +287,15 @@ def test_the_same_seed_gives_the_same_photo(photo: Photo) -> None:
     assert not np.array_equal(first, other)
 
 
-def test_channels_are_paced_by_how_much_of_them_is_seen(portrait: Prior, crop: Crop) -> None:
+def test_channels_are_scaled_by_how_much_of_them_is_seen(portrait: Prior, crop: Crop) -> None:
     begin = finish(invert_faces(portrait, crop.pixels, settings(embedding_steps=0)))
-    pace = channel_scale(portrait, begin)
-    assert float(pace.log().mean()) == pytest.approx(0, abs=1e-5)
+    scale = channel_scale(portrait, begin)
+    assert float(scale.log().mean()) == pytest.approx(0, abs=1e-5)
     seen: list[float] = []
     step = 0.1 * torch.randn(begin.clean.shape[-2:], generator=torch.Generator().manual_seed(7))
-    for channel in range(pace.shape[1]):
+    for channel in range(scale.shape[1]):
         moved = begin.clean.clone()
-        moved[:, channel] += pace[0, channel] * step
+        moved[:, channel] += scale[0, channel] * step
         with torch.no_grad():
             seen.append(float((portrait.decode(moved) - begin.reconstruction).square().mean().sqrt()))
     assert max(seen) < 2 * min(seen)  # five times without
@@ -406,7 +406,7 @@ def test_one_change_hides_a_person_in_every_frame_of_a_track(photo: Photo, metho
     chosen = settings("strong", method=method, surrogates=("mobileface",), embedding_steps=1, steps=12)
     result = finish(protect([track], chosen))
     one = recognizer("mobileface")
-    own = identity(one, [(to_tensor(photo.pixels), face), (to_tensor(frame.pixels), there)])
+    own = person_embedding(one, [(to_tensor(photo.pixels), face), (to_tensor(frame.pixels), there)])
     cosines: list[float] = []
     for before, after, where in zip((photo, frame), result.frames, (face, there), strict=True):
         assert after.size == before.size

@@ -19,7 +19,7 @@ from PIL import Image
 from veil.core.errors import BadSettings
 from veil.eval import summary
 from veil.ui.web import research
-from veil.ui.web.research import Choice
+from veil.ui.web.research import Query
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of websockets, used by gradio
@@ -28,10 +28,10 @@ pytestmark = [
 
 
 @pytest.fixture
-def whole(done: Path) -> Choice:
+def whole(done: Path) -> Query:
     """Everything that the finished benchmark holds."""
     found = research.everything(done / "rows.parquet")
-    return Choice(found.outcomes[0], found.methods, found.recognizers, found.disturbances, found.first)
+    return Query(found.outcomes[0], found.methods, found.recognizers, found.disturbances, found.first)
 
 
 def test_what_there_is_to_choose(done: Path) -> None:
@@ -44,7 +44,7 @@ def test_what_there_is_to_choose(done: Path) -> None:
 
 
 @pytest.mark.slow
-def test_csv_and_parquet_hold_the_same(done: Path, whole: Choice) -> None:
+def test_csv_and_parquet_hold_the_same(done: Path, whole: Query) -> None:
     one, other = (summary.table(done / f"rows.{kind}") for kind in ("csv", "parquet"))
     shared = [name for name in other if other[name].notna().any()]
     pd.testing.assert_frame_equal(one[shared], other[shared], check_dtype=False)
@@ -53,7 +53,7 @@ def test_csv_and_parquet_hold_the_same(done: Path, whole: Choice) -> None:
 
 
 @pytest.mark.slow
-def test_the_figures_are_those_of_the_report(done: Path, whole: Choice) -> None:
+def test_the_figures_are_those_of_the_report(done: Path, whole: Query) -> None:
     findings = research.find(done / "rows.parquet", whole)
     for name in ("headline", "rates", "same_photo", "compared"):
         written = pd.read_csv(done / f"{name}.csv")
@@ -69,7 +69,7 @@ def test_the_figures_are_those_of_the_report(done: Path, whole: Choice) -> None:
 
 
 @pytest.mark.slow
-def test_a_part_is_only_that_part(done: Path, whole: Choice) -> None:
+def test_a_part_is_only_that_part(done: Path, whole: Query) -> None:
     part = replace(whole, methods=["pgd"], recognizers=["mobileface"], disturbances=[], other="identity")
     findings = research.find(done / "rows.parquet", part)
     (row,) = findings.frames["rates"].to_dict("records")
@@ -86,13 +86,13 @@ def test_a_part_is_only_that_part(done: Path, whole: Choice) -> None:
 
 
 @pytest.mark.parametrize("changes", [{"methods": []}, {"recognizers": []}, {"methods": ["other"]}])
-def test_an_empty_choice_is_told(done: Path, whole: Choice, changes: dict[str, Any]) -> None:
+def test_an_empty_choice_is_told(done: Path, whole: Query, changes: dict[str, Any]) -> None:
     with pytest.raises(BadSettings, match="Nothing is left"):
         research.find(done / "rows.parquet", replace(whole, **changes))
 
 
 @pytest.mark.slow
-def test_the_archive_holds_plots_and_tables(done: Path, whole: Choice, tmp_path: Path) -> None:
+def test_the_archive_holds_plots_and_tables(done: Path, whole: Query, tmp_path: Path) -> None:
     findings = research.find(done / "rows.csv", whole)
     path = research.archive(findings, tmp_path / "benchmark.zip")
     with zipfile.ZipFile(path) as archive:
@@ -160,7 +160,7 @@ def test_files_that_are_no_tables_are_told(tmp_path: Path, name: str, content: b
 
 def test_a_file_that_unpacks_to_much_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "rows.parquet"
-    pd.DataFrame({"identity": ["a"] * (research.ROWS + 1)}).to_parquet(path)
+    pd.DataFrame({"identity": ["a"] * (research.MAX_ROWS + 1)}).to_parquet(path)
     monkeypatch.setattr(pd, "read_parquet", None)
     with pytest.raises(BadSettings, match="more than a page can show"):
         research.everything(path)

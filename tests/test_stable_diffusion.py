@@ -24,7 +24,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from veil.attacks import recognizer
-from veil.attacks.ensemble import Ensemble, identities
+from veil.attacks.ensemble import Ensemble, person_embeddings
 from veil.attacks.faces.detection import find_faces
 from veil.attacks.faces.transforms import ARCFACE, template_transform
 from veil.attacks.networks import emotion, facemesh
@@ -43,7 +43,7 @@ from veil.privacy.latent import Optimisation, reconstruct
 from veil.privacy.penalties import chroma_energy
 from veil.privacy.priors import Prior, prior, stable_diffusion
 from veil.privacy.settings import settings
-from veil.privacy.structure import denoise_with_maps, distance
+from veil.privacy.structure import attention_distance, denoise_with_maps
 from veil.privacy.subject import Subject
 
 TOKENS, WIDTH = 77, 16  # of the embedding of a prompt
@@ -189,7 +189,7 @@ def gradient(used: Prior, latent: torch.Tensor) -> torch.Tensor:
         _, original = denoise_with_maps(used, latent, timesteps, plain)
     moved = (latent + 0.1).requires_grad_()
     clean, maps = denoise_with_maps(used, moved, timesteps, plain)
-    (used.decode(clean).square().mean() + 1e4 * distance(maps, original)).backward()
+    (used.decode(clean).square().mean() + 1e4 * attention_distance(maps, original)).backward()
     assert moved.grad is not None
     return moved.grad
 
@@ -277,8 +277,8 @@ def test_structure_sees_every_layer_of_up_to_32_by_32_tokens(
     assert layers == 7
     assert len(maps) == 2 * (layers - left_out)
     assert all(torch.allclose(one.sum(-1), torch.ones(())) for one in maps)
-    assert float(distance(maps, maps)) == 0
-    assert float(distance(moved, maps)) > 0
+    assert float(attention_distance(maps, maps)) == 0
+    assert float(attention_distance(moved, maps)) > 0
 
 
 @pytest.mark.parametrize("offload", [False, True])
@@ -361,14 +361,14 @@ def test_everything_is_made_where_the_prior_is(
         timesteps, plain = levels(used, 20, 2), [used.unconditional] * 2
         latent = invert(used, used.encode(cropped.pixels), timesteps)[-1]
         begin = reconstruct(used, latent, timesteps, plain)
-        objective = Ensemble([judge], identities([judge], [(context.image, context.face)]))
+        objective = Ensemble([judge], person_embeddings([judge], [(context.image, context.face)]))
         (track,) = tracks_of(photo, [crop.face])
         subject = Subject(track, (cropped,), (context,), objective)
         step = Optimisation(used, begin, settings(), [subject], begin.reconstruction)
         change, maps = step.change(step.delta)
         loss = (
             subject.loss(change)
-            + distance(maps, begin.maps)
+            + attention_distance(maps, begin.maps)
             + chroma_energy(change, step.colours)
             + step.appearance[context](context.with_change(change))
         )

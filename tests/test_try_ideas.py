@@ -81,12 +81,12 @@ def test_a_copy_has_its_own_weights_and_leaves_the_recogniser_its(
     assert not weights.requires_grad
 
 
-def test_a_price_in_proportion_comes_to_rest_at_the_ceiling(script: dict[str, Any]) -> None:
-    def sizes(price: PenaltySchedule) -> list[float]:
+def test_a_penalty_in_proportion_comes_to_rest_at_the_ceiling(script: dict[str, Any]) -> None:
+    def sizes(schedule: PenaltySchedule) -> list[float]:
         found: list[float] = []
         for _ in range(60):
-            found.append(0.05 / price.value)  # a change that answers to its price
-            price.update(0.0, found[-1])
+            found.append(0.05 / schedule.value)  # a change that answers to its penalty
+            schedule.update(0.0, found[-1])
         return found[-10:]
 
     proportional, swinging = (
@@ -96,20 +96,20 @@ def test_a_price_in_proportion_comes_to_rest_at_the_ceiling(script: dict[str, An
     assert max(swinging) / min(swinging) > 1.1
 
 
-def test_a_price_in_proportion_keeps_the_bounds_and_the_margin(script: dict[str, Any]) -> None:
-    price, ahead = (script["Proportional"](1.0, 6.0, 0.01) for _ in range(2))
+def test_a_penalty_in_proportion_keeps_the_bounds_and_the_margin(script: dict[str, Any]) -> None:
+    schedule, ahead = (script["Proportional"](1.0, 6.0, 0.01) for _ in range(2))
     values: list[float] = []
     for _ in range(40):
-        price.update(0.0, 1.0)
+        schedule.update(0.0, 1.0)
         ahead.update(7.0, 0.01)
-        values.append(price.value)
-    assert values[: price.PATIENCE] == price.PATIENCE * [1.0]
-    assert values[price.PATIENCE] == pytest.approx(np.exp(price.FASTEST))
-    assert values[-1] == price.MOST
+        values.append(schedule.value)
+    assert values[: schedule.PATIENCE] == schedule.PATIENCE * [1.0]
+    assert values[schedule.PATIENCE] == pytest.approx(np.exp(schedule.FASTEST))
+    assert values[-1] == schedule.MOST
     assert ahead.value == pytest.approx(np.exp((40 - ahead.PATIENCE) * ahead.AHEAD))
     for _ in range(40):
-        price.update(0.0, 0.0)
-    assert price.value == 1.0
+        schedule.update(0.0, 0.0)
+    assert schedule.value == 1.0
 
 
 def search(kind: Any, portrait: tuple[Photo, Face], **more: Any) -> Optimisation:

@@ -1,1 +1,1 @@
-"""The two front ends: the command line and the page."""
+"""The front ends: the command line, the page (`web`) and `import veil` (`api`), and what they share."""

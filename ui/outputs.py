@@ -88,7 +88,7 @@ def real(path: Path) -> str:
 
 
 def reserved(*paths: Path | None) -> set[str]:
-    """What `prepare` must not write to: the photos that are read."""
+    """What `workflow.prepare` must not write to: the photos that are read."""
     return {real(path) for path in paths if path}
 
 

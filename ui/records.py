@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..attacks.faces.boxes import iou
-from ..attacks.faces.detection import SAME
+from ..attacks.faces.detection import SAME_PLACE
 from ..attacks.faces.found import Found
 from ..core.errors import BadSettings
 from ..core.files import printable
@@ -22,9 +22,8 @@ from ..privacy.settings import Settings
 from .selection import Choice
 from .wording import LIMITS
 
-SCHEMA = (
-    4  # of records: 1 had no number and no notes, 2 no checksum, 3 no origin, and settings by other names
-)
+# Of records: 1 had no number and no notes, 2 no checksum, 3 no origin, and settings by other names.
+SCHEMA = 4
 
 
 Shortfall: TypeAlias = Literal["face left", "still recognised"]  # why a photo is not all protected
@@ -110,7 +109,7 @@ def done_before(picture: Path, settings: Settings, origin: Origin, choice: Choic
         return None
     boxes = {face.number: np.array(face.box, float) for face in record.report.faces}
     found = set(boxes) == set(choice.faces) and all(
-        iou(face.box, boxes[number]) > SAME for number, face in choice.faces.items()
+        iou(face.box, boxes[number]) > SAME_PLACE for number, face in choice.faces.items()
     )
     return record if found else None
 
@@ -163,5 +162,7 @@ def already_protected(photo: Path, found: Found) -> set[int]:
     report = earlier(photo)
     boxes = [np.array(face.box, float) for face in report.faces] if report else []
     return {
-        number for number, face in found.numbered.items() if any(iou(face.box, box) > SAME for box in boxes)
+        number
+        for number, face in found.numbered.items()
+        if any(iou(face.box, box) > SAME_PLACE for box in boxes)
     }

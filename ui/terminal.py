@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from ..core.types import Step, Steps
     from ..eval.report import Report
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+T = TypeVar("T")
+R = TypeVar("R")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line; words go to stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but what went wrong.")]
@@ -86,11 +86,9 @@ class Terminal:
         if self.json:
             typer.echo(json.dumps(values | (model.model_dump(mode="json") if model else {})))
 
-    def each(
-        self, items: Iterable[Item], do: Callable[[Item], Result], name: Callable[[Item], str]
-    ) -> list[Result]:
+    def each(self, items: Iterable[T], do: Callable[[T], R], name: Callable[[T], str]) -> list[R]:
         """What `do` returns for each item; an item that fails is complained of and left out."""
-        results: list[Result] = []
+        results: list[R] = []
         for item in items:
             try:
                 results.append(do(item))
@@ -102,7 +100,7 @@ class Terminal:
                 self.object(photo=name(item), exit=2, error=problem.message, hint=problem.hint)
         return results
 
-    def follow(self, work: Steps[Result], title: str) -> Result:
+    def follow(self, work: Steps[R], title: str) -> R:
         """Drain work under a progress bar that shows its stage, step and remaining time."""
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

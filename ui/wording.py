@@ -30,7 +30,6 @@ LIMITS = (
 MATCH_COLUMNS = ("Face", "Recogniser", "Used", "Before", "After", "Threshold", "Verdict")
 FACE_COLUMNS = ("Face", "Left, top", "Pixels", "Can be protected")
 MODEL_COLUMNS = ("Model", "Kind", "Licence", "Size", "Here")
-SEEN = {"yes": "yes", "related": "related", "no": "no"}
 STAGES = {  # by the values of `core.types.Stage`, which would load numpy
     "getting_ready": "Getting ready",
     "learning_embeddings": "Getting to know the face",
@@ -68,7 +67,7 @@ def match_rows(report: Report) -> list[Row]:
         (
             str(face.number),
             match.recognizer,
-            SEEN[match.used_by_attack],
+            match.used_by_attack,
             f"{match.before:.3f}",
             f"{match.after:.3f}",
             f"{match.threshold:.3f}",
@@ -248,7 +247,7 @@ def _state(card: Card) -> str:
 
 
 @dataclass(frozen=True)
-class Likeness:
+class Comparison:
     """What a recogniser makes of two photos; above the threshold it takes them for one person."""
 
     recognizer: str

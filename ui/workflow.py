@@ -1,4 +1,4 @@
-"""From files to files: what both front ends do with a photo, and all that is checked before the long work."""
+"""From files to files: what all front ends do with a photo, and all that is checked before the long work."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def prepare(
 
     Raises:
         BadPhoto: the photo cannot be used, or the result not be written.
-        NoFace, BadSettings: as `whom.choose` does.
+        NoFace, BadSettings: as `selection.choose` does.
     """
     photo = open_photo(source)
     origin = Origin(

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from ...core.types import Array
-
-if TYPE_CHECKING:
-    pass
 
 
 def iou(a: Array, b: Array) -> float:

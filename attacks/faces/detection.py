@@ -1,4 +1,4 @@
-"""Find faces and five points with MTCNN, and cut differentiable, aligned crops out of images."""
+"""Find faces and five points with MTCNN, and let BlazeFace say how likely each of them is one."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from PIL import Image
 
 from ...core.errors import NoFace
 from ...core.types import Array, Face, Pixels
+from ..networks import blazeface
 from .boxes import iou
 from .found import SMALLEST, Found
 
@@ -30,7 +31,7 @@ STRICT = 0.75  # the bound of MTCNN's first network for faces that are not uprig
 UPRIGHT, TURNED = (0,), (1, 2, 3)  # quarters
 SLACK = 1.2  # the square in which MTCNN looks at a face, at most, in longer sides of the box that it gives
 MARGIN = 0.04  # of the longer side: grey that is laid around what is searched
-SAME = 0.3  # intersection over union from which two boxes are around one face
+SAME_PLACE = 0.3  # intersection over union from which two boxes are around one face
 SURE = 0.95  # the score of MTCNN from which it is sure of a face
 CERTAIN, WELL_SUPPORTED = 0.995, 0.6  # from which a face stands upright: other turns need not be tried
 ROOM = 64  # pixels beside a face that stands upright, below which no face that lies is looked for there
@@ -179,7 +180,7 @@ def _same_place(a: Face, b: Face) -> bool:
     middle = small.box.reshape(2, 2).mean(0)
     inner = _inner(large)
     within = bool((middle > inner[:2]).all() and (middle < inner[2:]).all())
-    return within or iou(a.box, b.box) > SAME
+    return within or iou(a.box, b.box) > SAME_PLACE
 
 
 def _inner(face: Face) -> Array:
@@ -198,7 +199,7 @@ def _refine(pixels: Pixels, coarse: Face, turns: Sequence[int]) -> list[Face]:
         for turn, faces in zip(left, _detect(pictures, 0.7 * REFINED), strict=True):
             found = [_turned_back(face, turn, size, size).transformed(1 / scale, *corner) for face in faces]
             best = max(found, key=lambda face: iou(face.box, coarse.box), default=None)
-            if best and iou(best.box, coarse.box) > SAME:
+            if best and iou(best.box, coarse.box) > SAME_PLACE:
                 again[turn] = best
         if len(again) == len(turns):
             break
@@ -232,8 +233,6 @@ def _cut_off(face: Face, pixels: Pixels) -> bool:
 
 def _support(pixels: Pixels, face: Face) -> float:
     """How sure BlazeFace is of a face, times how well it agrees with its points: in [0, 1]."""
-    from ..networks import blazeface  # which itself cuts its crops by what stands below
-
     part, scale, corner = around(pixels, face, 1.0, blazeface.SIZE)
     score, four = blazeface.most_likely(np.rot90(part, face.turn).copy())
     there = _turned_back(replace(face, points=four), face.turn, blazeface.SIZE, blazeface.SIZE)
@@ -243,7 +242,7 @@ def _support(pixels: Pixels, face: Face) -> float:
 
 
 def _believed(face: Face, support: float) -> bool:
-    """Whether it is a face. The bounds were set on photos of 500 people, and on patterns: ARCHITECTURE.md."""
+    """Whether it is a face. How the bounds were set: docs/decisions/0022-*.md."""
     least = 0.2 if face.score > SURE else 0.6
     return support > least + (0.2 if face.turn else 0)
 
@@ -290,12 +289,12 @@ def search(pixels: Pixels, smallest: float = 20.0) -> Found:
 
 
 def find_faces(pixels: Pixels, smallest: float = 20.0) -> list[Face]:
-    """The faces that `search` believes, the largest first."""
+    """The faces of a photo (H, W, 3) that `search` believes, the largest first."""
     return search(pixels, smallest).faces
 
 
 def largest_face(pixels: Pixels) -> Face:
-    """The largest face of a photo.
+    """The largest face of a photo (H, W, 3).
 
     Raises:
         NoFace: the photo shows none.

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from ...core.types import Face
-
-if TYPE_CHECKING:
-    pass
-
 
 SMALLEST = 32.0  # pixels: the shorter side of a face that is worth protecting
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from ...core.types import Array
-
-if TYPE_CHECKING:
-    pass
 
 
 def warp(image: Tensor, to_image: Array, size: int, padding: str = "zeros") -> Tensor:

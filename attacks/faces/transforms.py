@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from ...core.types import Array, Face
-
-if TYPE_CHECKING:
-    pass
-
 
 # The five points of the ArcFace crop (insightface), as fractions of its 112 pixel side.
 ARCFACE: Array = (

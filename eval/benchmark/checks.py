@@ -12,7 +12,7 @@ from ...core.registry import unknown
 from ...core.types import Face
 from ...weights.registry import card
 from .. import FACE_MEASURES, MEASURES, METRICS, SET_MEASURES
-from ..bootstrap import RATES
+from ..bootstrap import HEADLINE_RATES
 from .hooks import EngineHooks
 from .spec import Spec
 
@@ -37,7 +37,7 @@ def _check_recognizers(spec: Spec) -> None:
     for name in (*spec.judges, *spec.surrogates, *spec.pool, *pools):
         RECOGNIZERS.check(name)
     for name in spec.judges:
-        for rate in (spec.rate, *RATES):
+        for rate in (spec.rate, *HEADLINE_RATES):
             card(name).thresholds[rate]  # a recogniser that was never calibrated says so
     for judge in spec.judges:
         for name in spec.surrogates:

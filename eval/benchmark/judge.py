@@ -20,7 +20,7 @@ from ...core.images import open_photo, to_tensor
 from ...core.types import Array, Face, Photo, Pixels
 from ...weights.registry import card
 from .. import CLEAN, FACE_MEASURES, MEASURES, METRICS
-from ..bootstrap import RATES
+from ..bootstrap import HEADLINE_RATES
 from ..datasets import main_face
 from ..detectors import Detector
 from ..verification import embedding
@@ -131,7 +131,7 @@ def _verdict(name: str, rate: str, vector: Array, clean: dict[str, Array]) -> Ro
     others = {kind: other for kind, other in clean.items() if kind != "photo"}
     return {
         "threshold": thresholds[rate],
-        **{f"threshold_{limit}": thresholds[limit] for limit in RATES},
+        **{f"threshold_{limit}": thresholds[limit] for limit in HEADLINE_RATES},
         "same": float(vector @ photo),
         **{kind: float(vector @ other) for kind, other in others.items()},
         **{f"clean_{kind}": float(photo @ other) for kind, other in others.items()},

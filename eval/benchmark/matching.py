@@ -63,11 +63,11 @@ def match_quality(
             goal = yield from mean_quality(method, None)
     for method in spec.methods:
         if method.knob:
-            tuned[method.name] = yield from search(method.knob, partial(mean_quality, method), goal, target)
+            tuned[method.name] = yield from tune(method.knob, partial(mean_quality, method), goal, target)
     return tuned
 
 
-def search(
+def tune(
     tuned: TunedSetting, quality: Callable[[float], Steps[float]], goal: float, target: QualityTarget
 ) -> Steps[float]:
     """The value of a setting at which quality, which may rise or fall with it, meets the goal.

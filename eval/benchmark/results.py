@@ -17,7 +17,7 @@ import numpy as np
 from ...core.files import atomic_write
 from ...core.types import Array
 from .. import FACE_MEASURES, MEASURES, METRICS, resumable
-from ..bootstrap import RATES
+from ..bootstrap import HEADLINE_RATES
 
 ROWS = ".npz"  # a finished photo: its rows, and the embeddings that they come from
 PICTURE = ".png"
@@ -29,7 +29,7 @@ COLUMNS: dict[str, type] = {
         ("identity", "photo", "target", "gender", "race", "age", "method", "curve", "left_out"), str
     ),
     **{"seed": int, "error": str, "recognizer": str, "disturbance": str, "found": bool, "threshold": float},
-    **dict.fromkeys((f"threshold_{rate}" for rate in RATES), float),
+    **dict.fromkeys((f"threshold_{rate}" for rate in HEADLINE_RATES), float),
     **dict.fromkeys(("same", "probe", "aim", "clean_probe", "clean_aim"), float),
     **dict.fromkeys((*METRICS, *MEASURES, *FACE_MEASURES), float),
     **dict.fromkeys((*(f"face_{name}" for name in METRICS), "seconds"), float),

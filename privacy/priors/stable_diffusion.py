@@ -104,7 +104,13 @@ def build(
     checkpoint: bool = True,
     offload: bool | None = None,
 ) -> Prior:
-    """A prior of diffusers' parts, on a device; offloaded where that is `scarce`, or as told.
+    """A prior of diffusers' parts, on a device.
+
+    Args:
+        unconditional: (1, N, D), the text encoder's embedding of nothing.
+        size: the side of a crop in pixels; the UNet's own where None.
+        checkpoint: compute activations again for the backward pass, instead of keeping them.
+        offload: keep the UNet's weights in main memory; None: where the device is `scarce`.
 
     Raises:
         BadSettings: the parts are not those of a Stable Diffusion 1.x or 2.x, or do not fit the size.

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ..terminal import Json, Terminal
 from .protect import FELL_SHORT
-
-if TYPE_CHECKING:
-    pass
 
 
 def assess(

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ...core.errors import BadSettings
 from ..terminal import Json, Quiet, Terminal
-
-if TYPE_CHECKING:
-    pass
 
 
 def models(json: Json = False) -> None:

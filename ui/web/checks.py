@@ -13,14 +13,13 @@ from ...eval.disturbances import DISTURBANCES
 from ...eval.report import Report, same_place
 from ...eval.verification import embedding
 from ...weights.registry import card
-from ..wording import Likeness
+from ..wording import Comparison
 
 ENDURED = {"saved as JPEG 75": "jpeg-75", "shrunk to half": "resize-50"}  # what the page tries on results
 
 
-Survival: TypeAlias = dict[
-    str, dict[tuple[int, str], Likeness]
-]  # what happened -> (face, recogniser) -> says
+# What happened to the photo -> (face, recogniser) -> what the recogniser then says.
+Survival: TypeAlias = dict[str, dict[tuple[int, str], Comparison]]
 
 
 def endure(photo: Photo, after: Photo, faces: Mapping[int, Face], report: Report) -> Steps[Survival]:
@@ -40,7 +39,7 @@ def endure(photo: Photo, after: Photo, faces: Mapping[int, Face], report: Report
         image, found = to_tensor(pixels), find_faces(pixels)
         places = {number: same_place(face, found) or face for number, face in faces.items()}
         survival[title] = {
-            (number, judge): Likeness(
+            (number, judge): Comparison(
                 judge, round(float(before @ embedding(judge, image, places[number])), 4), limits[judge]
             )
             for (number, judge), before in known.items()
@@ -48,15 +47,15 @@ def endure(photo: Photo, after: Photo, faces: Mapping[int, Face], report: Report
     return survival
 
 
-def same_person(one: Sighting, other: Sighting) -> list[Likeness]:
+def same_person(one: Sighting, other: Sighting) -> list[Comparison]:
     """What every packaged recogniser makes of the faces of any two photos.
 
     Raises:
         WeightsMissing, WeightsCorrupt: as `attacks.recognizer` does.
     """
     images = [(to_tensor(each.frame.pixels), each.face) for each in (one, other)]
-    found: list[Likeness] = []
+    found: list[Comparison] = []
     for name in packaged():
         first, second = (embedding(name, image, face) for image, face in images)
-        found.append(Likeness(name, round(float(first @ second), 4), card(name).thresholds["far1"]))
+        found.append(Comparison(name, round(float(first @ second), 4), card(name).thresholds["far1"]))
     return found

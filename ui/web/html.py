@@ -166,7 +166,7 @@ def _table(face: FaceReport, survives: Survival) -> str:
     )
 
 
-def _mark(said: wording.Likeness) -> str:
+def _mark(said: wording.Comparison) -> str:
     kind, words = ("bad", "recognises you") if said.same else ("good", "does not")
     return f'<span class="veil-mark veil-{kind}">{words}</span><br>{said.similarity:.2f}'
 
@@ -202,7 +202,7 @@ def outcomes(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def same_person(rows: Iterable[wording.Likeness]) -> str:
+def same_person(rows: Iterable[wording.Comparison]) -> str:
     """Check: what each recogniser says of two photos."""
     found = list(rows)
     same = sum(row.same for row in found)

@@ -11,26 +11,26 @@ from PIL import Image
 
 from ...core.types import Photo, Pixels
 
-SHOWN = 1280  # pixels: the longer side of the copy on which faces are chosen
+COPY_SIDE = 1280  # pixels: the longer side of the copy on which faces are chosen
 AMPLIFIED = 8  # how often the change is multiplied to be seen
 
 
 def show_copy(photo: Photo, path: Path) -> Path:
     """Write a small copy of a photo, without metadata; returns its path."""
     image = Image.fromarray(photo.pixels)
-    image.thumbnail((SHOWN, SHOWN))
+    image.thumbnail((COPY_SIDE, COPY_SIDE))
     image.save(path, "JPEG", quality=88)
     return path
 
 
 def amplified(before: Pixels, after: Pixels) -> Pixels:
-    """The change around mid-grey, `AMPLIFIED` times as strong: what is plain grey has not changed."""
+    """The change (H, W, 3) around mid-grey, `AMPLIFIED` times as strong: plain grey has not changed."""
     change = after.astype(np.int16) - before.astype(np.int16)
     return np.clip(128 + AMPLIFIED * change, 0, 255).astype(np.uint8)
 
 
 def embedded(pixels: Pixels, side: int = 400) -> str:
-    """A picture as a data URI: a preview that needs no file."""
+    """A picture (H, W, 3), of at most `side` pixels a side, as a data URI: a preview that needs no file."""
     image = Image.fromarray(pixels)
     image.thumbnail((side, side))
     buffer = BytesIO()

@@ -13,24 +13,24 @@ from pyarrow import ArrowException, parquet
 
 from ...core.errors import BadSettings
 from ...eval import CLEAN, html_report, summary
-from ...eval.bootstrap import RATES
+from ...eval.bootstrap import HEADLINE_RATES
 from ...eval.summary import Frame
 from ...eval.table_text import Table, tables
 
 UNDISTURBED = "none"
-ROWS = 300_000  # the most that a file may hold, as its header says
-BYTES = 500_000_000  # of them, uncompressed
+MAX_ROWS = 300_000  # the most that a file may hold, as its header says
+MAX_BYTES = 500_000_000  # of them, uncompressed
 # The most different entries of each: more cannot be drawn, and intervals draw people, again and again.
 MAX_KINDS = {"method": 60, "recognizer": 60, "disturbance": 60, "identity": 10_000}
 HINT = "Run `veil benchmark` on fewer photos, or read its report.html."
 NOT_MEASURES = {
     *(*summary.TEXTS, *summary.NUMBERS, *summary.OUTCOMES),
-    *("seed", "found", "clean_probe", "clean_aim", *(f"threshold_{rate}" for rate in RATES)),
+    *("seed", "found", "clean_probe", "clean_aim", *(f"threshold_{rate}" for rate in HEADLINE_RATES)),
 }
 
 
 @dataclass(frozen=True)
-class Choice:
+class Query:
     """What of a benchmark is looked at: which question, which rows, and whom methods are compared with."""
 
     outcome: str
@@ -107,7 +107,7 @@ def _bounded(file: Path) -> None:
     except (ArrowException, OSError):
         return
     size = sum(header.row_group(number).total_byte_size for number in range(header.num_row_groups))
-    if header.num_rows > ROWS or size > BYTES:
+    if header.num_rows > MAX_ROWS or size > MAX_BYTES:
         raise BadSettings(f"{file.name} holds {header.num_rows} rows, more than a page can show.", HINT)
 
 
@@ -127,7 +127,7 @@ def everything(file: Path) -> Contents:
     return Contents([main, *rest], methods, recognizers, disturbances, first)
 
 
-def find(file: Path, choice: Choice) -> Findings:
+def find(file: Path, query: Query) -> Findings:
     """The tables and plots of a choice; photos without disturbance are always among them.
 
     Raises:
@@ -135,18 +135,18 @@ def find(file: Path, choice: Choice) -> Findings:
     """
     rows = read(file)
     kept = (
-        rows["method"].isin(choice.methods)
-        & rows["recognizer"].isin(choice.recognizers)
-        & rows["disturbance"].isin([UNDISTURBED, *choice.disturbances])
-        & rows[choice.outcome].notna()
+        rows["method"].isin(query.methods)
+        & rows["recognizer"].isin(query.recognizers)
+        & rows["disturbance"].isin([UNDISTURBED, *query.disturbances])
+        & rows[query.outcome].notna()
     )
     rows = rows[kept]
     if not (rows["disturbance"] == UNDISTURBED).any():
         raise BadSettings("Nothing is left to show.", "Choose at least one method and one recogniser.")
-    other = choice.other if choice.other in choice.methods else str(rows["method"].iloc[0])
-    frames = html_report.from_rows(rows, choice.outcome, other, _measures(rows))
-    drawn = html_report.drawn(rows, frames, choice.outcome)
-    return Findings(html_report.about(rows, choice.outcome), html_report.failed(file), drawn, frames)
+    other = query.other if query.other in query.methods else str(rows["method"].iloc[0])
+    frames = html_report.from_rows(rows, query.outcome, other, _measures(rows))
+    drawn = html_report.drawn(rows, frames, query.outcome)
+    return Findings(html_report.about(rows, query.outcome), html_report.failed(file), drawn, frames)
 
 
 def _measures(rows: Frame) -> list[str]:

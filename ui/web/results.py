@@ -22,7 +22,7 @@ from . import checks
 from .pictures import amplified
 from .sessions import Visitor
 
-SHOWN = ("JPEG", "PNG", "WEBP", "AVIF")  # by browsers
+BROWSER_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF")  # that every browser shows
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def protect(
     if endure:
         survives = yield from checks.endure(photo, after, job.faces, report)
     before = _plain_copy(photo, visitor, "before.jpg")
-    shown = job.picture if after.format in SHOWN else _plain_copy(after, visitor, "after.jpg")
+    shown = job.picture if after.format in BROWSER_FORMATS else _plain_copy(after, visitor, "after.jpg")
     change = visitor.path_for("change.png")
     Image.fromarray(amplified(photo.pixels, after.pixels)).save(change)
     return Outcome(

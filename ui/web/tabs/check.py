@@ -10,7 +10,7 @@ import gradio as gr
 from ....core.errors import BadPhoto
 from ....core.images import open_photo
 from ....core.types import Sighting
-from ...wording import Likeness
+from ...wording import Comparison
 from .. import checks, html
 from ..page import Page, known, plain
 from ..uploads import Arrival, arrive
@@ -74,7 +74,7 @@ def _side(page: Page, label: str, group: str) -> gr.State:
     return held
 
 
-def compare(first: Arrival | None, second: Arrival | None) -> list[Likeness]:
+def compare(first: Arrival | None, second: Arrival | None) -> list[Comparison]:
     """What the recognisers make of the picked faces of two photos.
 
     Raises:

@@ -42,7 +42,7 @@ class Desk:
 
 
 def advanced() -> dict[str, Any]:
-    """The folded settings: components by the name that `outcomes.wish` gives them."""
+    """The folded settings: components by the name that `results.wish` gives them."""
     with gr.Accordion("Advanced", open=False):
         goal = gr.Radio(
             [("Look like nobody known", "dodge"), ("Look like another person", "impersonate")],

@@ -10,7 +10,7 @@ import gradio as gr
 from ....eval.summary import OUTCOMES
 from .. import html, research
 from ..page import Page, known
-from ..research import UNDISTURBED, Choice
+from ..research import UNDISTURBED, Query
 
 Update = dict[Any, Any]
 WORK: dict[str, Any] = {"concurrency_id": "research", "api_visibility": "private", "show_progress": "minimal"}
@@ -69,7 +69,7 @@ def tab(page: Page) -> None:
         if path is None:  # what was wrong with the file has been said
             return ""
         try:
-            findings = research.find(path, Choice(*values))
+            findings = research.find(path, Query(*values))
             place = page.visitors.of(request.session_hash).path_for("benchmark.zip")
             return html.findings(findings, research.archive(findings, place))
         except Exception as error:
