@@ -14,6 +14,7 @@ from pyarrow import ArrowException, parquet
 from ...core.errors import BadSettings
 from ...eval import CLEAN, html_report, summary
 from ...eval.bootstrap import RATES
+from ...eval.pairings import PAIRINGS, unpaired
 from ...eval.summary import Frame
 from ...eval.table_text import Table, tables
 
@@ -25,7 +26,8 @@ MAX_KINDS = {"method": 60, "recognizer": 60, "disturbance": 60, "identity": 10_0
 HINT = "Run `veil benchmark` on fewer photos, or read its report.html."
 NOT_MEASURES = {
     *(*summary.TEXTS, *summary.NUMBERS, *summary.OUTCOMES),
-    *("seed", "found", "clean_probe", "clean_aim", *(f"threshold_{rate}" for rate in RATES)),
+    *("seed", "found", "clean_aim", *(f"threshold_{rate}" for rate in RATES)),
+    *(*PAIRINGS.values(), "probe_likeness"),
 }
 
 
@@ -146,7 +148,8 @@ def find(file: Path, choice: Choice) -> Findings:
     other = choice.other if choice.other in choice.methods else str(rows["method"].iloc[0])
     frames = html_report.from_rows(rows, choice.outcome, other, _measures(rows))
     drawn = html_report.drawn(rows, frames, choice.outcome)
-    return Findings(html_report.about(rows, choice.outcome), html_report.failed(file), drawn, frames)
+    warnings = [*html_report.failed(file), *unpaired(rows)]
+    return Findings(html_report.about(rows, choice.outcome), warnings, drawn, frames)
 
 
 def _measures(rows: Frame) -> list[str]:
