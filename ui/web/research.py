@@ -136,6 +136,7 @@ def find(file: Path, choice: Choice) -> Findings:
         BadSettings: as `read` does, or nothing is left by the choice.
     """
     rows = read(file)
+    alone = unpaired(rows[rows["method"].isin(choice.methods)])
     kept = (
         rows["method"].isin(choice.methods)
         & rows["recognizer"].isin(choice.recognizers)
@@ -148,7 +149,7 @@ def find(file: Path, choice: Choice) -> Findings:
     other = choice.other if choice.other in choice.methods else str(rows["method"].iloc[0])
     frames = html_report.from_rows(rows, choice.outcome, other, _measures(rows))
     drawn = html_report.drawn(rows, frames, choice.outcome)
-    warnings = [*html_report.failed(file), *unpaired(rows)]
+    warnings = [*html_report.failed(file), *alone]
     return Findings(html_report.about(rows, choice.outcome), warnings, drawn, frames)
 
 
