@@ -16,6 +16,7 @@ from . import CLEAN, METRICS, SET_MEASURES, plots, summary
 from .benchmark import PICTURE, result_file
 from .bootstrap import HEADLINE_RATES
 from .identification import identification
+from .pairings import pairings, ranked, unpaired
 from .resumable import replace
 from .set_metrics import measure_sets
 from .summary import Frame
@@ -51,7 +52,7 @@ def write(folder: Path) -> list[Path]:
         "title": manifest["spec"]["title"],
         "figures": [(heading, f"{file_name(heading)}.png")],
         "about": about(rows, outcome, manifest["spec"]["rate"]),
-        "warnings": [*manifest["warnings"], *failed(file)],
+        "warnings": [*manifest["warnings"], *failed(file), *unpaired(rows)],
         "tables": tables(found),
         "spec": json.dumps(manifest["spec"], indent=1),
         "manifest": json.dumps(manifest, indent=1),
@@ -81,7 +82,9 @@ def frames(folder: Path, rows: Frame, outcome: str, spec: dict[str, Any]) -> dic
     sets = [name for name in spec["measures"] if name in SET_MEASURES]
     single = [name for name in spec["measures"] if name not in sets]
     metrics = [*METRICS, *single, "face_psnr", "face_ssim", "seconds"]
-    found = from_rows(rows, outcome, first, metrics) | {"identification": identification(folder, rows)}
+    found = from_rows(ranked(folder, rows), outcome, first, metrics) | {
+        "identification": identification(folder, rows)
+    }
     if sets:
         found["sets"] = measure_sets(folder, rows, sets)
     return {name: found[name] for name in WORDS if name in found and len(found[name])}
@@ -94,6 +97,7 @@ def from_rows(rows: Frame, outcome: str, other: str, metrics: list[str]) -> dict
         "headline": summary.headline(rows, metrics) if dodging else summary.frame([], []),
         "rates": summary.rates(rows, outcome),
         "same_photo": summary.rates(rows, "dodged_same") if outcome == "dodged" else summary.frame([], []),
+        "pairings": pairings(rows),
         "compared": summary.compared(rows, outcome, other),
         "quality": summary.qualities(rows, metrics),
         "groups": summary.groups(rows, outcome),

@@ -33,7 +33,7 @@ def identification(folder: Path, rows: Frame) -> Frame:
             continue
         vectors = [unpack(file)[1] for file in files]
         protected, clean, photo = (
-            _stacked([one[f"{kind}/{recognizer}"] for one in vectors]) for kind in ("none", "probe", "photo")
+            stacked([one[f"{kind}/{recognizer}"] for one in vectors]) for kind in ("none", "probe", "photo")
         )
         for direction, (gallery, probes) in zip(
             DIRECTIONS, ((clean, protected), (protected, clean)), strict=True
@@ -47,9 +47,9 @@ def identification(folder: Path, rows: Frame) -> Frame:
 
 
 def ranks(gallery: Array, probes: Array) -> Array:
-    """The rank (N,), from 1, of the right person for each probe (N, D) in a gallery (N, D).
+    """The rank (N,), from 1, of the right person for each probe (N, D) in a gallery (M, D).
 
-    Both hold unit vectors of the same people, in the same order.
+    Both hold unit vectors; the first N of the gallery are the same people, in the same order.
     """
     cosines = probes @ gallery.T
     own = np.diag(cosines)
@@ -68,7 +68,7 @@ def missed(gallery: Array, probes: Array, strangers: Array, rate: float = 0.01) 
     return ((probes * gallery).sum(1) <= threshold).astype(float)
 
 
-def _stacked(vectors: list[Array]) -> Array:
+def stacked(vectors: list[Array]) -> Array:
     """Unit vectors (N, D); they were kept in half precision."""
     stacked = np.stack(vectors)
     return stacked / np.linalg.norm(stacked, axis=1, keepdims=True)

@@ -18,6 +18,7 @@ from pyarrow import csv
 from ..core.errors import BadSettings, VeilError
 from ..weights.registry import card
 from . import CLEAN, SEEN_BY_PEOPLE
+from .benchmark import PAIR_COLUMNS
 from .bootstrap import HEADLINE_RATES, Interval, mean, rate
 
 Frame: TypeAlias = Any  # pandas.DataFrame, whose annotations are too loose for a strict checker
@@ -59,7 +60,7 @@ def table(file: Path) -> Frame:
     try:
         if file.suffix.lower() == ".csv":
             kinds = {
-                **dict.fromkeys((*TEXTS, "curve"), arrow.string()),
+                **dict.fromkeys((*TEXTS, "curve", "probe_error"), arrow.string()),
                 **dict.fromkeys(NUMBERS, arrow.float64()),
             }
             rows: Frame = csv.read_csv(
@@ -101,6 +102,10 @@ def _completed(rows: Frame) -> Frame:
         cards = rows["recognizer"].map(told).astype(float)
         known: Frame = pd.to_numeric(rows[name]) if name in rows else cards
         rows[name] = known.astype(float).fillna(cards)
+    if "cloaked_cloaked" in rows:
+        for name in ("clean_probe", *PAIR_COLUMNS):
+            values: Frame = rows[name] if name in rows else pd.Series(np.nan, rows.index, object)
+            rows[name] = values.fillna("").astype(str) if name == "probe_error" else pd.to_numeric(values)
     curves = rows["curve"] if "curve" in rows else rows["method"]
     rows["curve"] = curves.where(curves.notna() & (curves != ""), rows["method"]).astype(str)
     return rows
@@ -160,7 +165,7 @@ def headline(rows: Frame, metrics: Sequence[str] = ()) -> Frame:
         one_each = part.drop_duplicates(["identity", "left_out", "seed"])
         for name in ("psnr", *(name for name in SEEN_BY_PEOPLE if name in metrics)):
             known = one_each[one_each[name].notna()]
-            row |= _interval(name, mean(known[name], known["identity"].tolist()))
+            row |= interval(name, mean(known[name], known["identity"].tolist()))
         table.append(row)
     return frame([list(row.values()) for row in table], list(table[0]) if table else [])
 
@@ -171,11 +176,12 @@ def _stated(case: str, part: Frame) -> dict[str, Any]:
     nothing = mean([], [])
     whole = found.pop("all") if "all" in found else next(iter(found.values()), nothing)
     worst = min(found, key=lambda name: found[name].value, default="")
-    least = _interval(f"{case} least", found.get(worst, nothing))
-    return {**_interval(case, whole), f"{case} worst": worst, **least}
+    least = interval(f"{case} least", found.get(worst, nothing))
+    return {**interval(case, whole), f"{case} worst": worst, **least}
 
 
-def _interval(name: str, found: Interval) -> dict[str, float]:
+def interval(name: str, found: Interval) -> dict[str, float]:
+    """A value and its interval as three columns."""
     return {name: found.value, f"{name} low": found.low, f"{name} high": found.high}
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from . import SEEN_BY_PEOPLE, summary
 from .bootstrap import HEADLINE_RATES
+from .pairings import SHARES, SIDES
 from .summary import Frame
 
 # Its heading, what it says, and its rows of cells, of which the first names the columns.
@@ -24,6 +25,15 @@ WORDS = {
     ),
     "rates": ("Protected", "In percent."),
     "same_photo": ("Protected, against the same photo", "In percent."),
+    "pairings": (
+        "Pairings",
+        "Two photos of one person: the first is looked for, the second one is known; cloaked on its own, "
+        "with the same recogniser left out, or as it was. In percent: how often recognisers that were left "
+        "out do not take the two for one person (higher is better), and how often the person is the first, "
+        "or among the first five, that they find among all people of this benchmark who have another photo "
+        "(lower is better). Worst: the recogniser that is escaped the least often. Likeness: of what is "
+        "cloaked. Where photos are disturbed, those that are cloaked are.",
+    ),
     "compared": (
         "Compared on the same photos",
         "Percentage points more than the other method. Cosine: how much higher the cosine is that decides, "
@@ -49,8 +59,8 @@ WORDS = {
 
 def tables(found: Mapping[str, Frame]) -> list[Table]:
     """The tables of a benchmark, by their names in `WORDS`, as text with intervals in brackets."""
-    texts = {name: _headline if name == "headline" else _text for name in found}
-    return [(*WORDS[name], texts[name](frame)) for name, frame in found.items()]
+    texts = {"headline": _headline, "pairings": _pairings}
+    return [(*WORDS[name], texts.get(name, _text)(frame)) for name, frame in found.items()]
 
 
 def _headline(frame: Frame) -> list[list[str]]:
@@ -76,6 +86,28 @@ def _headline(frame: Frame) -> list[list[str]]:
                 *(_mean(_interval(row, name), 2 if name == "psnr" else 3) for name in means),
             ]
         )
+    return lines
+
+
+def _pairings(frame: Frame) -> list[list[str]]:
+    """A line for each method, disturbance and pairing: over all recognisers, and the worst of them."""
+    shares = [name for name in SHARES if name in frame]
+    likenesses = [name for name in SIDES if name in frame]
+    words = [f"rejected, {HEADLINE_RATES[name]}" if name in HEADLINE_RATES else name for name in shares]
+    about = ["method", "disturbance", "pairing"]
+    lines = [[*about, *(cell for name in words for cell in (name, "worst")), "n", *likenesses]]
+    for _, part in frame.groupby(about, sort=False):
+        each = {row["recognizer"]: row for row in part.to_dict("records")}
+        whole = each.pop("all") if "all" in each else next(iter(each.values()))
+        cells = [str(whole[name]) for name in about]
+        for name in shares:
+            known = [row for row in each.values() if not pd.isna(row[name])]
+            worst = (min if name in HEADLINE_RATES else max)(known, key=lambda row: row[name], default=None)
+            cells.append(summary.as_percent(_interval(whole, name)))
+            cells.append(
+                f"{worst['recognizer']} {summary.as_percent(_interval(worst, name))}" if worst else "-"
+            )
+        lines.append([*cells, str(whole["n"]), *(_mean(_interval(whole, name), 3) for name in likenesses)])
     return lines
 
 

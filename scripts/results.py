@@ -363,6 +363,26 @@ def groups() -> str:
     return table(["group", "the same photo not matched", "PSNR, dB", "n"], cells)
 
 
+def pairings() -> str:
+    """Whether two photos of one person, cloaked or not, are still taken for one person."""
+    every = read("album", "pairings")
+    if every.empty:
+        return "`benchmarks/album.toml` was not run yet."
+    cells = (
+        [
+            NAMES.get(one.method, f"`{one.method}`"),
+            one.pairing,
+            *(percent(value) if value else "-" for value in values),
+            *(decimal(value, 3) if value else "-" for value in seen),
+        ]
+        for _, one in every[(every.recognizer == "all") & (every.disturbance == "none")].iterrows()
+        for values in [[interval(one, column) for column in ("far1", "far01", "rank-1", "rank-5")]]
+        for seen in [[interval(one, column) for column in ("likeness", "probe_likeness")]]
+    )
+    head = ["method", "pairing", "not matched", "at FAR 0.1 %", "found first", "among the first five"]
+    return f"{about('album')}\n\n{table([*head, '`likeness` of the first', 'of the second'], cells)}"
+
+
 MACHINES = ("other", "worst", "other-strict", "same", "jpeg")
 MEASURED = ("likeness", "naturalness", "psnr", "ssim")
 
@@ -409,6 +429,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
         "impersonation", methods("impersonation"), ("other", "worst", "jpeg", *MEASURED),
         other="taken for the target", jpeg="taken for the target, after JPEG 75",
     ),
+    "pairings": pairings,
     "groups-about": lambda: about("groups"),
     "groups": groups,
 }  # fmt: skip

@@ -25,8 +25,8 @@ LADDER = {  # what each folder may import
 ROOMS = {  # from the lowest: what each may import of its own folder lies before it
     "eval": (
         *("bootstrap", "disturbances", "detectors", "datasets", "verification", "metrics", "report"),
-        *("calibration", "resumable", "benchmark", "summary", "table_text", "identification"),
-        *("set_metrics", "plots", "html_report"),
+        *("calibration", "resumable", "benchmark", "summary", "identification", "pairings"),
+        *("table_text", "set_metrics", "plots", "html_report"),
     ),
     "eval/benchmark": (
         *("spec", "hooks", "checks", "manifest", "results", "plan", "judge", "matching", "runner"),

@@ -86,6 +86,25 @@ def test_ratings_are_counted_over_people(results: dict[str, Any]) -> None:
         assert abs(float(cell.split()[0]) - share) <= 0.5
 
 
+def test_pairings_are_told_once_they_were_measured(tmp_path: Path) -> None:
+    pairings = runpy.run_path(str(SCRIPT))["pairings"]
+    pairings.__globals__["RUNS"] = tmp_path
+    assert pairings() == "`benchmarks/album.toml` was not run yet."
+    for name in ("strengths", "album"):
+        shutil.copytree(ROOT / "benchmarks" / "strengths", tmp_path / name)
+    shares = {"far1": 0.425, "far1 low": 0.4, "far1 high": 0.451, "likeness": None}
+    about = {"method": "balanced", "disturbance": "none", "pairing": "cloaked-clean"}
+    table = [{**about, "recognizer": name, **shares} for name in ("dlib", "all")]
+    pd.DataFrame(table).to_csv(tmp_path / "album" / "pairings.csv", index=False)
+    pairings.__globals__["read"].cache_clear()
+    told = pairings().splitlines()
+    assert "is left out of the attack in turn" in told[0]
+    assert told[2:] == [
+        "| method | pairing | not matched |", "| --- | --- | --- |",
+        "| `balanced` | cloaked-clean | 43 % [40, 45] |",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(("share", "shown"), [(0.025, 3), (0.125, 13), (0.175, 18), (0.9949, 99), (0.0, 0)])
 def test_halves_are_rounded_up(results: dict[str, Any], share: float, shown: int) -> None:
     assert results["whole"](share) == shown

@@ -10,11 +10,12 @@ what a run was made of; runner: all of it.
 
 from .checks import check
 from .hooks import EngineHooks, Protect
-from .results import PICTURE, ROWS, ResultKey, open_store, result_file, unpack
+from .results import PAIR_COLUMNS, PICTURE, ROWS, ResultKey, open_store, probe_file, result_file, unpack
 from .runner import run
 from .spec import MethodSpec, QualityTarget, Spec, TunedSetting, read
 
 __all__ = [
+    "PAIR_COLUMNS",
     "PICTURE",
     "ROWS",
     "EngineHooks",
@@ -26,6 +27,7 @@ __all__ = [
     "TunedSetting",
     "check",
     "open_store",
+    "probe_file",
     "read",
     "result_file",
     "run",

@@ -25,14 +25,14 @@ OTHER_FOLDER = "Name another folder with --output."
 def claim_folder(file: Path, spec: Spec, hooks: EngineHooks) -> None:
     """Remember in a file the benchmark of a folder, and the weights and settings that it is made with.
 
-    A folder may be run again for other people, recognisers left out, and curves. Settings are compared by
-    today's names; what folders of before do not know is passed over.
+    A folder may be run again for other people, recognisers left out, pairings and curves. Settings are
+    compared by today's names; what folders of before do not know is passed over.
 
     Raises:
         BadSettings: the folder holds another benchmark, or results of other weights, settings or thresholds.
     """
     may_change: Any = {
-        **dict.fromkeys(("photos", "per_group", "leave_out"), True),
+        **dict.fromkeys(("photos", "per_group", "leave_out", "pairings"), True),
         "methods": {"__all__": {"curve"}},
     }
     about: dict[str, Any] = {

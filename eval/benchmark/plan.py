@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ...core.errors import BadSettings
 from ...core.images import open_photo, to_tensor
 from ...core.types import Stage, Step, Steps
 from ...weights.registry import card
-from .. import resumable
+from .. import CLEAN, resumable
 from ..datasets import Sample, balanced, main_face, samples
 from ..verification import embedding
 from .hooks import EngineHooks
@@ -28,6 +29,7 @@ class Task:
 
     values: all settings of the method.
     quality_only: measure quality, and ask no recogniser.
+    of_probe: the photo of the sample is what is the other photo elsewhere (`Task.swapped`).
     """
 
     sample: Sample
@@ -42,12 +44,22 @@ class Task:
     measures: tuple[str, ...] = ()
     quality_only: bool = False
     curve: str = ""
+    of_probe: bool = False
 
     @property
     def key(self) -> ResultKey:
         """Where its result lies."""
         target = self.target[0].stem if self.target else ""
-        return ResultKey(self.sample.identity, self.method, self.left_out, target, self.seed)
+        return ResultKey(self.sample.identity, self.method, self.left_out, target, self.seed, self.of_probe)
+
+    def swapped(self) -> Task:
+        """The same of the other photo of the person, which is compared with the first as it was.
+
+        With the same seed: two visits to veil have the same settings, the seed among them.
+        """
+        assert self.sample.probe
+        sample = replace(self.sample, photo=self.sample.probe, probe=self.sample.photo)
+        return replace(self, sample=sample, of_probe=True)
 
 
 def plan(
@@ -74,7 +86,10 @@ def plan(
                 )
                 for left_out in left_outs:
                     value = tuned.get(method.name)
-                    yield make_task(spec, hooks, sample, method, left_out, value, seed, target)
+                    task = make_task(spec, hooks, sample, method, left_out, value, seed, target)
+                    yield task
+                    if spec.pairings and sample.probe and method.name != CLEAN:
+                        yield task.swapped()
 
 
 def make_task(
@@ -115,20 +130,38 @@ def make_task(
     )
 
 
-def choose_people(spec: Spec, faces: Path, folder: Path) -> Steps[list[Sample]]:
-    """The people of a benchmark: the first that show a face and, if asked for, whom every judge knows.
+def candidates(spec: Spec, faces: Path) -> list[Sample]:
+    """Who may take part in a benchmark.
 
     Args:
         faces: the folder of datasets.
-        folder: of the run, which remembers photos and verdicts.
 
     Raises:
-        BadPhoto: there is no dataset, or a photo cannot be read.
-        BadSettings: the folder holds results of other photos of one of the people.
+        BadPhoto: there is no dataset.
+        BadSettings: pairings are asked for, and nobody has two photos.
     """
     everyone = samples(faces / spec.dataset)
     if spec.per_group:
         everyone = balanced(everyone, spec.per_group)
+    if spec.pairings and not any(one.probe for one in everyone):
+        raise BadSettings(
+            f"Pairings need two photos of a person, and {spec.dataset!r} has one of each.",
+            "Take `pairings` out, or name a dataset with a folder of photos for each person.",
+        )
+    return everyone
+
+
+def choose_people(spec: Spec, everyone: list[Sample], folder: Path) -> Steps[list[Sample]]:
+    """The people of a benchmark: the first that show a face and, if asked for, whom every judge knows.
+
+    Args:
+        everyone: who may take part.
+        folder: of the run, which remembers photos and verdicts.
+
+    Raises:
+        BadPhoto: a photo cannot be read.
+        BadSettings: the folder holds results of other photos of one of the people.
+    """
     wanted = min(spec.photos or len(everyone), len(everyone))
     known = folder / "photos.json"
     if not spec.only_recognised:

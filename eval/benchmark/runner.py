@@ -13,7 +13,7 @@ from .hooks import EngineHooks
 from .judge import protect_and_judge
 from .manifest import claim_folder, write_manifest
 from .matching import match_quality
-from .plan import choose_people, plan
+from .plan import candidates, choose_people, plan
 from .results import forget_transient_failures, open_store, write_tables
 from .spec import Spec
 
@@ -34,14 +34,15 @@ def run(
     Raises:
         UnknownName, BadSettings, WeightsMissing: as `check` does.
         BadSettings: the folder holds another benchmark, or one of other weights, settings, thresholds or
-            photos.
+            photos; or nobody has the two photos that pairings need.
         BadPhoto: there is no dataset.
     """
     check(spec, hooks)
+    everyone = candidates(spec, faces)
     folder.mkdir(parents=True, exist_ok=True)
     claim_folder(folder / "spec.json", spec, hooks)
     store = open_store(folder)
-    people = yield from choose_people(spec, faces, folder)
+    people = yield from choose_people(spec, everyone, folder)
     tuned = yield from match_quality(spec, hooks, people, store, workers, cluster)
     tasks = list(plan(spec, hooks, people, faces, tuned))
     keys = [str(task.key) for task in tasks]
@@ -53,4 +54,5 @@ def run(
         values = {**task.values, "seed": list(spec.seeds)}
         settings.setdefault(f"{task.method}, {task.left_out} left out", values)
     write_manifest(folder / "manifest.json", spec, settings, people, tuned)
-    return write_tables({task.key: task.curve for task in tasks}, store, folder)
+    curves = {task.key: task.curve for task in tasks if not task.of_probe}
+    return write_tables(curves, store, folder, spec.pairings)

@@ -78,6 +78,9 @@ class Spec(BaseModel):
         judges. As much work for more people tells more, since what befalls one person's photos goes together.
     photos: how many people at most; per_group: how many for each gender and race.
     only_recognised: take only people whose two clean photos every judge takes for one person.
+    pairings: protect the other photo of each person, too, as another visit would, by the same settings and
+        against the same surrogates: twice the work, and what both together give away (`eval.pairings`).
+        It may be asked for in the folder of a finished run.
     targets: for impersonation, a folder with enrol/ (attacked) and probe/ (measured), paired by order.
     rate: the rate of false accepts at which recognisers decide.
     disturbances: before recognition; or the name of a detector that takes the place of ours.
@@ -98,6 +101,7 @@ class Spec(BaseModel):
     per_group: int | None = Field(None, ge=1)
     leave_out: Literal["each", "turns"] = "each"
     only_recognised: bool = False
+    pairings: bool = False
     goal: Literal["dodge", "impersonate"] = "dodge"
     targets: str = ""
     rate: Literal["far10", "far1", "far01"] = "far1"

@@ -14,6 +14,7 @@ from pyarrow import ArrowException, parquet
 from ...core.errors import BadSettings
 from ...eval import CLEAN, html_report, summary
 from ...eval.bootstrap import HEADLINE_RATES
+from ...eval.pairings import PAIRINGS, unpaired
 from ...eval.summary import Frame
 from ...eval.table_text import Table, tables
 
@@ -25,7 +26,8 @@ MAX_KINDS = {"method": 60, "recognizer": 60, "disturbance": 60, "identity": 10_0
 HINT = "Run `veil benchmark` on fewer photos, or read its report.html."
 NOT_MEASURES = {
     *(*summary.TEXTS, *summary.NUMBERS, *summary.OUTCOMES),
-    *("seed", "found", "clean_probe", "clean_aim", *(f"threshold_{rate}" for rate in HEADLINE_RATES)),
+    *("seed", "found", "clean_aim", *(f"threshold_{rate}" for rate in HEADLINE_RATES)),
+    *(*PAIRINGS.values(), "probe_likeness"),
 }
 
 
@@ -134,6 +136,7 @@ def find(file: Path, query: Query) -> Findings:
         BadSettings: as `read` does, or nothing is left by the choice.
     """
     rows = read(file)
+    alone = unpaired(rows[rows["method"].isin(query.methods)])
     kept = (
         rows["method"].isin(query.methods)
         & rows["recognizer"].isin(query.recognizers)
@@ -146,7 +149,8 @@ def find(file: Path, query: Query) -> Findings:
     other = query.other if query.other in query.methods else str(rows["method"].iloc[0])
     frames = html_report.from_rows(rows, query.outcome, other, _measures(rows))
     drawn = html_report.drawn(rows, frames, query.outcome)
-    return Findings(html_report.about(rows, query.outcome), html_report.failed(file), drawn, frames)
+    warnings = [*html_report.failed(file), *alone]
+    return Findings(html_report.about(rows, query.outcome), warnings, drawn, frames)
 
 
 def _measures(rows: Frame) -> list[str]:
