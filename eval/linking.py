@@ -1,8 +1,8 @@
 """Linking: could a machine take the photos of an album for photos of one person?
 
-Of each photo its main face counts, the one that the photo is of (`datasets.main_face`): one in a hundred pairs
-of strangers is linked by chance, so that all who stand by would soon chain any album together. Photos that
-show others, too, are named.
+Of each photo its main face counts, the one that the photo is of (`datasets.main_face`): one in a hundred
+pairs of strangers is linked by chance, so that all who stand by would soon chain any album together. Photos
+that show others, too, are named.
 """
 
 from __future__ import annotations
@@ -128,8 +128,8 @@ class Linking(BaseModel):
         return "\n".join(self.words)
 
     def named(self, group: Iterable[int]) -> str:
-        """The photos of a group by name."""
-        return ", ".join(self.photos[number - 1] for number in group)
+        """The photos of a group by name; of many the first, and how many more there are."""
+        return _some([self.photos[number - 1] for number in group])
 
     def _majority(self) -> str:
         if len(self.counted) < 3:
@@ -151,7 +151,7 @@ class Linking(BaseModel):
             "Could not be used: {}.": [one.photo for one in self.unusable],
             "Only the main face was compared of {}, since others there would be linked by chance; who stands "
             "by tells who you are, too.": self.with_others,
-            "No report of veil tells how {} came about: recognisers count as not used for it.": self.unreported,
+            "No report of veil lies beside {}: no recogniser counts as used for it.": self.unreported,
         }
         return [words.format(_some(names)) for words, names in said.items() if names]
 

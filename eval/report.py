@@ -151,7 +151,10 @@ def assess(
             found=again is not None,
             limited=number in limited,
             unfinished=number in unfinished,
-            **{name: round(float(FACE_MEASURES[name](*images, places[0])), 4) for name in SEEN_BY_PEOPLE},
+            **{
+                name: round(float(FACE_MEASURES[name](images[0], images[1], places[0])), 4)
+                for name in SEEN_BY_PEOPLE
+            },
             quality=_quality(*(image[..., top:bottom, left:right] for image in images)),
             matches=tuple(_match(name, images, places, person, surrogates) for name in names),
         )
