@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ def assess(*arguments: object) -> Result:
 
 def seen(name: str, *vectors: float, others: bool = False) -> Seen:
     """A photo as two recognisers see it that agree."""
-    unit = torch.nn.functional.normalize(torch.tensor(vectors), dim=0)
+    unit = torch.nn.functional.normalize(torch.tensor(vectors, dtype=torch.float), dim=0)
     return Seen(name, {"dlib": unit, "sface": unit}, others)
 
 
@@ -96,7 +97,7 @@ def test_photos_hang_together_by_way_of_others() -> None:
 
 def test_the_worst_recogniser_and_the_honest_one_are_named() -> None:
     photos = [seen("a", 1, 0, 0), seen("b", 1, 0.1, 0, others=True), seen("c", 0, 0, 1)]
-    photos[1].vectors["sface"][:] = torch.tensor([0.0, 1.0, 0.0])  # pyright: ignore[reportIndexIssue]
+    photos[1] = replace(photos[1], vectors={**photos[1].vectors, "sface": torch.tensor([0.0, 1.0, 0.0])})
     said = link(photos, surrogates={"dlib"})
     assert [judge.used_by_attack for judge in said.judges] == ["no", "yes"]
     assert (said.worst.recognizer, said.worst.groups) == ("dlib", ((1, 2),))
