@@ -59,7 +59,7 @@ def as_data(photo: Path) -> str:
 
 def test_the_tools_are_the_endpoints_and_say_what_they_do(served: Any) -> None:
     tools = {tool.name: tool for tool in ask(served.address, lambda session: session.list_tools()).tools}
-    assert sorted(tools) == ["check", "faces", "impersonate", "link", "models", "protect"]
+    assert sorted(tools) == ["check", "faces", "impersonate", "models", "protect"]
     assert "recognisers should know nobody" in str(tools["protect"].description)
     assert set(tools["protect"].inputSchema["properties"]) >= {"photo", "strength", "faces", "effort"}
 
@@ -121,13 +121,6 @@ def test_nothing_is_fetched_from_elsewhere(served: Any, photo: str, monkeypatch:
     result = call(served.address, "faces", photo=photo.format(address=served.address))
     assert result.isError
     assert {*asked} <= {"127.0.0.1"}
-
-
-@pytest.mark.slow
-def test_several_photos_are_linked(served: Any, portrait: Path) -> None:
-    result = call(served.address, "link", photos=[as_data(portrait), as_data(portrait)])
-    assert not result.isError, words(result)
-    assert "'groups': [[1, 2]]" in words(result)
 
 
 def test_the_rules_for_strangers_hold(served: Any, tmp_path: Path) -> None:

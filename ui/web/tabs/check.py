@@ -17,6 +17,7 @@ from ....eval.linking import Linking
 from ...linking import link
 from ...wording import Likeness
 from .. import checks, html, links
+from ..gradio_queue import no_mcp_tool
 from ..page import Page, known, plain
 from ..policy import ENGINE
 from ..sessions import Stopped
@@ -208,7 +209,7 @@ def _link_endpoint(page: Page) -> None:
         return finish(whole()).model_dump(mode="json", exclude=unknown)
 
     trigger.click(
-        plain(linked, "link"),
+        no_mcp_tool(plain(linked, "link")),
         photos,
         result,
         api_name="link",
