@@ -31,8 +31,8 @@ SIDES = {"likeness": "cloaked-", "probe_likeness": "-cloaked"}  # of the first p
 
 def pairings(rows: Frame) -> Frame:
     """For each method, recogniser, disturbance and pairing: the share of pairs that are rejected at each of
-    `HEADLINE_RATES`, and, where `ranked` has added ranks, of people who are among the first found; the likeness of
-    what is cloaked. Only people both of whose photos were cloaked count, in all four."""
+    `HEADLINE_RATES`, and, where `ranked` has added ranks, of people who are among the first found; the
+    likeness of what is cloaked. Only people both of whose photos were cloaked count, in all four."""
     if "cloaked_cloaked" not in rows:
         return frame([], [])
     rows = rows[rows["cloaked_cloaked"].notna()]

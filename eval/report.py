@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -22,7 +21,6 @@ from . import FACE_MEASURES, METRICS, SEEN_BY_PEOPLE
 from .detectors import same_place
 from .verification import Match, embedding, used_by
 
-Pair: TypeAlias = tuple[Tensor, Tensor]
 REACH = 1.5  # of a face's larger side: how far around it judges may look
 
 
@@ -145,7 +143,7 @@ def assess(
 
     def judge(number: int, face: Face) -> FaceReport:
         again = same_place(face, found)
-        images, places = _around((before, after), (face, again or face))
+        images, places = around((before, after), (face, again or face))
         left, top, right, bottom = clipped(places[0].box, (images[0].shape[-1], images[0].shape[-2]))
         return FaceReport(
             number=number,
@@ -153,7 +151,10 @@ def assess(
             found=again is not None,
             limited=number in limited,
             unfinished=number in unfinished,
-            **{name: round(float(FACE_MEASURES[name](*images, places[0])), 4) for name in SEEN_BY_PEOPLE},
+            **{
+                name: round(float(FACE_MEASURES[name](images[0], images[1], places[0])), 4)
+                for name in SEEN_BY_PEOPLE
+            },
             quality=_quality(*(image[..., top:bottom, left:right] for image in images)),
             matches=tuple(_match(name, images, places, person, surrogates) for name in names),
         )
@@ -168,18 +169,18 @@ def assess(
     )
 
 
-def _around(photos: tuple[Photo, Photo], faces: tuple[Face, Face]) -> tuple[Pair, tuple[Face, Face]]:
-    """What judges may look at around two places of a face: that part of two photos, and the faces in it.
+def around(photos: Sequence[Photo], faces: Sequence[Face]) -> tuple[tuple[Tensor, ...], tuple[Face, ...]]:
+    """What judges may look at around the places of a face in photos of one size: that part of each, and the
+    faces in it.
 
     A large photo as a whole would take twelve bytes a pixel.
     """
     boxes = np.array([face.box for face in faces])
     box = np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
-    around = padded(box, REACH * (box[2:] - box[:2]).max())
-    left, top, right, bottom = clipped(around, photos[0].size)
-    before, after = (to_tensor(photo.pixels[top:bottom, left:right]) for photo in photos)
-    here, there = (face.transformed(1.0, -left, -top) for face in faces)
-    return (before, after), (here, there)
+    reach = padded(box, REACH * (box[2:] - box[:2]).max())
+    left, top, right, bottom = clipped(reach, photos[0].size)
+    images = tuple(to_tensor(photo.pixels[top:bottom, left:right]) for photo in photos)
+    return images, tuple(face.transformed(1.0, -left, -top) for face in faces)
 
 
 def _person(names: Iterable[str], probe: Photo) -> dict[str, Tensor]:
@@ -190,8 +191,8 @@ def _person(names: Iterable[str], probe: Photo) -> dict[str, Tensor]:
 
 def _match(
     name: str,
-    images: Pair,
-    faces: tuple[Face, Face],
+    images: Sequence[Tensor],
+    faces: Sequence[Face],
     person: Mapping[str, Tensor],
     surrogates: frozenset[str],
 ) -> Match:

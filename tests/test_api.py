@@ -15,8 +15,8 @@ import veil
 
 PORTRAIT = astronaut()[0:260, 90:350].copy()
 EXPORTED = {
-    *("protect", "assess", "find_faces", "open_photo", "recognizers", "__version__"),
-    *("Result", "Report", "Photo", "Face", "Step", "Settings", "VeilError"),
+    *("protect", "assess", "link", "find_faces", "open_photo", "recognizers", "__version__"),
+    *("Result", "Report", "Linking", "Photo", "Face", "Step", "Settings", "VeilError"),
 }
 
 

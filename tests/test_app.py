@@ -91,7 +91,7 @@ def test_the_document_names_the_options_and_endpoints(opened: Any) -> None:
         assert str(figure) in section
 
 
-ENDPOINTS = ("check", "faces", "impersonate", "models", "protect")
+ENDPOINTS = ("check", "faces", "impersonate", "link", "models", "protect")
 
 
 @pytest.mark.slow

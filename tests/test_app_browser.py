@@ -335,6 +335,21 @@ def test_checking_two_photos(page: Page, portrait: Path, group: Path) -> None:
     shoot(page, "check")
 
 
+def test_linking_an_album(page: Page, portrait: Path, group: Path, notes: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.png"
+    Image.fromarray(astronaut()[:300, 80:380]).save(other)
+    page.get_by_role("tab", name="Check").click()
+    page.locator("#veil-link").click()
+    expect(page.locator("#veil-links")).to_contain_text("There are no photos yet.")
+    drop(page, "#veil-link-photos", portrait, other, group, notes)
+    expect(page.locator("#veil-link-photos")).to_contain_text("other")
+    page.locator("#veil-link").click()
+    table = page.get_by_role("table", name="How many recognisers take each two photos for one person")
+    expect(table.get_by_role("row").nth(2)).to_contain_text(re.compile("1.*5.*–"), timeout=120_000)
+    expect(page.locator("#veil-links")).to_contain_text("notes.jpg")
+    shoot(page, "links")
+
+
 def test_an_album_with_a_bad_file(page: Page, portrait: Path, notes: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.png"
     Image.fromarray(astronaut()[:300, 80:380]).save(other)
@@ -503,6 +518,12 @@ def test_accessible(page: Page, portrait: Path, done: Path, request: pytest.Fixt
     for tab in list(TABS)[1:]:
         page.get_by_role("tab", name=tab).click()
         look(tab)
+        if tab == "Check":
+            drop(page, "#veil-link-photos", portrait, EXAMPLE)
+            expect(page.locator("#veil-link-photos")).to_contain_text("astronaut")
+            page.locator("#veil-link").click()
+            expect(page.locator(".veil-matrix")).to_be_visible(timeout=120_000)
+            look("links")
         if tab == "Research":
             drop(page, "#veil-rows", done / "rows.parquet")
             expect(page.locator(".veil-plot").last).to_be_visible()

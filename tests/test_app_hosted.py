@@ -160,6 +160,25 @@ def test_large_photos_are_refused_everywhere(
     page.close()
 
 
+@pytest.mark.slow
+def test_an_album_to_check_keeps_the_rules(hosted: Any, portrait: Path, tmp_path: Path) -> None:
+    """What is too large is left out and named, without a place of this machine; too many are refused."""
+    large = tmp_path / "large.png"
+    Image.new("RGB", (2400, 100)).save(large)
+    page = client(hosted, tmp_path)
+    said = page.predict([*map(handle_file, (portrait, large, portrait))], api_name="/link")
+    assert said["groups"] == [[1, 2]]
+    assert not any("used_by_attack" in judge for judge in said["judges"])  # which the page cannot know
+    assert [one["photo"] for one in said["unusable"]] == ["large.png"]
+    assert "2400 x 100 pixels; this page takes 2000" in said["unusable"][0]["error"]
+    assert str(hosted.folder) not in str(said)
+    with pytest.raises(AppError, match=f"takes {policy.HOSTED.album} photos at a time"):
+        page.predict(
+            [handle_file(portrait)] * (policy.HOSTED.album or 0) + [handle_file(large)], api_name="/link"
+        )
+    page.close()
+
+
 def test_a_heavy_upload_is_cut_off(hosted: Any) -> None:
     sent = {"files": ("heavy.png", bytes(hosted.page.rules.heaviest + 100_000))}
     assert httpx.post(f"{hosted.address}gradio_api/upload", files=sent, timeout=30).status_code == 413

@@ -22,11 +22,12 @@ from ..core.images import open_photo as opened
 from ..core.progress import finish
 from ..core.types import Face, Photo, Pixels, Step, tracks_of
 from ..eval import report as judge
+from ..eval.linking import Linking
 from ..eval.report import Report
 from ..privacy import protect as protected
 from ..privacy.settings import Settings, settings
 from ..weights.registry import Card, card, cards
-from . import records, wording, workflow
+from . import linking, records, wording, workflow
 from .outputs import Output
 from .selection import Whom, choose
 
@@ -215,6 +216,33 @@ def assess(
         recognizers=recognizers,
         probe=open_photo(probe) if probe is not None else None,
     )
+
+
+def link(
+    photos: Iterable[Source],
+    *,
+    surrogates: Iterable[str] | None = None,
+    recognizers: Iterable[str] | None = None,
+    progress: Callable[[Step], object] = lambda step: None,
+) -> Linking:
+    """Could a machine take the photos of an album for photos of one person?
+
+    The main face of each is compared with that of every other. Photos that cannot be used, or show no face
+    that is large enough, are left out, and named in what is returned; `print` it for the verdict in words.
+
+    Args:
+        photos: two or more. One is open at a time.
+        surrogates: the recognisers that their protection used, which are no honest judges; by default those
+            that the reports beside them name, where they are files of veil's.
+        recognizers: who judges; by default all that are packaged.
+        progress: called after every photo.
+
+    Raises:
+        BadPhoto: fewer than two photos can be compared.
+        UnknownName, WeightsMissing, WeightsCorrupt: a recogniser does not exist, or its file.
+    """
+    used = frozenset(surrogates) if surrogates is not None else None
+    return finish(linking.link(list(photos), open_photo, recognizers, used), progress)
 
 
 def recognizers() -> dict[str, Card]:

@@ -32,8 +32,11 @@ def expanded(
     return photos_in(path, recursive, note) if os.path.isdir(path) else [path]
 
 
-def photos_in(folder: Path, recursive: bool, note: Callable[[str], None]) -> list[Path]:
-    """The photos of a folder by name, and by `recursive` of those in it; results of veil are passed over.
+def photos_in(
+    folder: Path, recursive: bool, note: Callable[[str], None], results_too: bool = False
+) -> list[Path]:
+    """The photos of a folder by name, and by `recursive` of those in it; results of veil are passed over, but
+    for `results_too`.
 
     Raises:
         BadPhoto: there are none, or a folder cannot be read.
@@ -51,9 +54,9 @@ def photos_in(folder: Path, recursive: bool, note: Callable[[str], None]) -> lis
             note(f"{printable(os.path.join(place, link))} is a link to a folder, and not followed.")
         folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
         pictures = [Path(place, name) for name in sorted(names) if _is_picture(name)]
-        found += [path for path in pictures if not _is_result(path)]
+        found += [path for path in pictures if results_too or not _is_result(path)]
         results += sum(map(_is_result, pictures))
-    if results:
+    if results and not results_too:
         note(f"{results} result{'s' * (results > 1)} of veil in {printable(folder)} passed over.")
     if not found:
         hint = "Name another folder." if recursive else "Name another folder, or give --recursive."

@@ -18,19 +18,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .core.errors import VeilError
     from .core.types import Face, Photo, Step
+    from .eval.linking import Linking
     from .eval.report import Report
     from .privacy.settings import Settings
-    from .ui.api import Result, assess, find_faces, open_photo, protect, recognizers
+    from .ui.api import Result, assess, find_faces, link, open_photo, protect, recognizers
 
 __all__ = [
-    *("protect", "assess", "find_faces", "open_photo", "recognizers"),
-    *("Result", "Report", "Photo", "Face", "Step", "Settings", "VeilError", "__version__"),
+    *("protect", "assess", "link", "find_faces", "open_photo", "recognizers"),
+    *("Result", "Report", "Linking", "Photo", "Face", "Step", "Settings", "VeilError", "__version__"),
 ]
 __version__ = _version("veil")
 _PLACES = {
-    **dict.fromkeys(("protect", "assess", "find_faces", "open_photo", "recognizers", "Result"), "ui.api"),
+    **dict.fromkeys(
+        ("protect", "assess", "link", "find_faces", "open_photo", "recognizers", "Result"), "ui.api"
+    ),
     **dict.fromkeys(("Face", "Photo", "Step"), "core.types"),
-    **{"Report": "eval.report", "Settings": "privacy.settings", "VeilError": "core.errors"},
+    **{
+        "Report": "eval.report",
+        "Linking": "eval.linking",
+        "Settings": "privacy.settings",
+        "VeilError": "core.errors",
+    },
 }
 
 

@@ -1,4 +1,4 @@
-"""`veil assess` and `veil faces`."""
+"""`veil assess`, of a photo or an album, and `veil faces`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from typing import Annotated
 
 import typer
 
-from ..terminal import Json, Terminal
+from ...core.errors import BadSettings
+from ..terminal import Json, Terminal, complain
 from .protect import FELL_SHORT
 
 
 def assess(
-    before: Annotated[Path, typer.Argument(help="The photo as it was.", show_default=False)],
-    after: Annotated[Path, typer.Argument(help="The protected photo.", show_default=False)],
+    before: Annotated[Path | None, typer.Argument(help="The photo as it was.", show_default=False)] = None,
+    after: Annotated[Path | None, typer.Argument(help="The protected photo.", show_default=False)] = None,
+    album: Annotated[
+        Path | None,
+        typer.Option(help="Instead of two photos a folder: could a machine link those that are in it?"),
+    ] = None,
     probe: Annotated[Path | None, typer.Option(help="Another photo of the person.")] = None,
     seen: Annotated[
         str | None,
@@ -27,27 +32,54 @@ def assess(
         str | None, typer.Option(help="Who judges: dlib,facenet.", show_default="all that are packaged")
     ] = None,
     fail_if_recognised: Annotated[
-        bool, typer.Option("--fail-if-recognised", help="Exit with 3 where a recogniser still knows a face.")
+        bool,
+        typer.Option(
+            "--fail-if-recognised",
+            help="Exit with 3 where a recogniser still knows a face, or links two photos.",
+        ),
     ] = False,
     json: Json = False,
 ) -> None:
-    """Judge a protected photo against the photo before."""
+    """Judge a protected photo against the photo before; or, with --album, whether photos can be linked."""
     from ...attacks import RECOGNIZERS
+    from .. import workflow
+
+    used = None if seen is None else frozenset(RECOGNIZERS.check(name) for name in workflow.names(seen))
+    terminal, asked = Terminal(json), workflow.names(judges)
+    if album and not (before or probe):
+        short = _link(terminal, album, asked, used)
+    elif before and after and not album:
+        short = _assess(terminal, (before, after), probe, asked, used)
+    else:
+        raise BadSettings(
+            "veil assess takes two photos, before and after; or --album FOLDER alone.",
+            "`veil assess photo.jpg photo.veiled.jpg`, or `veil assess --album FOLDER`.",
+        )
+    if fail_if_recognised and short:
+        raise typer.Exit(FELL_SHORT)
+
+
+def _assess(
+    terminal: Terminal,
+    photos: tuple[Path, Path],
+    probe: Path | None,
+    judges: tuple[str, ...],
+    used: frozenset[str] | None,
+) -> bool:
+    """Judge a protected photo; returns whether a recogniser still knows a face."""
     from ...core.images import open_photo
     from ...eval.report import assess as judge
     from .. import records, workflow
     from ..wording import LIMITS
 
-    if seen is None:
-        known = records.known_surrogates(after)
-    else:
-        known = frozenset(RECOGNIZERS.check(name) for name in workflow.names(seen))
-    terminal, other = Terminal(json), workflow.photo_and_face(probe)
+    before, after = photos
+    known = records.known_surrogates(after) if used is None else used
+    other = workflow.photo_and_face(probe)
     report = judge(
         open_photo(before),
         open_photo(after),
         surrogates=known or frozenset(),
-        recognizers=workflow.names(judges),
+        recognizers=judges,
         probe=other.frame if other else None,
     )
     if known is None:
@@ -55,8 +87,31 @@ def assess(
     terminal.object(report)
     terminal.report(report)
     terminal.say(f"\n{LIMITS}")
-    if fail_if_recognised and records.still_known(report, strict=True):
-        raise typer.Exit(FELL_SHORT)
+    return records.still_known(report, strict=True)
+
+
+def _link(terminal: Terminal, album: Path, judges: tuple[str, ...], used: frozenset[str] | None) -> bool:
+    """Judge whether the photos of a folder can be linked; returns whether a recogniser links any two.
+
+    Raises:
+        typer.Exit: with 2, in the end, where a photo could not be used.
+    """
+    from ...core.images import open_photo
+    from .. import linking, pipes
+    from ..wording import LIMITS
+
+    photos = pipes.photos_in(album, False, terminal.note, results_too=True)
+    found = terminal.follow(linking.link(photos, open_photo, judges, used), pipes.name(album))
+    for problem in linking.problems(found):
+        complain(problem)
+    terminal.object(found)
+    terminal.table(linking.LINK_COLUMNS, linking.link_rows(found))
+    for sentence in found.words:
+        terminal.say(sentence)
+    terminal.say(f"\n{LIMITS}")
+    if found.unusable:
+        raise typer.Exit(2)
+    return found.linked
 
 
 def faces(

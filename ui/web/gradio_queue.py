@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,3 +94,10 @@ def keep_mcp_uploads_in(folder: Path) -> None:
     import gradio.mcp
 
     gradio.mcp.DEFAULT_TEMP_DIR = str(folder)
+
+
+def no_mcp_tool(event: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep an event function from being an MCP tool: what gradio tells clients of a list of files refers to
+    definitions that are not there, so that every call would fail."""
+    event._mcp_type = "none"  # pyright: ignore[reportFunctionMemberAccess]
+    return event

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import traceback
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -51,6 +51,17 @@ class Rules:
     album: int | None = None
     keep: float | None = None
     light: int = 2
+
+    def admit_album(self, paths: Collection[str]) -> None:
+        """Check how many photos one job is to hold.
+
+        Raises:
+            BadPhoto: there are none, or too many.
+        """
+        if not paths:
+            raise BadPhoto("There are no photos yet.", "Drop some above.")
+        if self.album and len(paths) > self.album:
+            raise BadPhoto(f"This page takes {self.album} photos at a time.", "Take some away.")
 
     def admit(self, path: str | os.PathLike[str]) -> None:
         """Check that a photo is still here, and its size by its header, before anything is decoded.

@@ -11,7 +11,6 @@ from typing import Any
 import gradio as gr
 
 from ....attacks.person import Person
-from ....core.errors import BadPhoto
 from ....core.files import atomic_write
 from ....core.types import Steps
 from ...wording import headline, unprotected
@@ -164,10 +163,7 @@ def continued(page: Page, held: Album, visitor: Visitor, paths: list[str], asked
     Raises:
         BadPhoto: there are none, or too many.
     """
-    if not paths:
-        raise BadPhoto("There are no photos yet.", "Drop some above.")
-    if page.rules.album and len(paths) > page.rules.album:
-        raise BadPhoto(f"This page takes {page.rules.album} photos at a time.", "Take some away.")
+    page.rules.admit_album(paths)
     here = all(file.exists() for files in held.results.values() for file in files)  # they are deleted in time
     same = here and asked == held.asked and set(held.rows) <= set(paths)
     old = held if same else Album(asked)

@@ -1,19 +1,30 @@
-"""The tab Check: would recognisers take the people in any two photos for one?"""
+"""The tab Check: would recognisers take the people in any two photos for one, or link those of an album?"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from ....core.errors import BadPhoto
 from ....core.images import open_photo
-from ....core.types import Sighting
+from ....core.progress import finish
+from ....core.types import Photo, Sighting, Steps
+from ....eval.linking import Linking
+from ...linking import link
 from ...wording import Comparison
-from .. import checks, html
+from .. import checks, html, links
+from ..gradio_queue import no_mcp_tool
 from ..page import Page, known, plain
+from ..policy import ENGINE
+from ..sessions import Stopped
 from ..uploads import Arrival, arrive
+from .protect import AT_ONCE, ready
+
+Update = dict[Any, Any]
 
 
 def tab(page: Page) -> None:
@@ -36,6 +47,8 @@ def tab(page: Page) -> None:
 
     ask.click(say, [one, other], answer, concurrency_id="light", api_visibility="private")
     _endpoint(page)
+    _album(page)
+    _link_endpoint(page)
 
 
 SIDES = (("One photo", "veil-one"), ("The other photo", "veil-other"))
@@ -112,4 +125,97 @@ def _endpoint(page: Page) -> None:
         concurrency_id="light",
         api_description="Would recognisers take the largest faces of two photos for one person? "
         "A list of {recogniser, similarity, limit, same}.",
+    )
+
+
+def _album(page: Page) -> None:
+    """The second part of the tab: could a machine link the photos of an album?"""
+    gr.HTML(
+        "<div class='veil-step'><h2>An album: could a machine link these photos?</h2></div>"
+        "<p class='veil-note'>The main face of each is compared with that of every other. Photos that are "
+        "linked fall together: whoever knows one by name knows all.</p>"
+    )
+    photos = gr.File(
+        label="Photos of the album", file_count="multiple", height=150, elem_id="veil-link-photos"
+    )
+    with gr.Row():
+        start = gr.Button("Check the album", variant="primary", elem_id="veil-link")
+        stop = gr.Button("Stop", interactive=False, elem_id="veil-link-stop")
+    panel = gr.HTML(elem_id="veil-links", elem_classes="veil-hollow")
+
+    def begin() -> Update:
+        return {
+            panel: html.progress("Getting ready", None, "It begins as soon as it is your turn"),
+            **{start: gr.Button(interactive=False), stop: gr.Button(interactive=True)},
+        }
+
+    def run(paths: list[str] | None, request: gr.Request) -> Iterator[str]:
+        visitor = page.visitors.of(request.session_hash, paths or ())
+        try:
+            found = yield from page.watch(visitor, linking(page, paths or ()), str)
+            yield links.shown(found)
+        except Stopped:
+            yield html.note("Stopped.")
+        except Exception as error:
+            yield html.problem(known(error))
+
+    async def stopped(request: gr.Request) -> str:
+        return await page.stop(request.session_hash)
+
+    started = start.click(begin, None, [panel, start, stop], **AT_ONCE)
+    running = started.then(
+        run,
+        photos,
+        panel,
+        concurrency_id=ENGINE,
+        concurrency_limit=page.rules.concurrency,
+        show_progress_on=panel,
+        api_visibility="private",
+    )
+    stop.click(stopped, None, panel, **AT_ONCE)
+    ready(running, start, stop)
+
+
+def linking(page: Page, paths: Sequence[str]) -> Steps[Linking]:
+    """Judge whether photos that were uploaded can be linked; what protected them the page does not know.
+
+    Raises:
+        BadPhoto: there are too many, or fewer than two that can be compared.
+    """
+    page.rules.admit_album(paths)
+
+    def opened(path: str) -> Photo:
+        try:
+            page.rules.admit(path)
+            return open_photo(Path(path))
+        except Exception as error:
+            raise known(error) from error
+
+    return (yield from link(paths, opened, surrogates=()))
+
+
+def _link_endpoint(page: Page) -> None:
+    """The endpoint `/link`."""
+    photos = gr.File(visible=False, label="photos", file_count="multiple")
+    result, trigger = gr.JSON(visible=False, label="linking"), gr.Button(visible=False)
+
+    def linked(photos: list[str], request: gr.Request) -> dict[str, Any]:
+        visitor = page.visitors.of(request.session_hash, photos or ())
+
+        def whole() -> Any:
+            return (yield from page.watch(visitor, linking(page, photos or ()), str))
+
+        unknown = {"judges": {"__all__": {"used_by_attack"}}}
+        return finish(whole()).model_dump(mode="json", exclude=unknown)
+
+    trigger.click(
+        no_mcp_tool(plain(linked, "link")),
+        photos,
+        result,
+        api_name="link",
+        concurrency_id=ENGINE,
+        concurrency_limit=page.rules.concurrency,
+        api_description="Could a machine link the photos of an album, by the main face of each? What it says "
+        "in words, how many of the strong recognisers take each two for one person (matrix), the photos that "
+        "hang together (groups, by number from 1), and the cosines of every recogniser.",
     )

@@ -1,0 +1,287 @@
+"""Linking: could a machine take the photos of an album for photos of one person?
+
+Of each photo its main face counts, the one that the photo is of (`datasets.main_face`): one in a hundred
+pairs of strangers is linked by chance, so that all who stand by would soon chain any album together. Photos
+that show others, too, are named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, computed_field
+from torch import Tensor
+
+from ..attacks import packaged
+from ..attacks.faces.detection import search
+from ..attacks.faces.found import SMALLEST
+from ..attacks.person import VOTERS
+from ..core.errors import BadPhoto
+from ..core.types import Photo
+from ..weights.registry import card
+from .datasets import main_face
+from .report import around
+from .verification import UsedByAttack, embedding, used_by
+
+Groups: TypeAlias = tuple[tuple[int, ...], ...]  # of photos, by number from 1, the largest group first
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What recognisers see of a photo: unit vectors (D,) of its main face, by recogniser.
+
+    others: whether it shows other faces that are large enough, too.
+    """
+
+    name: str
+    vectors: Mapping[str, Tensor]
+    others: bool
+
+
+class Linker(BaseModel):
+    """What one recogniser makes of an album of N photos.
+
+    used_by_attack: as in `Match`; by the protection of any of the photos.
+    cosines: (N, N), of every two photos; above `threshold`, which 1 % of the pairs of strangers exceed, it
+        links them: it takes them for one person.
+    links: how many pairs it links; groups: the photos that hang together by these links.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    recognizer: str
+    used_by_attack: UsedByAttack
+    threshold: float
+    cosines: tuple[tuple[float, ...], ...]
+    links: int
+    groups: Groups
+
+    @property
+    def words(self) -> str:
+        """Its name, and what it links."""
+        return f"{self.recognizer} links {_into(self.groups)}"
+
+
+class Unusable(BaseModel):
+    """A photo that could not be used: its name, what went wrong, and the way out."""
+
+    model_config = ConfigDict(frozen=True)
+
+    photo: str
+    error: str
+    hint: str
+
+
+class Linking(BaseModel):
+    """Whether machines could link the N photos of an album.
+
+    photos: their names; everything below goes by their order, and numbers of photos begin with 1.
+    judges: what each recogniser says, those first that no protection used.
+    counted: the recognisers that `matrix` counts: the strong ones, and of those that share a trunk one.
+    matrix: (N, N), how many of these take two photos for one person; 0 for a photo and itself.
+    groups: the photos that hang together by links on which more than half of them agree.
+    with_others: photos that show other large faces, too, which were not compared.
+    without_face, unusable: photos that were left out. unreported: those of which it is not known how they
+        were protected, if they were.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    photos: tuple[str, ...]
+    judges: tuple[Linker, ...]
+    counted: tuple[str, ...]
+    matrix: tuple[tuple[int, ...], ...]
+    groups: Groups
+    with_others: tuple[str, ...] = ()
+    without_face: tuple[str, ...] = ()
+    unusable: tuple[Unusable, ...] = ()
+    unreported: tuple[str, ...] = ()
+
+    @property
+    def worst(self) -> Linker:
+        """The recogniser that links the most photos into one person."""
+        return _worst(self.judges)
+
+    @property
+    def linked(self) -> bool:
+        """Whether any recogniser links any two photos."""
+        return any(judge.links for judge in self.judges)
+
+    @computed_field
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What it says, a sentence or two each: the verdict, who judges, what was left out."""
+        return (
+            f"{len(self.photos)} photos: {self.worst.words}, the most of {len(self.judges)} recognisers. "
+            f"{self._majority()}",
+            *self._honest(),
+            *self._left_out(),
+            self._chance(),
+        )
+
+    def __str__(self) -> str:
+        return "\n".join(self.words)
+
+    def named(self, group: Iterable[int]) -> str:
+        """The photos of a group by name; of many the first, and how many more there are."""
+        return _some([self.photos[number - 1] for number in group])
+
+    def _majority(self) -> str:
+        if len(self.counted) < 3:
+            return ""
+        return f"More than half of {', '.join(self.counted)} link {_into(self.groups)}."
+
+    def _honest(self) -> list[str]:
+        honest = [judge for judge in self.judges if judge.used_by_attack == "no"]
+        if len(honest) == len(self.judges):
+            return []
+        if not honest:
+            return ["No honest judge is left: every recogniser, or a relative of it, was used."]
+        return [f"Of those that no protection used, {_worst(honest).words}."]
+
+    def _left_out(self) -> list[str]:
+        said = {
+            f"No face of {SMALLEST:.0f} pixels or more was found in {{}}: not compared, though a machine may "
+            "find one.": self.without_face,
+            "Could not be used: {}.": [one.photo for one in self.unusable],
+            "Only the main face was compared of {}, since others there would be linked by chance; who stands "
+            "by tells who you are, too.": self.with_others,
+            "No report of veil lies beside {}: no recogniser counts as used for it.": self.unreported,
+        }
+        return [words.format(_some(names)) for words, names in said.items() if names]
+
+    def _chance(self) -> str:
+        pairs = len(self.photos) * (len(self.photos) - 1) // 2
+        here = f", about {pairs / 100:.0f} of {pairs} if no two photos here showed one person" * (pairs >= 50)
+        return (
+            f"A recogniser links 1 % of the pairs of strangers by chance{here}. Photos that are linked fall "
+            "together: whoever knows one by name knows all. That nothing is linked is no proof: other "
+            "recognisers may."
+        )
+
+
+@torch.no_grad()
+def see(photo: Photo, names: Iterable[str]) -> Seen | None:
+    """What recognisers see of a photo; None where it shows no face that is large enough.
+
+    Raises:
+        UnknownName, WeightsMissing, WeightsCorrupt: as `attacks.recognizer` does.
+    """
+    found = search(photo.pixels)
+    large = [found.numbered[number] for number in found.protectable]
+    face = main_face(photo.pixels, lambda _: large)
+    if face is None:
+        return None
+    (image,), (there,) = around((photo,), (face,))
+    vectors = {name: embedding(name, image, there) for name in names}
+    return Seen(photo.name, vectors, len(large) > 1)
+
+
+def link(
+    seen: Sequence[Seen],
+    *,
+    surrogates: Collection[str] = (),
+    without_face: Sequence[str] = (),
+    unusable: Sequence[Unusable] = (),
+    unreported: Sequence[str] = (),
+) -> Linking:
+    """Compare every two photos, as all the same recognisers have `see`n them.
+
+    Args:
+        surrogates: the recognisers that the protection of any of the photos used.
+        without_face, unusable, unreported: what to say of photos; see `Linking`.
+
+    Raises:
+        BadPhoto: there are fewer than two photos.
+        BadSettings: a recogniser has no thresholds.
+    """
+    if len(seen) < 2:
+        left = [*without_face, *(one.photo for one in unusable)]
+        raise BadPhoto(
+            f"Only {len(seen)} of {len(seen) + len(left)} photos shows a face that can be compared.",
+            f"It takes two. Left out: {_some(left)}." if left else "Give two photos or more.",
+        )
+    names = tuple(seen[0].vectors)
+    cosines = {name: _cosines([one.vectors[name] for one in seen]) for name in names}
+    links = {name: _links(cosines[name], card(name).thresholds["far1"]) for name in names}
+    counted = _counted(names)
+    matrix = np.sum([links[name] for name in counted], axis=0)
+    judges = [
+        Linker(
+            recognizer=name,
+            used_by_attack=used_by(name, surrogates),
+            threshold=card(name).thresholds["far1"],
+            cosines=tuple(map(tuple, cosines[name].tolist())),
+            links=int(links[name].sum()) // 2,
+            groups=groups(links[name]),
+        )
+        for name in names
+    ]
+    return Linking(
+        photos=tuple(one.name for one in seen),
+        judges=tuple(sorted(judges, key=lambda one: ("no", "related", "yes").index(one.used_by_attack))),
+        counted=counted,
+        matrix=tuple(map(tuple, matrix.tolist())),
+        groups=groups(2 * matrix > len(counted)),
+        with_others=tuple(one.name for one in seen if one.others),
+        without_face=tuple(without_face),
+        unusable=tuple(unusable),
+        unreported=tuple(unreported),
+    )
+
+
+def groups(links: NDArray[np.bool_]) -> Groups:
+    """The photos that hang together by links (N, N): connected components of two or more."""
+    near = links | np.eye(len(links), dtype=bool)
+    while ((further := near.astype(float) @ near > 0) != near).any():
+        near = further
+    together = {tuple(1 + np.flatnonzero(row)) for row in near}
+    return tuple(
+        tuple(map(int, group))
+        for group in sorted(together, key=lambda one: (-len(one), one))
+        if len(group) > 1
+    )
+
+
+def _cosines(vectors: Sequence[Tensor]) -> NDArray[np.float64]:
+    """The cosines (N, N) of unit vectors (D,)."""
+    stacked = torch.stack(list(vectors)).double()
+    return (stacked @ stacked.T).numpy().round(4)
+
+
+def _links(cosines: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
+    """Which photos a recogniser takes for one person; no photo is linked to itself."""
+    return (cosines > threshold) & ~np.eye(len(cosines), dtype=bool)
+
+
+def _counted(names: Sequence[str]) -> tuple[str, ...]:
+    """The recognisers that are counted: the strong ones where all that are packaged judge; otherwise the
+    first of every trunk."""
+    if set(names) == set(packaged()):
+        return VOTERS
+    return tuple({card(name).trunk: name for name in reversed(names)}.values())[::-1]
+
+
+def _worst(judges: Iterable[Linker]) -> Linker:
+    return max(judges, key=lambda one: (max(map(len, one.groups), default=0), one.links))
+
+
+def _into(together: Groups) -> str:
+    """Into what photos are linked, in words."""
+    if not together:
+        return "none of them"
+    first, *others = map(len, together)
+    whom = "others" if len(others) > 1 else "another"
+    more = f", {' and '.join(map(str, others))} into {whom}" if others else ""
+    return f"{first} of them into one person{more}"
+
+
+def _some(names: Sequence[str], most: int = 10) -> str:
+    """Names, and how many more there are."""
+    more = f" and {len(names) - most} more" * (len(names) > most)
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,102 @@
+"""Could a machine link the photos of an album: from where they come to the verdict, and its table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from ..attacks import packaged, recognizer
+from ..core.errors import BadSettings, VeilError
+from ..core.files import printable
+from ..core.types import Photo, Stage, Step, Steps
+from ..eval.linking import Linking, Seen, Unusable, see
+from ..eval.linking import link as judge
+from ..weights.registry import card
+from .records import known_surrogates
+from .terminal import known
+from .wording import Row
+
+Source = TypeVar("Source")
+
+LINK_COLUMNS = ("Recogniser", "Used", "Pairs linked", "Photos of one person")
+
+
+def link(
+    sources: Sequence[Source],
+    opened: Callable[[Source], Photo],
+    recognizers: Iterable[str] | None = None,
+    surrogates: Collection[str] | None = None,
+) -> Steps[Linking]:
+    """Open photos one after the other and compare every two; yields a step a photo. One that cannot be used
+    does not stop the others.
+
+    Args:
+        opened: opens a source, which may be anything; of a path the record beside it is read, too.
+        recognizers: who judges; by default all that are packaged.
+        surrogates: the recognisers that protections used; by default those that the records name.
+
+    Raises:
+        BadPhoto: fewer than two photos can be compared.
+        BadSettings: a recogniser has no thresholds.
+        UnknownName, WeightsMissing, WeightsCorrupt: as `attacks.recognizer` does.
+    """
+    names = tuple(dict.fromkeys(recognizers or packaged()))
+    for name in names:  # before the work, and not once a photo
+        recognizer(name)
+        _ = card(name).thresholds["far1"]
+    used, seen = set(surrogates or ()), list[Seen]()
+    without_face, unusable, unreported = list[str](), list[Unusable](), list[str]()
+    for number, source in enumerate(sources, 1):
+        name = _name(source, number)
+        try:
+            photo = opened(source)
+            if one := see(photo, names):
+                seen.append(one)
+            else:
+                without_face.append(photo.name)
+            if one and surrogates is None:
+                reported = _reported(source)
+                used |= reported or set()
+                unreported += [photo.name] * (reported is None)
+        except Exception as error:
+            problem = known(error, name)
+            unusable.append(Unusable(photo=name, error=problem.message, hint=problem.hint))
+        yield Step(Stage.EMBEDDING, number, len(sources))
+    return judge(seen, surrogates=used, without_face=without_face, unusable=unusable, unreported=unreported)
+
+
+def problems(found: Linking) -> list[VeilError]:
+    """What went wrong with the photos that could not be used."""
+    return [VeilError(one.error, one.hint) for one in found.unusable]
+
+
+def link_rows(found: Linking) -> list[Row]:
+    """One row for each recogniser, those first that no protection used, as `LINK_COLUMNS` names them."""
+    return [
+        (
+            judge.recognizer,
+            judge.used_by_attack,
+            str(judge.links),
+            "; ".join(found.named(group) for group in judge.groups) or "none",
+        )
+        for judge in found.judges
+    ]
+
+
+def _reported(source: object) -> frozenset[str] | None:
+    """The recognisers that made a photo, where it is a file and a record of just this file says so."""
+    if not isinstance(source, str | os.PathLike):
+        return None
+    try:
+        return known_surrogates(Path(source))
+    except BadSettings:
+        return None
+
+
+def _name(source: object, number: int) -> str:
+    """What to call a source of which nothing is known yet."""
+    if isinstance(source, str | os.PathLike):
+        return printable(Path(source).name)
+    return source.name if isinstance(source, Photo) else f"photo {number}"

@@ -1,0 +1,62 @@
+"""Who links which photos of an album, as HTML: everything that came from outside is escaped."""
+
+from __future__ import annotations
+
+from html import escape
+
+from ...eval.linking import Groups, Linking
+from ..linking import problems
+from . import html
+
+MATRIX = 40  # photos: larger tables of every pair nobody reads
+
+
+def shown(found: Linking) -> str:
+    """Check: who links which photos of an album, the table of every two, and the groups in words."""
+    verdict, *more = found.words
+    groups = "".join(
+        f'<tr><td data-of="Recogniser"><b>{escape(judge.recognizer)}</b></td><td data-of="Links">'
+        f'<span class="veil-mark veil-{"bad" if judge.links else "good"}">{judge.links} pairs</span></td>'
+        f'<td data-of="One person">{escape(_people(found, judge.groups))}</td></tr>'
+        for judge in found.judges
+    )
+    remarks = "".join(f"<li>{escape(text)}</li>" for text in more)
+    return (
+        f'<section class="veil-verdict">{html.problem(*problems(found))}'
+        f'<p class="veil-headline" role="status">{escape(verdict)}</p>{_matrix(found)}'
+        "<div class='veil-table'><table><thead><tr><th scope='col'>Recogniser</th><th scope='col'>Links</th>"
+        f"<th scope='col'>Takes for one person</th></tr></thead><tbody>{groups}</tbody></table></div>"
+        f"<ul>{remarks}</ul></section>"
+    )
+
+
+def _people(found: Linking, groups: Groups) -> str:
+    return "; ".join(found.named(group) for group in groups) or "no two photos"
+
+
+def _matrix(found: Linking) -> str:
+    """How many recognisers link every two photos: in figures, and the more the redder."""
+    if len(found.photos) > MATRIX:
+        return html.note(f"A table of every two photos is shown for up to {MATRIX}.")
+    count, title = len(found.counted), "How many recognisers take each two photos for one person"
+
+    def cell(row: int, column: int) -> str:
+        if row == column:
+            return "<td>–</td>"
+        linked = found.matrix[row][column]
+        kind = "bad" if 2 * linked > count else "some" if linked else "good"
+        return f'<td class="veil-{kind}">{linked}</td>'
+
+    everyone = range(len(found.photos))
+    heads = "".join(f"<th scope='col'>{number + 1}</th>" for number in everyone)
+    rows = "".join(
+        f"<tr><th scope='row'>{row + 1} {escape(found.photos[row])}</th>"
+        + "".join(cell(row, column) for column in everyone)
+        + "</tr>"
+        for row in everyone
+    )
+    return (
+        f"<div class='veil-figures veil-matrix' tabindex='0' role='region' aria-label='{title}'><table>"
+        f"<caption>{title}: of {count} ({escape(', '.join(found.counted))})</caption>"
+        f"<thead><tr><th scope='col'>Photo</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
