@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import os
 from pathlib import Path
 
 import gradio as gr
-from gradio import processing_utils
+import pytest
+from gradio import networking, processing_utils
 from gradio.queueing import Event, Queue
 from gradio.server_messages import ProcessCompletedMessage
 
+from veil.core.errors import BadSettings
 from veil.ui.web import gradio_queue
 
 
@@ -51,3 +54,33 @@ def test_what_fetches_is_one_function_and_is_put_back() -> None:
 
 def test_uploads_lie_in_a_folder() -> None:
     assert isinstance(gradio_queue.upload_folder(), Path)
+
+
+def test_the_page_is_reached_past_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # where nobody answers
+    monkeypatch.setenv("NO_PROXY", "example.org")
+    with gr.Blocks() as blocks:
+        gr.Markdown("here")
+    ask = networking.url_ok
+    try:
+        with gradio_queue.reached_directly("127.0.0.1"):
+            blocks.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False)
+    finally:
+        blocks.close(verbose=False)
+    assert networking.url_ok is ask
+    assert os.environ["NO_PROXY"] == "example.org"
+
+
+def test_a_page_that_does_not_answer_is_told_without_a_public_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(networking, "url_ok", asked.append)
+
+    def launch() -> None:
+        with gradio_queue.reached_directly("here"):
+            if not networking.url_ok("http://here"):
+                raise ValueError("a shareable link must be created")
+
+    with pytest.raises(BadSettings, match="does not answer") as error:
+        launch()
+    assert len(asked) == gradio_queue.TRIES
+    assert "share" not in error.value.message + error.value.hint

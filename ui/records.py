@@ -62,7 +62,7 @@ class Record(BaseModel):
     limits: str = LIMITS
 
     def shortfalls(self, strict: bool = False, by_choice: bool = False) -> tuple[Shortfall, ...]:
-        """Why not all is protected: a face was too small, or a recogniser that was not used still knows one.
+        """Why not all is protected: a face was too small, or a recogniser that judges still knows one.
 
         strict: any recogniser counts. by_choice: what was left was left on purpose.
         """
@@ -76,9 +76,11 @@ def left_behind(unprotected: Iterable[Unprotected]) -> tuple[Shortfall, ...]:
 
 
 def still_known(report: Report, strict: bool = False) -> bool:
-    """Whether a recogniser that the protection has never met, or by `strict` any, still knows a face."""
-    matches = (match for face in report.faces for match in face.matches)
-    return any(match.still_recognised and (strict or match.used_by_attack == "no") for match in matches)
+    """Whether a recogniser that the protection has never met still knows a face; any, by `strict` or where no
+    such recogniser was asked."""
+    matches = [match for face in report.faces for match in face.matches]
+    honest = [match for match in matches if match.used_by_attack == "no"]
+    return any(match.still_recognised for match in (matches if strict or not honest else honest))
 
 
 class _Earlier(BaseModel):

@@ -161,7 +161,7 @@ def limits_met(report: Report) -> list[str]:
     )
     return [
         f"Face{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}: {reason} while a recogniser that "
-        f"was used may still know the person in some copies of the photo. {way_out}"
+        f"was used may still know the person, in the photo or in copies of it. {way_out}"
         for numbers, reason, way_out in reasons
         if numbers
     ]
@@ -190,7 +190,7 @@ def ways_out() -> dict[Reason, str]:
 def fell_short(photos: Iterable[Collection[str]], strict: bool) -> str:
     """Why the exit code is 3: in how many photos was a face left, and in how many is one still recognised."""
     reasons = [reason for photo in photos for reason in photo]
-    judge = "a recogniser" if strict else "a recogniser that was not used"
+    judge = "a recogniser" if strict else "a recogniser that judges"
     said = {
         "face left": "a face stayed as it was, too small to be protected",
         "still recognised": f"{judge} still knows a face",

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from ...core.errors import BadPhoto
+from ...core.errors import BadPhoto, BadSettings
 from .policy import ENGINE, FILES
 
 if TYPE_CHECKING:
     import gradio as gr
+
+
+TRIES = 20  # of three seconds each
 
 
 def one_job_each(queue: Any) -> None:
@@ -70,6 +74,43 @@ async def leave_line(queue: Any, session: str | None) -> bool:
 def waiting(queue: Any) -> list[Any]:
     """The jobs that wait in line."""
     return [event for line in tuple(queue.event_queue_per_concurrency_id.values()) for event in line.queue]
+
+
+@contextmanager
+def reached_directly(host: str) -> Generator[None]:
+    """Let gradio, when it opens the page, reach it past any proxy, and wait for it on a busy machine.
+
+    gradio asks the page once, for three seconds, and otherwise recommends a public link.
+
+    Raises:
+        BadSettings: the page does not answer.
+    """
+    import httpx
+    from gradio import networking
+
+    ask, own = networking.url_ok, (host, "127.0.0.1", "localhost", "::1")
+    before = {name: os.environ.get(name) for name in ("NO_PROXY", "no_proxy")}
+
+    def patiently(url: str) -> bool:
+        return any(ask(url) for _ in range(TRIES))
+
+    for name, value in before.items():
+        os.environ[name] = ",".join(filter(None, (value, *own)))
+    networking.url_ok = patiently
+    try:
+        yield
+    except (ValueError, httpx.HTTPError) as error:
+        raise BadSettings(
+            f"The page was opened on {host} and does not answer ({type(error).__name__}).",
+            "Try again when the machine is less busy, or with another --host or --port.",
+        ) from error
+    finally:
+        networking.url_ok = ask
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def queue_of(blocks: gr.Blocks) -> Any:

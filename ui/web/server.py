@@ -68,7 +68,8 @@ def opened(
     What a page that was killed has kept is deleted first.
 
     Raises:
-        BadSettings: `mcp`, and the extra of this name is not installed, or others may enter.
+        BadSettings: the page does not answer; `mcp`, and the extra of this name is not installed, or others
+            may enter.
     """
     if mcp:
         _check_mcp(host, auth)
@@ -86,28 +87,29 @@ def opened(
         closed = page.visitors.watch(SWEEP, page.waiting)
         try:
             with gradio_queue.nothing_from_elsewhere():
-                _, address, _ = blocks.launch(
-                    server_name=host,
-                    server_port=port,
-                    auth=auth,
-                    prevent_thread_lock=True,
-                    quiet=True,
-                    share=False,
-                    ssr_mode=False,
-                    pwa=False,
-                    mcp_server=mcp,
-                    enable_monitoring=False,
-                    run_history=False,
-                    show_error=False,
-                    footer_links=["api"],
-                    allowed_paths=[],
-                    max_file_size=rules.heaviest,
-                    state_session_capacity=1000,
-                    app_kwargs={"middleware": [(Headers, (), {})]},
-                    theme=theme.theme(),
-                    css_paths=[theme.CSS],
-                    head=theme.HEAD,
-                )
+                with gradio_queue.reached_directly(host):
+                    _, address, _ = blocks.launch(
+                        server_name=host,
+                        server_port=port,
+                        auth=auth,
+                        prevent_thread_lock=True,
+                        quiet=True,
+                        share=False,
+                        ssr_mode=False,
+                        pwa=False,
+                        mcp_server=mcp,
+                        enable_monitoring=False,
+                        run_history=False,
+                        show_error=False,
+                        footer_links=["api"],
+                        allowed_paths=[],
+                        max_file_size=rules.heaviest,
+                        state_session_capacity=1000,
+                        app_kwargs={"middleware": [(Headers, (), {})]},
+                        theme=theme.theme(),
+                        css_paths=[theme.CSS],
+                        head=theme.HEAD,
+                    )
                 yield blocks, address
         finally:
             closed.set()
