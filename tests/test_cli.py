@@ -842,7 +842,9 @@ def test_where_nothing_can_be_written_is_said_before_the_long_work(tmp_path: Pat
     lines = ['title = "t"', 'dataset = "d"', 'judges = ["mobileface"]']
     lines.append('methods = [{ name = "noise", method = "random-noise", attacks = false }]')
     (tmp_path / "few.toml").write_text("\n".join(lines))
-    result = veil("benchmark", tmp_path / "few.toml", "-o", tmp_path / "file" / "run")
+    (tmp_path / "d" / "one").mkdir(parents=True)
+    Image.fromarray(PORTRAIT).save(tmp_path / "d" / "one" / "1.png")
+    result = veil("benchmark", tmp_path / "few.toml", "--faces", tmp_path, "-o", tmp_path / "file" / "run")
     assert result.exit_code == 2
     assert "cannot be used (Not a directory)." in result.output
     result = veil("calibrate", tmp_path, "-o", tmp_path / "none" / "c.json")
