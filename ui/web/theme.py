@@ -58,7 +58,7 @@ def theme() -> Any:
         button_primary_background_fill=accent,
         button_primary_background_fill_hover="#0b474d",
         button_primary_background_fill_dark="#1f7f88",
-        button_primary_background_fill_hover_dark="#2a939d",
+        button_primary_background_fill_hover_dark="#1a6d75",
         button_primary_text_color="#ffffff",
         button_primary_text_color_dark="#ffffff",
         checkbox_background_color_selected=accent,
