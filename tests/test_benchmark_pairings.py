@@ -145,7 +145,7 @@ def test_reports_and_the_page_show_pairings_and_who_is_not_among_them(paired: Pa
     for column, side in (("likeness", "cloaked-"), ("probe_likeness", "-cloaked")):
         assert (table[column].notna() == table["pairing"].str.contains(side)).all()
     whole = research.everything(paired / "rows.parquet")
-    choice = research.Choice(
+    choice = research.Query(
         whole.outcomes[0], whole.methods, whole.recognizers, whole.disturbances, whole.first
     )
     for kind in ("parquet", "csv"):

@@ -85,7 +85,6 @@ def reached_directly(host: str) -> Generator[None]:
     Raises:
         BadSettings: the page does not answer.
     """
-    import httpx
     from gradio import networking
 
     ask, own = networking.url_ok, (host, "127.0.0.1", "localhost", "::1")
@@ -99,7 +98,7 @@ def reached_directly(host: str) -> Generator[None]:
     networking.url_ok = patiently
     try:
         yield
-    except (ValueError, httpx.HTTPError) as error:
+    except (ValueError, networking.httpx.HTTPError) as error:
         raise BadSettings(
             f"The page was opened on {host} and does not answer ({type(error).__name__}).",
             "Try again when the machine is less busy, or with another --host or --port.",
