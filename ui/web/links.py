@@ -16,7 +16,8 @@ def shown(found: Linking) -> str:
     verdict, *more = found.words
     groups = "".join(
         f'<tr><td data-of="Recogniser"><b>{escape(judge.recognizer)}</b></td><td data-of="Links">'
-        f'<span class="veil-mark veil-{"bad" if judge.links else "good"}">{judge.links} pair{"s" * (judge.links != 1)}</span></td>'
+        f'<span class="veil-mark veil-{"bad" if judge.links else "good"}">{judge.links} '
+        f"pair{'s' * (judge.links != 1)}</span></td>"
         f'<td data-of="One person">{escape(_people(found, judge.groups))}</td></tr>'
         for judge in found.judges
     )
