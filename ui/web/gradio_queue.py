@@ -98,7 +98,7 @@ def reached_directly(host: str) -> Generator[None]:
     networking.url_ok = patiently
     try:
         yield
-    except (ValueError, networking.httpx.HTTPError) as error:
+    except (ValueError, networking.httpx.HTTPError) as error:  # pyright: ignore[reportPrivateImportUsage]
         raise BadSettings(
             f"The page was opened on {host} and does not answer ({type(error).__name__}).",
             "Try again when the machine is less busy, or with another --host or --port.",
