@@ -9,14 +9,13 @@ import torch
 from torch import Tensor
 
 from ..core.errors import BadPhoto, NoFace
-from ..core.images import to_tensor
 from ..core.types import Face, Photo, Pixels
 from ..weights.registry import card
 from . import recognizer
 from .ensemble import person_embedding
-from .faces.boxes import clipped, padded
 from .faces.detection import search
 from .faces.found import SMALLEST
+from .faces.sampling import cut_around
 
 Verdict = Literal["same", "doubtful", "other"]
 Vectors: TypeAlias = dict[str, Tensor]  # by recogniser
@@ -27,7 +26,6 @@ VOTERS = ("dlib", "mobilefacenet", "faceres", "faceplugin", "sface")
 # them, as scripts/measure_choice.py measures.
 OTHER = 2.0  # below, it is surely another person
 SAME = 3.0  # from here on, it is surely the person
-REACH = 1.5  # of a face's longer side: how far around its box recognisers may look
 
 
 class Person:
@@ -79,9 +77,7 @@ def only_face(photo: Photo) -> Face:
 @torch.no_grad()
 def vectors(pixels: Pixels, face: Face) -> Vectors:
     """The unit vectors (D,) that the recognisers give a face of a photo (H, W, 3)."""
-    reach = REACH * (face.box[2:] - face.box[:2]).max()
-    left, top, right, bottom = clipped(padded(face.box, reach), (pixels.shape[1], pixels.shape[0]))
-    image, there = to_tensor(pixels[top:bottom, left:right]), face.transformed(1.0, -left, -top)
+    (image,), (there,) = cut_around((pixels,), (face,))
     return {name: person_embedding(recognizer(name), [(image, there)]) for name in VOTERS}
 
 

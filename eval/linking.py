@@ -20,12 +20,12 @@ from torch import Tensor
 from ..attacks import packaged
 from ..attacks.faces.detection import search
 from ..attacks.faces.found import SMALLEST
+from ..attacks.faces.sampling import cut_around
 from ..attacks.person import VOTERS
 from ..core.errors import BadPhoto
 from ..core.types import Photo
 from ..weights.registry import card
 from .datasets import main_face
-from .report import around
 from .verification import UsedByAttack, embedding, used_by
 
 Groups: TypeAlias = tuple[tuple[int, ...], ...]  # of photos, by number from 1, the largest group first
@@ -177,7 +177,7 @@ def see(photo: Photo, names: Iterable[str]) -> Seen | None:
     face = main_face(photo.pixels, lambda _: large)
     if face is None:
         return None
-    (image,), (there,) = around((photo,), (face,))
+    (image,), (there,) = cut_around((photo.pixels,), (face,))
     vectors = {name: embedding(name, image, there) for name in names}
     return Seen(photo.name, vectors, len(large) > 1)
 

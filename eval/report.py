@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, computed_field
 from torch import Tensor
 
 from ..attacks import packaged
-from ..attacks.faces.boxes import clipped, padded
+from ..attacks.faces.boxes import clipped
 from ..attacks.faces.detection import find_faces, largest_face
 from ..attacks.faces.found import Reason
+from ..attacks.faces.sampling import cut_around
 from ..core.errors import BadPhoto, NoFace
 from ..core.images import to_tensor
 from ..core.types import Face, Photo
@@ -20,8 +21,6 @@ from ..weights.registry import card
 from . import FACE_MEASURES, METRICS, SEEN_BY_PEOPLE
 from .detectors import same_place
 from .verification import Match, embedding, used_by
-
-REACH = 1.5  # of a face's larger side: how far around it judges may look
 
 
 class Headline(BaseModel):
@@ -143,7 +142,7 @@ def assess(
 
     def judge(number: int, face: Face) -> FaceReport:
         again = same_place(face, found)
-        images, places = around((before, after), (face, again or face))
+        images, places = cut_around((before.pixels, after.pixels), (face, again or face))
         left, top, right, bottom = clipped(places[0].box, (images[0].shape[-1], images[0].shape[-2]))
         return FaceReport(
             number=number,
@@ -167,20 +166,6 @@ def assess(
         quality=_quality(*(torch.tensor(photo.pixels).permute(2, 0, 1)[None] for photo in (before, after))),
         faces=tuple(judge(number, face) for number, face in faces.items()),
     )
-
-
-def around(photos: Sequence[Photo], faces: Sequence[Face]) -> tuple[tuple[Tensor, ...], tuple[Face, ...]]:
-    """What judges may look at around the places of a face in photos of one size: that part of each, and the
-    faces in it.
-
-    A large photo as a whole would take twelve bytes a pixel.
-    """
-    boxes = np.array([face.box for face in faces])
-    box = np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
-    reach = padded(box, REACH * (box[2:] - box[:2]).max())
-    left, top, right, bottom = clipped(reach, photos[0].size)
-    images = tuple(to_tensor(photo.pixels[top:bottom, left:right]) for photo in photos)
-    return images, tuple(face.transformed(1.0, -left, -top) for face in faces)
 
 
 def _person(names: Iterable[str], probe: Photo) -> dict[str, Tensor]:

@@ -73,7 +73,7 @@ def test_a_large_photo_is_never_numbers_as_a_whole(monkeypatch: pytest.MonkeyPat
         sizes.append(part.shape[0] * part.shape[1])
         return to_tensor(part)
 
-    monkeypatch.setattr("veil.eval.report.to_tensor", counted)
+    monkeypatch.setattr("veil.attacks.faces.sampling.to_tensor", counted)
     faces = {1: find_faces(large.pixels)[0]}
     report = assess(large, large, recognizers=QUICK, faces=faces)
     small = assess(PORTRAIT, PORTRAIT, recognizers=QUICK, faces={1: find_faces(PORTRAIT.pixels)[0]})

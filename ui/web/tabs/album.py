@@ -17,11 +17,10 @@ from ...wording import headline, unprotected
 from ...workflow import person_of
 from .. import html
 from ..page import Page, known
-from ..policy import ENGINE
 from ..results import Wish, protect, wish
 from ..sessions import Stopped, Visitor
 from ..uploads import arrive
-from .protect import AT_ONCE, QUIET, efforts, ready, strengths
+from .protect import AT_ONCE, QUIET, efforts, run_in_line, strengths
 
 Update = dict[Any, Any]
 File = tuple[str, Path]  # a name, and where it lies
@@ -136,25 +135,19 @@ def tab(page: Page) -> None:
             download: html.downloads(files) if files else "",
         }
 
-    async def stopped(request: gr.Request) -> str:
-        return await page.stop(request.session_hash)
-
     def owned(path: str | None, request: gr.Request) -> None:
         page.visitors.of(request.session_hash, [path] if path else ())
 
     only.change(owned, only, **QUIET)
     started = start.click(begin, None, [panel, start, stop, download], **AT_ONCE)
-    running = started.then(
+    run_in_line(
+        page,
+        started,
         run,
         [album, photos, only, strength, effort],
         [album, panel, table, start, download],
-        concurrency_id=ENGINE,
-        concurrency_limit=page.rules.concurrency,
-        show_progress_on=panel,
-        api_visibility="private",
+        (panel, start, stop),
     )
-    stop.click(stopped, None, panel, **AT_ONCE)
-    ready(running, start, stop)
 
 
 def continued(page: Page, held: Album, visitor: Visitor, paths: list[str], asked: Wish) -> Album:

@@ -22,7 +22,7 @@ from ..page import Page, known, plain
 from ..policy import ENGINE
 from ..sessions import Stopped
 from ..uploads import Arrival, arrive
-from .protect import AT_ONCE, ready
+from .protect import AT_ONCE, run_in_line
 
 Update = dict[Any, Any]
 
@@ -159,21 +159,8 @@ def _album(page: Page) -> None:
         except Exception as error:
             yield html.problem(known(error))
 
-    async def stopped(request: gr.Request) -> str:
-        return await page.stop(request.session_hash)
-
     started = start.click(begin, None, [panel, start, stop], **AT_ONCE)
-    running = started.then(
-        run,
-        photos,
-        panel,
-        concurrency_id=ENGINE,
-        concurrency_limit=page.rules.concurrency,
-        show_progress_on=panel,
-        api_visibility="private",
-    )
-    stop.click(stopped, None, panel, **AT_ONCE)
-    ready(running, start, stop)
+    run_in_line(page, started, run, photos, panel, (panel, start, stop))
 
 
 def linking(page: Page, paths: Sequence[str]) -> Steps[Linking]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,12 +83,40 @@ def _asks_for_target(goal: str) -> gr.File:
     return gr.File(visible=goal == "impersonate")
 
 
-def ready(running: Any, start: gr.Button, stop: gr.Button, desk: gr.State | None = None) -> None:
-    """Let the next job be started when one has ended, failed, or left the line, if there is one."""
+def run_in_line(
+    page: Page,
+    started: Any,
+    run: Callable[..., Any],
+    inputs: Any,
+    outputs: Any,
+    parts: tuple[gr.HTML, gr.Button, gr.Button],
+    desk: gr.State | None = None,
+) -> None:
+    """Run a job of the engine in its line, after the event `started`; let it be stopped, and the next one be
+    started when it has ended, failed, or left the line, if there is one.
+
+    Args:
+        parts: where its progress is shown, the button that starts it, and the one that stops it.
+        desk: the state of a `Desk`, where not every moment has something to do.
+    """
+    panel, start, stop = parts
+
+    async def stopped(request: gr.Request) -> str:
+        return await page.stop(request.session_hash)
 
     def again(held: Desk | None = None) -> tuple[gr.Button, gr.Button]:
         return gr.Button(interactive=held is None or bool(held.todo)), gr.Button(interactive=False)
 
+    running = started.then(
+        run,
+        inputs,
+        outputs,
+        concurrency_id=ENGINE,
+        concurrency_limit=page.rules.concurrency,
+        show_progress_on=panel,
+        api_visibility="private",
+    )
+    stop.click(stopped, None, panel, **AT_ONCE)
     for end in (running.then, running.failure):
         end(again, desk, [start, stop], **AT_ONCE)
 
@@ -257,9 +285,6 @@ def tab(page: Page) -> None:
             **look(outcomes, 0, ""),
         }
 
-    async def stopped(request: gr.Request) -> str:
-        return await page.stop(request.session_hash)
-
     def owned(path: str | None, request: gr.Request) -> None:
         page.visitors.of(request.session_hash, [path] if path else ())
 
@@ -274,14 +299,12 @@ def tab(page: Page) -> None:
     more["target"].change(owned, more["target"], **QUIET)
     start.click(None, js=SCROLL, api_visibility="private")
     started = start.click(begin, None, [*shown, start, stop], **AT_ONCE)
-    running = started.then(
+    run_in_line(
+        page,
+        started,
         run,
         [desk, strength, effort, *more.values()],
         [results, *shown],
-        concurrency_id=ENGINE,
-        concurrency_limit=page.rules.concurrency,
-        show_progress_on=panel,
-        api_visibility="private",
+        (panel, start, stop),
+        desk,
     )
-    stop.click(stopped, None, panel, **AT_ONCE)
-    ready(running, start, stop, desk)
