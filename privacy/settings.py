@@ -269,8 +269,8 @@ FITTING: dict[str, dict[str, Any]] = {"stable-diffusion": {"embedding_steps": 20
 DESCRIPTIONS = {
     "subtle": "People see you, side by side too (97 % of blind ratings). Hides you only from recognisers "
     "that it has met, if at all.",
-    "balanced": "People see you, with small changes (83 % of blind ratings). One in five recognisers that it "
-    "has not met no longer matches it to your other photos.",
+    "balanced": "People mostly see you, with small changes (58 to 87 % of blind ratings). One in five "
+    "recognisers that it has not met no longer matches it to your other photos.",
     "strong": "Hides you from nine in ten recognisers that it has not met; people see a relative or somebody "
     "else (no rating says the same person).",
 }

@@ -387,6 +387,20 @@ MACHINES = ("other", "worst", "other-strict", "same", "jpeg")
 MEASURED = ("likeness", "naturalness", "psnr", "ssim")
 
 
+def asked_again() -> str:
+    """What viewers of two later rounds said of `balanced`: 11 looked closely, 12 saw `strong` beside it."""
+    said = list[str]()
+    for number in (11, 12):
+        some = ratings(number)[ratings(number).version == "balanced-100"]
+        same, skin = (percent(rate(some[scale] >= 4, list(some.photo))) for scale in SCALES)
+        said.append(f"{same} (same person) and {skin} (looks untouched), {some.photo.nunique()} photos")
+    return (
+        "Asked again about `balanced`, with pictures of the run of 100 people and two viewers a picture: "
+        f"where stronger changes were shown beside it, {said[1]}; where none were, and viewers were told to "
+        f"look closely, {said[0]}."
+    )
+
+
 def engine_settings() -> str:
     """Every field of `Settings`, as its schema describes it, by groups."""
     schema, group, rows = Settings.model_json_schema()["properties"], "", list[list[str]]()
@@ -407,6 +421,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     ),
     "strengths-note": note,
     "speed": speed,
+    "asked-again": asked_again,
     "strengths-footnote": footnote,
     "strengths-about": lambda: about("strengths"),
     "recognizers": recognizers,
