@@ -22,10 +22,10 @@ class Ensemble:
     """An objective over images of one person's face: the lower, the better it is protected.
 
     Without a target the loss of a recogniser is the cosine between what it sees and the person's own clean
-    embedding, above the mean of strangers' cosines (dodging). With a target it is the cosine distance to the
-    target's embedding (impersonation, equation 1 of arXiv 2503.10350), and `source_weight` times the
-    dodging loss where that is above 0: the person's own identity otherwise remains, however well the target
-    is met.
+    embedding, above the mean of strangers' cosines (dodging), or the smooth maximum of that and of the same
+    with the photos of an album. With a target it is the cosine distance to the target's embedding
+    (impersonation, equation 1 of arXiv 2503.10350), and `source_weight` times the dodging loss where that is
+    above 0: the person's own identity otherwise remains, however well the target is met.
 
     Args:
         recognizers: the surrogates.
@@ -38,6 +38,8 @@ class Ensemble:
         easy_surrogate_bias: losses are summed with softmax weights exp(-bias * loss), 1 on average. Above 0
             surrogates that are fooled already are favoured: that direction transfers to other recognisers,
             where what the stubborn one asks for is its own. Below 0 it is the other way round.
+        album_slack: how much more like those of the album than like the person a photo may be at the same
+            cost, in standard deviations of strangers' cosines.
         views: how many random views a call averages over; 0 takes the image as it is.
         seed: of the views.
 
@@ -55,10 +57,12 @@ class Ensemble:
         source_weight: float = 1.0,
         standardise_cosines: bool = True,
         easy_surrogate_bias: float = 0.0,
+        album_slack: float = 0.0,
         views: int = 0,
         seed: int = 0,
     ) -> None:
         self.views, self.source_weight = views, source_weight
+        self.album_slack = album_slack
         self.standardise_cosines, self.easy_surrogate_bias = standardise_cosines, easy_surrogate_bias
         self.generator, self.step = Generator().manual_seed(seed), 0
         strangers = [card(one.name).strangers for one in recognizers]
@@ -100,7 +104,7 @@ class Ensemble:
             if album is not None:
                 linked = dodge(embeddings @ album.T, mean) / deviation
                 nearest = torch.cat([loss[:, None], linked], 1).amax(1)
-                loss = (loss + linked.logsumexp(1)) / 2
+                loss = torch.cat([loss[:, None], linked - self.album_slack], 1).logsumexp(1)
             margin = DEVIATIONS["far01"] - nearest.detach().mean()
             if target is not None:
                 to_target = embeddings @ target

@@ -133,6 +133,7 @@ def objective_of(
         source_weight=settings.source_weight,
         standardise_cosines=settings.standardise_cosines,
         easy_surrogate_bias=settings.easy_surrogate_bias,
+        album_slack=settings.album_slack,
         views=settings.views,
         seed=settings.seed,
     )
