@@ -93,5 +93,6 @@ class EmbeddingOptimisation:
         losses = self.loss.detach()
         self.stale = 0 if bool((losses < 0.99 * self.lowest).any()) else self.stale + 1
         better = losses < self.lowest
-        self.best[better], self.lowest[better] = self.embedding.detach()[better], losses[better]
+        self.best = torch.where(better[:, None, None], self.embedding.detach(), self.best)
+        self.lowest = torch.where(better, losses, self.lowest)
         self.step += 1
