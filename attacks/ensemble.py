@@ -56,6 +56,7 @@ class Ensemble:
     Args:
         recognizers: the surrogates.
         own: the person's own clean embeddings (D,), one a recogniser, as `person_embeddings` makes them.
+        album: those of photos (K, D) that are protected already, and with which this one is not to be linked.
         target: those of whom to impersonate.
         source_weight: see above; of no effect without a target.
         standardise_cosines: count each recogniser's cosines in standard deviations of strangers' cosines;
@@ -75,6 +76,7 @@ class Ensemble:
         recognizers: Sequence[Recognizer],
         own: Sequence[Tensor],
         *,
+        album: Sequence[Tensor] | None = None,
         target: Sequence[Tensor] | None = None,
         source_weight: float = 1.0,
         standardise_cosines: bool = True,
@@ -86,8 +88,8 @@ class Ensemble:
         self.standardise_cosines, self.easy_surrogate_bias = standardise_cosines, easy_surrogate_bias
         self.generator, self.step = Generator().manual_seed(seed), 0
         strangers = [card(one.name).strangers for one in recognizers]
-        targets = target or [None] * len(recognizers)
-        self.parts = list(zip(recognizers, strangers, own, targets, strict=True))
+        none = [None] * len(recognizers)
+        self.parts = list(zip(recognizers, strangers, own, album or none, target or none, strict=True))
 
     def __call__(self, image: Tensor, face: Face) -> Tensor:
         """The loss (1,) of an image (1, 3, H, W): its mean over this call's views, summed over recognisers.
@@ -124,10 +126,16 @@ class Ensemble:
     def score(self, embeddings: Sequence[Tensor]) -> Tensor:
         """The loss (1,) of embeddings (V, D) of views, one tensor a recogniser; keeps margins and cosines."""
         losses, self.margins, self.cosines = list[Tensor](), list[Tensor](), dict[str, Tensor]()
-        for (recognizer, (mean, deviation), own, target), found in zip(self.parts, embeddings, strict=True):
+        for (recognizer, (mean, deviation), own, album, target), found in zip(
+            self.parts, embeddings, strict=True
+        ):
             cosines = found @ own
-            loss = dodge(cosines, mean) / deviation
-            margin = DEVIATIONS["far01"] - loss.detach().mean()
+            loss = nearest = dodge(cosines, mean) / deviation
+            if album is not None:
+                linked = dodge(found @ album.T, mean) / deviation
+                nearest = torch.cat([loss[:, None], linked], 1).amax(1)
+                loss = (loss + linked.logsumexp(1)) / 2
+            margin = DEVIATIONS["far01"] - nearest.detach().mean()
             if target is not None:
                 to_target = found @ target
                 loss = impersonate(to_target) / deviation + self.source_weight * loss.clamp(min=0)

@@ -93,6 +93,13 @@ def protect(
     probe: Annotated[
         Path | None, typer.Option(help="Another photo of the person, to judge the result with.")
     ] = None,
+    album: Annotated[
+        bool,
+        typer.Option(
+            "--album",
+            help="Keep the photos apart: those of one person should not be linked with one another.",
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace results that exist.")] = False,
     fail_if_recognised: Annotated[
         bool,
@@ -118,6 +125,7 @@ def protect(
     """
     from ...privacy.settings import settings
     from .. import cluster, pipes, records, workflow
+    from ..albums import Album
     from ..outputs import Output, real, reserved
     from ..wording import LIMITS, fell_short
 
@@ -129,6 +137,11 @@ def protect(
     workflow.check_models(chosen.model_copy(update={"device": "cpu"}) if ray else chosen)
     if (goal == "impersonate") != (target is not None):
         raise BadSettings("--goal impersonate and --target belong together.", "Give both or neither.")
+    if ray and album:
+        raise BadSettings(
+            "--album and --ray exclude each other.",
+            "Each photo of an album is kept apart from those before it, so they cannot be shared out.",
+        )
     if quality and format == "png":
         raise BadSettings("A PNG has no quality: it is exact.", "Leave --quality away.")
     aim, other = workflow.photo_and_face(target), workflow.photo_and_face(probe)
@@ -152,10 +165,15 @@ def protect(
         find = workers.search(todo) if workers else None
         ready = terminal.each(
             todo,
-            lambda path: workflow.prepare(path, wanted, whom, taken, alone, chosen, target, probe, find),
+            lambda path: workflow.prepare(
+                path, wanted, whom, taken, alone, chosen, target, probe, album, find
+            ),
             pipes.name,
         )
-        against = other.frame if other else None
+        shown, against = Album() if album else None, other.frame if other else None
+        for job in ready:
+            if shown and isinstance(job, workflow.Done):
+                workflow.add(job, shown)
         jobs = [job for job in ready if isinstance(job, workflow.Job)]
         arriving = workers.protect(jobs, chosen, aim, against) if workers else None
         judge = partial(records.Record.shortfalls, strict=fail_if_recognised, by_choice=bool(whom.numbers))
@@ -172,7 +190,8 @@ def protect(
             if arriving:
                 record = terminal.follow(arriving(job), pipes.name(job.source))
             else:
-                _, record = terminal.follow(workflow.run(job, chosen, aim, against), pipes.name(job.source))
+                work = workflow.run(job, chosen, aim, against, shown)
+                _, record = terminal.follow(work, pipes.name(job.source))
             _told(terminal, job, record, judge(record))
             if piped:
                 pipes.write(job.picture)
