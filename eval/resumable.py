@@ -154,7 +154,7 @@ def _begin() -> None:
 def on_cluster(jobs: Iterable[Job[Payload]], work: Callable[[Payload], Files], address: str) -> Finished:
     """On a Ray cluster."""
     with ray_cluster(address) as cluster:
-        for key, result in cluster.results(jobs, work):
+        for key, result in cluster.results(jobs, work, "benchmark"):
             yield key, result()
 
 
@@ -169,7 +169,11 @@ class Cluster:
         return int(self.ray.cluster_resources().get("GPU" if gpu else "CPU", 0))
 
     def results(
-        self, jobs: Iterable[Job[Payload]], work: Callable[[Payload], Result], gpu: bool = False
+        self,
+        jobs: Iterable[Job[Payload]],
+        work: Callable[[Payload], Result],
+        name: str,
+        gpu: bool = False,
     ) -> Iterator[tuple[str, Callable[[], Result]]]:
         """Do jobs, several at a time; one whose worker is killed goes to another worker.
 
@@ -181,6 +185,7 @@ class Cluster:
         def job(payload: Payload) -> Result:  # Ray wants a plain function
             return work(payload)
 
+        job.__name__ = job.__qualname__ = name  # the title of a process that does one
         options = {"num_cpus": 1, "num_gpus": int(gpu), "max_calls": 0, "max_retries": MAX_CRASHES}
         remote = self.ray.remote(**options)(job)
         waiting, running = iter(jobs), dict[Any, str]()

@@ -61,7 +61,7 @@ class Workers:
 
     def search(self, sources: Sequence[Path]) -> Callable[[Path], Found]:
         """Begin to find the faces of photos; returns what waits for those of one."""
-        results = self.cluster.results(_sent(sources), _found)
+        results = self.cluster.results(_sent(sources), _found, "search")
         wait = _arriving(results, len(sources), lambda _, found: found)
 
         def found(source: Path) -> Found:
@@ -81,7 +81,8 @@ class Workers:
         """
         by_source = {job.source: job for job in jobs}
         work = partial(_protected, by_source, settings, target, probe)
-        results = self.cluster.results(_sent(list(by_source)), work, settings.device != "cpu")
+        gpu = settings.device != "cpu"
+        results = self.cluster.results(_sent(list(by_source)), work, "protect", gpu)
         wait = _arriving(results, len(jobs), lambda source, files: _write(by_source[Path(source)], files))
         return lambda job: wait(job.source)
 
