@@ -168,7 +168,7 @@ def computed(visit: Visit, variant: Variant) -> Prior:
     """The portrait prior as a variant has it; its recognisers are compiled in place."""
     used = prior("portrait", None, visit.device)
     order = torch.channels_last if variant.channels_last else torch.contiguous_format
-    unet = deepcopy(used.unet).to(variant.dtype).to(memory_format=order)
+    unet = torch.nn.Module.to(deepcopy(used.unet), variant.dtype, memory_format=order)
     if not variant.mode:
         return replace(used, unet=unet)
     how: dict[str, Any] = {"backend": "eager"} if visit.tiny else {"mode": variant.mode}

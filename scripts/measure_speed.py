@@ -175,7 +175,7 @@ def peak_memory(device: str = "cpu") -> Generator[Callable[[], float]]:
         thread.join()
 
 
-def measure(method: str, case: Case, **changes: Any) -> Measurement:
+def measure(method: str, case: Case, /, **changes: Any) -> Measurement:
     """Protect one face by one method."""
     preset, run = METHODS[method]
     chosen = settings(preset, **changes)
