@@ -73,7 +73,7 @@ class EmbeddingOptimisation:
         self.embedding = embedding.expand(len(latent), -1, -1).clone().requires_grad_()
         self.optimizer = torch.optim.AdamW([self.embedding], rate)
         self.best = self.embedding.detach().clone()
-        self.lowest = torch.full((len(latent),), torch.inf).to(latent)
+        self.lowest = latent.new_full((len(latent),), torch.inf)
         self.loss: Tensor | None = None
         self.step, self.stale = 0, 0
 

@@ -67,7 +67,7 @@ def channel_scale(prior: Prior, inverted: InvertedFaces) -> Tensor:
     whatever they do for protection.
     """
     nudge = 0.1 * torch.randn(inverted.clean.shape[-2:], generator=torch.Generator().manual_seed(0))
-    nudge = nudge.to(inverted.clean)
+    nudge = onto(nudge, inverted.clean)
     gains: list[Tensor] = []
     for channel in range(inverted.clean.shape[1]):
         nudged = inverted.clean.clone()

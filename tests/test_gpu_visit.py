@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from veil.core.errors import VeilError
 
@@ -32,13 +31,13 @@ def visit(script: Any) -> Any:
 def test_rows_become_one_table_whatever_they_hold(script: Any) -> None:
     rows = [
         {"faces": 1, "step s": 0.012345, "still known": True},
-        {"faces": 64, "failed": "OutOfMemoryError: x"},
+        {"faces": 64, "failed": "Error: x"},
     ]
     assert script.table(rows).splitlines() == [
         "| faces | step s | still known | failed |",
         "| --- | --- | --- | --- |",
         "| 1 | 0.0123 | yes |  |",
-        "| 64 |  |  | OutOfMemoryError: x |",
+        "| 64 |  |  | Error: x |",
     ]
 
 
@@ -51,13 +50,11 @@ def test_a_case_that_fails_says_why_and_ends_no_section(script: Any) -> None:
 
 def test_every_case_that_is_measured_has_its_estimate_in_the_document(script: Any) -> None:
     estimates = script.documented()
-    for size, dtype, checkpoint, offload in (
+    for case in (
         ("256", "bfloat16", "yes", "yes"),
         ("512", "bfloat16", "yes", "no"),
     ):
-        assert set(estimates[size, dtype, checkpoint, offload]) == {
-            *("docs: s", "docs: tensors at peak", "docs: so fits (estimate)")
-        }
+        assert set(estimates[case]) == {*("docs: s", "docs: tensors at peak", "docs: so fits (estimate)")}
     assert estimates["256", "bfloat16", "yes", "no"]["docs: tensors at peak"] == "3.5 GB"
 
 
@@ -78,41 +75,18 @@ def test_sections_measure_what_they_name(script: Any, visit: Any) -> None:
     assert waiting["what"] == "kernels"
     for row in (*agreement.values(), *diffusion, *methods):
         assert "failed" not in row
-        assert all(
-            value > 0 for name, value in row.items() if name in ("seconds", "step s", "faces a second")
-        )
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("one_thread")
-def test_the_compiled_prior_finds_the_same_change(script: Any, visit: Any) -> None:
-    """By torch's own tracer, without a compiler."""
-    track = script.tracks(1)[0]
-    pictures = [
-        script.whole(visit, variant, track)[0].photo.pixels
-        for variant in (script.Variant(), script.COMPILED["compiled"])
-    ]
-    assert script.decibels(*pictures) > 60
-    torch.compiler.reset()
+        assert all(row.get(name, 1) > 0 for name in ("seconds", "step s", "faces a second"))
 
 
 @pytest.mark.slow
 def test_a_visit_writes_what_it_has_and_ends_in_time(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        str(SCRIPTS / "gpu_visit.py"),
-        "--tiny",
-        "--device",
-        "cpu",
-        "-o",
-        str(tmp_path),
-    ]
-    sections = ["--only", "waiting", "--only", "portrait"]
+    command = [sys.executable, SCRIPTS / "gpu_visit.py", "--tiny", "--device", "cpu", "-o", tmp_path]
+    sections = ["--only", "waiting", "--only", "compiled"]
     done = subprocess.run([*command, *sections], capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "visit.json").read_text())
-    assert set(found) == {"machine", "waiting", "portrait"}
-    assert len(found["portrait"]) == 8
+    assert set(found) == {"machine", "waiting", "compiled"}
+    assert found["compiled"][0]["faces a second"] > 0  # by torch's tracer, without a compiler
     assert (tmp_path / "visit.md").read_text() in done.stdout
     short = subprocess.run(
         [*command, *sections, "--minutes", "0.001"], capture_output=True, text=True, check=False, timeout=600
