@@ -17,6 +17,7 @@ from veil.core.progress import finish
 from veil.core.types import Photo, tracks_of
 from veil.eval.metrics.psnr import psnr
 from veil.privacy import protect
+from veil.privacy.priors import prior
 from veil.privacy.settings import settings
 
 pytestmark = [
@@ -55,8 +56,8 @@ def test_faces_together_are_protected_as_on_the_cpu() -> None:
 def test_a_search_crosses_over_once_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the counter of the visit, on the real device; `test_placement` has it on one that is made up."""
     monkeypatch.syspath_prepend(SCRIPTS)
-    visit = importlib.import_module("gpu_visit")
-    work = visit.optimisation(visit.Visit(DEVICE), visit.prior("portrait", None, DEVICE), 2)
+    visit = importlib.import_module("gpu_sections")
+    work = visit.optimisation(visit.Visit(DEVICE), prior("portrait", None, DEVICE), 2)
     with visit.Crossings() as crossings:
         for _ in range(5):
             work.advance()

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +21,8 @@ SCRIPTS = Path(__file__).parents[1] / "scripts"
 def script() -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(SCRIPTS)
-        return importlib.import_module("gpu_visit")
+        parts = [importlib.import_module(f"gpu_{name}") for name in ("portrait", "sections", "visit")]
+        return SimpleNamespace(**{name: value for part in parts for name, value in vars(part).items()})
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,10 @@ def test_a_case_that_fails_says_why_and_ends_no_section(script: Any) -> None:
     def fails() -> dict[str, Any]:
         raise VeilError("The device is full.\nReally.")
 
-    assert script.tried({"faces": 64}, fails) == {"faces": 64, "failed": "VeilError: The device is full."}
+    assert script.tried({"faces": 64}, fails) == {
+        "faces": 64,
+        "failed": "VeilError: The device is full.",
+    }
 
 
 def test_every_case_that_is_measured_has_its_estimate_in_the_document(script: Any) -> None:

@@ -1,7 +1,7 @@
 """Where tensors lie: a whole search on a device that no machine has, whose tensors know all but their values.
 
 torch refuses to mix devices there, as on a GPU; and what goes between main memory and the device is counted,
-by the counter that `scripts/gpu_visit.py` takes to a real one.
+by the counter that `scripts/gpu_sections.py` takes to a real one.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def people() -> tuple[Track, ...]:
 def machine(monkeypatch: pytest.MonkeyPatch) -> Generator[Machine]:
     """What the engine needs on the device; caches are left as they were."""
     monkeypatch.syspath_prepend(SCRIPTS)
-    visit = runpy.run_path(str(SCRIPTS / "gpu_visit.py"))
+    visit = runpy.run_path(str(SCRIPTS / "gpu_sections.py"))
 
     class Answered(visit["Crossings"]):
         """Values are not there: whoever reads one is told a half."""
