@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,6 +12,7 @@ from pathlib import Path
 from ..attacks import RECOGNIZERS, attacked, packaged
 from ..attacks.faces.boxes import clipped, padded
 from ..attacks.faces.detection import largest_face, search
+from ..attacks.faces.found import Found
 from ..attacks.person import Person
 from ..core.errors import BadPhoto, BadSettings
 from ..core.files import atomic_write, printable
@@ -130,6 +131,7 @@ def prepare(
     target: Path | None = None,
     probe: Path | None = None,
     album: bool = False,
+    find: Callable[[Path], Found] | None = None,
 ) -> Job | PassedOver | Done:
     """Check everything that could go wrong with one photo, and choose its faces.
 
@@ -139,6 +141,7 @@ def prepare(
             with a word, and otherwise passed over.
         settings, target, probe, album: what `run` is going to be given. A result that was made in just this
             way is done; without settings, or where results are to be replaced, none is.
+        find: what finds the faces of a photo, where it is not done here.
 
     Raises:
         BadPhoto: the photo cannot be used, or the result not be written.
@@ -156,7 +159,7 @@ def prepare(
     again = earlier(source) is not None
     if again and not alone:
         return PassedOver(source, "is protected already")
-    found = search(photo.pixels)
+    found = find(source) if find else search(photo.pixels)
     if whom.person and not found.faces:
         return PassedOver(source, "shows no face", left_of(photo, found))
     choice = choose(photo, found, whom)
@@ -264,7 +267,7 @@ def keep(made: Made, picture: Path, record: Path, output: Output, probe: Photo |
     Raises:
         BadPhoto: they cannot be written, or something has appeared in their place.
     """
-    with _told(picture), atomic_write(picture, record, replace=output.force) as parts:
+    with told(picture), atomic_write(picture, record, replace=output.force) as parts:
         save_photo(made.protected.photo, parts[0], keep_metadata=output.keep_metadata, quality=output.quality)
         written = Record(
             veil=version("veil"),
@@ -281,7 +284,7 @@ def keep(made: Made, picture: Path, record: Path, output: Output, probe: Photo |
 
 
 @contextmanager
-def _told(path: Path) -> Generator[None]:
+def told(path: Path) -> Generator[None]:
     """What the file system refuses, as an error for people."""
     try:
         yield
