@@ -120,7 +120,7 @@ def protect(
     """
     folder = visitor.path_for("any").parent
     output, whom = Output(folder, wish.format), Whom(frozenset(numbers), person)
-    job = workflow.prepare(source, output, whom, set(), target=wish.target)
+    job = workflow.prepare(source, output, whom, set(), common=workflow.origin(output, wish.target))
     if not isinstance(job, workflow.Job):
         raise NoFace(f"{source.name} {job.why}.", "Nothing is changed in it.")
     aim = workflow.photo_and_face(wish.target)
