@@ -57,7 +57,8 @@ def _detect(pictures: Pixels, smallest: float, margin: int = 0, first: float = 0
     finest = max(FINEST, round(smallest))
     if min(framed.shape[1:3]) < finest:  # no face fits, and facenet-pytorch would raise
         return [[] for _ in pictures]
-    found: Any = _mtcnn(finest, first).detect(framed, landmarks=True)
+    planes = torch.from_numpy(framed).permute(0, 3, 1, 2).contiguous().float()  # a tenth less time
+    found: Any = _mtcnn(finest, first).detect(planes.permute(0, 2, 3, 1), landmarks=True)
     return [
         []
         if boxes is None
@@ -233,9 +234,9 @@ def _cut_off(face: Face, pixels: Pixels) -> bool:
 
 def _support(pixels: Pixels, face: Face) -> float:
     """How sure BlazeFace is of a face, times how well it agrees with its points: in [0, 1]."""
-    part, scale, corner = around(pixels, face, 1.0, blazeface.SIZE)
+    part, scale, corner = around(pixels, face, 1.0, blazeface.CLOSE)
     score, four = blazeface.most_likely(np.rot90(part, face.turn).copy())
-    there = _turned_back(replace(face, points=four), face.turn, blazeface.SIZE, blazeface.SIZE)
+    there = _turned_back(replace(face, points=four), face.turn, blazeface.CLOSE, blazeface.CLOSE)
     points = there.transformed(1 / scale, *corner).points
     stray = np.linalg.norm(points - np.vstack([face.points[:3], face.points[3:].mean(0)]), axis=1).mean()
     return score * float(np.clip(1 - stray / max(face.eyes, 1.0), 0, 1))
