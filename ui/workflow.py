@@ -26,6 +26,7 @@ from ..privacy.priors import PRIORS, resolve_device
 from ..privacy.settings import Settings
 from ..weights import store
 from ..weights.registry import card, cards, remember
+from .albums import Album
 from .outputs import Output, claimed, fallen_back, picture_of, real
 from .records import Beside, Origin, Record, Shortfall, done_before, left_behind
 from .selection import Choice, Whom, choose, left_of
@@ -77,6 +78,7 @@ class Done:
     source: Path
     picture: Path
     record: Path
+    choice: Choice
     said: Record
     why: str = "was done before"
 
@@ -165,13 +167,15 @@ def prepare(
     if settings and not output.force and not {real(picture), real(record)} & taken:
         if said := done_before(picture, settings, made_from, choice):
             taken |= {real(picture), real(record)}
-            return Done(source, picture, record, said)
+            return Done(source, picture, record, choice, said)
     taken |= claimed((picture, record), taken, output.force)
     notes = (*[AGAIN.format(photo.name)] * again, *photo.warnings, *fallen_back(photo, picture, output))
     return Job(source, made_from, choice, picture, record, output, (*notes, *choice.notes))
 
 
-def origin(output: Output, target: Path | None = None, probe: Path | None = None) -> Origin:
+def origin(
+    output: Output, target: Path | None = None, probe: Path | None = None, album: bool = False
+) -> Origin:
     """What the results of a run are made from, beside the photo of each."""
     return Origin(
         photo="",
@@ -179,7 +183,17 @@ def origin(output: Output, target: Path | None = None, probe: Path | None = None
         probe=checksum(probe) if probe else "",
         quality=output.quality,
         keep_metadata=output.keep_metadata,
+        album=album,
     )
+
+
+def add(job: Done, album: Album) -> None:
+    """Add a photo that was done before to its album.
+
+    Raises:
+        BadPhoto: it, or its result, cannot be read.
+    """
+    album.add(open_photo(job.source), open_photo(job.picture), job.choice.faces.values())
 
 
 def photo_and_face(path: Path | None) -> Sighting | None:
@@ -201,9 +215,16 @@ def with_largest_face(photo: Photo) -> Sighting:
 
 
 def run(
-    job: Job, settings: Settings, target: Sighting | None = None, probe: Photo | None = None
+    job: Job,
+    settings: Settings,
+    target: Sighting | None = None,
+    probe: Photo | None = None,
+    album: Album | None = None,
 ) -> Steps[tuple[Photo, Record]]:
     """Protect a photo and write picture and record, which appear together or not at all.
+
+    Args:
+        album: from whose photos the result is kept apart; it is added to them.
 
     Yields a first step that shows the face, then one for each of the protection's. Returns the photo as it
     was and the record, whose report judges the written file, opened again.
@@ -215,10 +236,14 @@ def run(
     if job.origin.photo != checksum(job.source):
         raise BadPhoto(f"{photo.name} has changed since its faces were found.", "Protect it again.")
     yield Step(Stage.GETTING_READY, 0, 1, preview=_close_up(photo, job.faces))
-    protected = yield from protect(tracks_of(photo, job.faces.values()), settings, target)
+    tracks = album.tracks(photo, job.faces) if album else tracks_of(photo, job.faces.values())
+    protected = yield from protect(tracks, settings, target)
     yield Step(Stage.JUDGING, 0, 1)
     made = Made(photo, protected, job.choice, settings, job.notes, job.origin)
-    return photo, keep(made, job.picture, job.record, output, probe)
+    record = keep(made, job.picture, job.record, output, probe)
+    if album:
+        album.add(photo, open_photo(job.picture), job.faces.values())
+    return photo, record
 
 
 @dataclass(frozen=True, eq=False)

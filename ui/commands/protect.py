@@ -93,6 +93,13 @@ def protect(
     probe: Annotated[
         Path | None, typer.Option(help="Another photo of the person, to judge the result with.")
     ] = None,
+    album: Annotated[
+        bool,
+        typer.Option(
+            "--album",
+            help="Keep the photos apart: those of one person should not be linked with one another.",
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace results that exist.")] = False,
     fail_if_recognised: Annotated[
         bool,
@@ -115,6 +122,7 @@ def protect(
     """
     from ...privacy.settings import settings
     from .. import pipes, records, workflow
+    from ..albums import Album
     from ..outputs import Output, real, reserved
     from ..wording import LIMITS, fell_short
 
@@ -145,12 +153,16 @@ def protect(
         taken = reserved(*todo, target, probe, *(only or ()), *(spare or ()))
         alone = len(todo) == 1 and todo == photos
         name = partial(pipes.name, folders=photos)
-        common, beside = workflow.origin(wanted, target, probe), records.Beside()
+        common, beside = workflow.origin(wanted, target, probe, album), records.Beside()
         ready = terminal.each(
             todo,
             lambda path: workflow.prepare(path, wanted, whom, taken, alone, chosen, common, beside),
             name,
         )
+        shown = Album() if album else None
+        for job in ready:
+            if shown and isinstance(job, workflow.Done):
+                workflow.add(job, shown)
         judge = partial(records.Record.shortfalls, strict=fail_if_recognised, by_choice=bool(whom.numbers))
 
         def run(job: workflow.Job | workflow.PassedOver | workflow.Done) -> tuple[records.Shortfall, ...]:
@@ -162,7 +174,7 @@ def protect(
                 return judge(job.said)
             for note in job.notes:
                 terminal.note(note)
-            work = workflow.run(job, chosen, aim, other.frame if other else None)
+            work = workflow.run(job, chosen, aim, other.frame if other else None, shown)
             _, record = terminal.follow(work, name(job.source))
             _told(terminal, job, record, judge(record))
             if piped:
