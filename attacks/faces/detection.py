@@ -190,21 +190,21 @@ def _inner(face: Face) -> Array:
 
 
 def _refine(pixels: Pixels, coarse: Face, turns: Sequence[int]) -> list[Face]:
-    """Find a face again in the full photo, comfortably large, as if it were turned by some quarters."""
-    again = dict[int, Face]()
+    """Find a face again in the full photo, comfortably large, as if it were turned by some quarters; with
+    more around it where it is not found so."""
+    again = list[Face]()
     for reach in (REACH, 1.5 * REACH):
         size = round(2 * reach * REFINED)
         part, scale, corner = around(pixels, coarse, reach, size)
-        left = [turn for turn in turns if turn not in again]
-        pictures = np.stack([np.rot90(part, turn) for turn in left])
-        for turn, faces in zip(left, _detect(pictures, 0.7 * REFINED), strict=True):
+        pictures = np.stack([np.rot90(part, turn) for turn in turns])
+        for turn, faces in zip(turns, _detect(pictures, 0.7 * REFINED), strict=True):
             found = [_turned_back(face, turn, size, size).transformed(1 / scale, *corner) for face in faces]
             best = max(found, key=lambda face: iou(face.box, coarse.box), default=None)
             if best and iou(best.box, coarse.box) > SAME_PLACE:
-                again[turn] = best
-        if len(again) == len(turns):
+                again.append(best)
+        if again:
             break
-    return [again[turn] for turn in turns if turn in again]
+    return again
 
 
 def _exact(pixels: Pixels, face: Face) -> list[Face]:
