@@ -19,6 +19,7 @@ from ..core.files import printable
 from ..eval.datasets import checksum
 from ..eval.report import Report, Unprotected
 from ..privacy.settings import Settings
+from .outputs import Output
 from .selection import Choice
 from .wording import LIMITS
 
@@ -45,6 +46,20 @@ class Origin(BaseModel):
     quality: int | None = None
     keep_metadata: bool = False
     album: bool = False
+
+
+def origin(
+    output: Output, target: Path | None = None, probe: Path | None = None, album: bool = False
+) -> Origin:
+    """What the results of a run are made from, beside the photo of each."""
+    return Origin(
+        photo="",
+        target=checksum(target) if target else "",
+        probe=checksum(probe) if probe else "",
+        quality=output.quality,
+        keep_metadata=output.keep_metadata,
+        album=album,
+    )
 
 
 class Record(BaseModel):

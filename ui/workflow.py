@@ -28,7 +28,7 @@ from ..weights import store
 from ..weights.registry import card, cards, remember
 from .albums import Album
 from .outputs import Output, claimed, fallen_back, picture_of, real
-from .records import Beside, Origin, Record, Shortfall, done_before, left_behind
+from .records import Beside, Origin, Record, Shortfall, done_before, left_behind, origin
 from .selection import Choice, Whom, choose, left_of
 
 AGAIN = (
@@ -140,8 +140,8 @@ def prepare(
         taken: the real paths that must not be written to; those of this job are added.
         alone: whether it is the one photo that was asked for; then a result of veil is protected again,
             with a word, and one that shows no face is an error; otherwise they are passed over.
-        settings, common: what `run` is going to be given, `common` by `origin`. A result that was made in
-            just this way is done; without settings, or where results are to be replaced, none is.
+        settings, common: what `run` is going to be given, `common` by `records.origin`. A result that was
+            made in just this way is done; without settings, or where results are to be replaced, none is.
         beside: the records beside photos, where many are prepared.
 
     Raises:
@@ -171,20 +171,6 @@ def prepare(
     taken |= claimed((picture, record), taken, output.force)
     notes = (*[AGAIN.format(photo.name)] * again, *photo.warnings, *fallen_back(photo, picture, output))
     return Job(source, made_from, choice, picture, record, output, (*notes, *choice.notes))
-
-
-def origin(
-    output: Output, target: Path | None = None, probe: Path | None = None, album: bool = False
-) -> Origin:
-    """What the results of a run are made from, beside the photo of each."""
-    return Origin(
-        photo="",
-        target=checksum(target) if target else "",
-        probe=checksum(probe) if probe else "",
-        quality=output.quality,
-        keep_metadata=output.keep_metadata,
-        album=album,
-    )
 
 
 def add(job: Done, album: Album) -> None:

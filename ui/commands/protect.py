@@ -153,7 +153,7 @@ def protect(
         taken = reserved(*todo, target, probe, *(only or ()), *(spare or ()))
         alone = len(todo) == 1 and todo == photos
         name = partial(pipes.name, folders=photos)
-        common, beside = workflow.origin(wanted, target, probe, album), records.Beside()
+        common, beside = records.origin(wanted, target, probe, album), records.Beside()
         ready = terminal.each(
             todo,
             lambda path: workflow.prepare(path, wanted, whom, taken, alone, chosen, common, beside),
