@@ -1,0 +1,98 @@
+"""Compare what a person expresses before and after: in a clip, and in a photo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from ...core.errors import BadSettings
+from ...core.types import Array, Face, Pixels, Steps
+from .figures import BEHAVIOURS, ENGINE_KNOWS, Aspect, Behaviour, Figure, Measured
+from .reading import Reading, read
+
+DIGITS = 4
+
+
+def compare(
+    before: Iterable[Pixels],
+    after: Iterable[Pixels],
+    control: Iterable[Pixels] | None = None,
+    *,
+    times: Array,
+    faces: Sequence[Face | None] | None = None,
+    sound: tuple[Array, float] | None = None,
+) -> Steps[Behaviour]:
+    """What one person expresses in a clip before and after, and in a control that was only coded again.
+
+    Each is read on its own, as somebody would who has only that one. Frames are looked at once, one after
+    the other; what is kept of them takes about 25 KB each.
+
+    Args:
+        before, after, control: upright frames (H, W, 3) of one clip; of the same times.
+        times: of the frames (N,), in seconds.
+        faces: the person's in `before`, frame by frame, None where the person is not there; by default the
+            largest face is found and followed.
+        sound: samples (S,) in [-1, 1] from the time 0 on, and how many there are a second.
+
+    Raises:
+        BadPhoto: the clips differ in length.
+        BadSettings: there are no times, or they do not grow.
+        WeightsMissing, WeightsCorrupt: as `WeightsStore.path` does.
+    """
+    times = np.asarray(times, np.float64)
+    if not len(times) or (np.diff(times) <= 0).any():
+        raise BadSettings("Frames need times that grow.", "Give one for each frame, in seconds.")
+    loud = loudness(*sound, times) if sound else None
+    readings: list[Reading] = []
+    for frames in (before, after, control):
+        if frames is not None:
+            readings.append((yield from read(frames, times, faces, loud)))
+    return judged(*readings)
+
+
+def judged(before: Reading, after: Reading, control: Reading | None = None) -> Behaviour:
+    """The verdict on two readings of the same frames, and on that of a control."""
+    aspects: list[Aspect] = []
+    for name in BEHAVIOURS:
+        new = BEHAVIOURS[name](before, after)
+        old = {one.name: one.value for one in BEHAVIOURS[name](before, control)} if control else {}
+        figures = tuple(_figure(one, old) for one in new)
+        if any(figure.value is not None for figure in figures):
+            aspects.append(Aspect(name=name, independent=name not in ENGINE_KNOWS, figures=figures))
+    shares = [round(float(one.found.mean()), DIGITS) for one in (before, after, control) if one]
+    return Behaviour(
+        frames=len(before.times),
+        read=shares[0],
+        read_after=shares[1],
+        read_control=shares[2] if control else None,
+        aspects=tuple(aspects),
+    )
+
+
+def _figure(measured: Measured, control: Mapping[str, float]) -> Figure:
+    return Figure(
+        name=measured.name,
+        unit=measured.unit,
+        better=measured.better,
+        value=_number(measured.value),
+        control=_number(control.get(measured.name, float("nan"))),
+        weak=tuple((name, round(value, DIGITS)) for name, value in measured.weak),
+    )
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), DIGITS)
+
+
+def loudness(samples: Array, rate: float, times: Array) -> Array:
+    """The root mean square (N,) of samples (S,) around the times (N,) of frames, half way to the next."""
+    middles = (times[1:] + times[:-1]) / 2
+    last = times[-1] + (times[-1] - middles[-1] if len(middles) else 0.02)
+    edges = np.concatenate(
+        [[max(0.0, 2 * times[0] - (middles[0] if len(middles) else 0.02))], middles, [last]]
+    )
+    sums = np.concatenate([[0.0], np.cumsum(np.square(np.asarray(samples, np.float64)))])
+    places = np.clip((edges * rate).round().astype(int), 0, len(samples))
+    counts = np.maximum(np.diff(places), 1)
+    return np.sqrt(np.diff(sums[places]) / counts)

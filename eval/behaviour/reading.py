@@ -1,0 +1,213 @@
+"""Read what a person does through frames: face, eyes, expression, head, hands and body."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from kornia.color import rgb_to_grayscale
+from torch import Tensor
+
+from ...attacks.faces.detection import find_faces
+from ...attacks.faces.sampling import warp
+from ...attacks.faces.transforms import inverse, umeyama
+from ...attacks.networks import blendshapes, emotion, hands, irismesh, pose
+from ...attacks.networks.facemesh import MESH_TEMPLATE, five_points
+from ...core.errors import BadPhoto
+from ...core.images import to_tensor
+from ...core.types import Array, Face, Pixels, Stage, Step, Steps
+from ..metrics.colourfulness import colourfulness_of
+
+MIN_SCORE = 0.5  # of the mesh, and of the body; below it nothing is there
+RETRY = 10  # frames after which a face that was lost is looked for again
+CROP = 128  # pixels: the side of the aligned faces of which motion is told
+STABLE = slice(0, 3)  # of the five points: what expressions move the least
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What was read of one person in N frames; not a number, or nothing, where it was not found.
+
+    About 25 KB a frame.
+
+    times: of the frames (N,), in seconds.
+    mesh: the points of `irismesh` (N, 478, 3), in pixels.
+    blendshapes, expressions: as `networks.blendshapes` (N, 52) and `networks.emotion` (N, 7) read them.
+    crops: the face (N, S, S), grey, aligned by its eyes and nose; black where there is none.
+    hands: those of each frame (21, 2), in pixels.
+    body, visible: the points of `pose` (N, 33, 2), in pixels, and which of them can be seen (N, 33).
+    brightness, colourfulness: of the whole frame (N,), in 1/255.
+    loudness: of the sound around each frame (N,); None without sound.
+    """
+
+    times: Array
+    mesh: Array
+    blendshapes: Array
+    expressions: Array
+    crops: Pixels
+    hands: tuple[tuple[Array, ...], ...]
+    body: Array
+    visible: Array
+    brightness: Array
+    colourfulness: Array
+    loudness: Array | None = None
+
+    @property
+    def found(self) -> Array:
+        """In which frames the face was read (N,), boolean."""
+        return ~np.isnan(self.mesh[:, 0, 0])
+
+    @property
+    def eyes(self) -> Array:
+        """The distance between the outer corners of the eyes (N,), in pixels."""
+        left, right = (self.mesh[:, index, :2] for index in irismesh.EYES)
+        return np.linalg.norm(right - left, axis=1)
+
+
+class Follower:
+    """Follows one person's face and body from frame to frame.
+
+    Each crop of the mesh is laid around the points of the frame before, as a tracker does; a detected face
+    begins it, and begins it anew where it was lost or has gone to somebody else.
+    """
+
+    def __init__(self) -> None:
+        self.points: Array | None = None
+        self.body: Array | None = None
+        self.waited = RETRY
+
+    def follow(self, pixels: Pixels, image: Tensor, known: Face | None) -> Array | None:
+        """The points (478, 3) of the face in a frame (H, W, 3); None where it was lost.
+
+        Args:
+            image: the frame as (1, 3, H, W).
+            known: where the face is, by somebody else's account; by none, the largest is looked for.
+        """
+        if self.points is not None and not (known and _elsewhere(self.points, known)):
+            self.points = self._read(image, irismesh.next_crop(self.points))
+        else:
+            self.points = None
+        if self.points is None:
+            self.body = None
+            face = known or self._detected(pixels)
+            if face:
+                first = self._read(image, irismesh.first_crop(face))
+                self.points = None if first is None else self._read(image, irismesh.next_crop(first))
+        return self.points
+
+    def follow_body(self, image: Tensor, face: Face) -> tuple[Array, Array] | None:
+        """The points (33, 2) of the body below a face, and how likely each is visible; None where none is."""
+        crop = self.body
+        if crop is None:
+            crop = pose.body(image, pose.first_crop(face)).crop
+        found = pose.body(image, crop)
+        self.body = found.crop if found.score > MIN_SCORE else None
+        return (found.points, found.visible) if found.score > MIN_SCORE else None
+
+    def lose(self) -> None:
+        """The person is not in this frame."""
+        self.points = self.body = None
+
+    def _read(self, image: Tensor, crop: Array) -> Array | None:
+        found = irismesh.mesh(image, crop)
+        return found.points if found.score > MIN_SCORE else None
+
+    def _detected(self, pixels: Pixels) -> Face | None:
+        self.waited += 1
+        if self.waited <= RETRY:
+            return None
+        self.waited = 0
+        return next(iter(find_faces(pixels)), None)
+
+
+def _elsewhere(points: Array, face: Face) -> bool:
+    """Whether a mesh (478, 3) lies on another face than the one that is known."""
+    return float(np.linalg.norm((five_points(points[:, :2]) - face.points).mean(0))) > face.side / 2
+
+
+def face_of(points: Array) -> Face:
+    """The face of a mesh (478, 3)."""
+    box = np.concatenate([points[:, :2].min(0), points[:, :2].max(0)])
+    return Face(box, five_points(points[:, :2]))
+
+
+def read(
+    frames: Iterable[Pixels],
+    times: Array,
+    faces: Sequence[Face | None] | None = None,
+    loudness: Array | None = None,
+) -> Steps[Reading]:
+    """Read one person in frames (H, W, 3), which are looked at once, one after the other.
+
+    Args:
+        times: of the frames (N,), in seconds.
+        faces: the person's, frame by frame, None where the person is not there; by default the largest face
+            is found and followed.
+        loudness: of the sound around each frame (N,).
+
+    Raises:
+        BadPhoto: there are more or fewer frames than times.
+    """
+    number = len(times)
+    nowhere = np.full((number, irismesh.POINTS, 3), np.nan)
+    reading = Reading(
+        times=times,
+        mesh=nowhere,
+        blendshapes=np.full((number, len(blendshapes.NAMES)), np.nan),
+        expressions=np.full((number, len(emotion.EXPRESSIONS)), np.nan),
+        crops=np.zeros((number, CROP, CROP), np.uint8),
+        hands=(),
+        body=np.full((number, pose.POINTS, 2), np.nan),
+        visible=np.zeros((number, pose.POINTS), bool),
+        brightness=np.full(number, np.nan),
+        colourfulness=np.full(number, np.nan),
+        loudness=loudness,
+    )
+    follower, every_hand, seen = Follower(), list[tuple[Array, ...]](), 0
+    for index, pixels in enumerate(frames):
+        if index >= number:
+            raise _uneven(f"more than {number}", number)
+        known = faces[index] if faces is not None else None
+        every_hand.append(_read_frame(reading, index, pixels, follower, known, faces is not None))
+        seen = index + 1
+        yield Step(Stage.JUDGING, seen, number)
+    if seen < number:
+        raise _uneven(str(seen), number)
+    return Reading(**{**vars(reading), "hands": tuple(every_hand)})
+
+
+def _uneven(seen: str, number: int) -> BadPhoto:
+    return BadPhoto(f"There are {seen} frames where {number} were expected.", "Give two clips of one length.")
+
+
+@torch.no_grad()
+def _read_frame(
+    reading: Reading, index: int, pixels: Pixels, follower: Follower, known: Face | None, told: bool
+) -> tuple[Array, ...]:
+    """Write what is read of one frame into the arrays of a reading; the hands in it."""
+    image = to_tensor(pixels)
+    reading.brightness[index] = 255 * float(rgb_to_grayscale(image).mean())
+    reading.colourfulness[index] = float(colourfulness_of(image))
+    if told and known is None:
+        follower.lose()
+    elif (points := follower.follow(pixels, image, known)) is not None:
+        face = face_of(points)
+        reading.mesh[index] = points
+        values = torch.from_numpy(points[None]).float()
+        reading.blendshapes[index] = blendshapes.blendshapes(values)[0].numpy()
+        reading.expressions[index] = emotion.expression(image, face)[0].numpy()
+        reading.crops[index] = _aligned(image, face)
+        if body := follower.follow_body(image, face):
+            high, wide = pixels.shape[:2]
+            inside = ((body[0] >= 0) & (body[0] < (wide, high))).all(1)
+            reading.body[index], reading.visible[index] = body[0], (body[1] > MIN_SCORE) & inside
+    return tuple(hands.find_hands(pixels))
+
+
+def _aligned(image: Tensor, face: Face) -> Pixels:
+    """The face (S, S) in grey, turned, scaled and shifted so that eyes and nose lie where they always do."""
+    template = MESH_TEMPLATE[STABLE] * CROP - 0.5
+    crop = warp(image, inverse(umeyama(face.points[STABLE], template)), CROP)
+    return (255 * rgb_to_grayscale(crop)[0, 0]).round().byte().numpy()
