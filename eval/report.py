@@ -19,6 +19,7 @@ from ..core.images import to_tensor
 from ..core.types import Face, Photo
 from ..weights.registry import card
 from . import FACE_MEASURES, METRICS, SEEN_BY_PEOPLE
+from .behaviour import Behaviour, compare_photos
 from .detectors import same_place
 from .verification import Match, embedding, used_by
 
@@ -42,6 +43,7 @@ class FaceReport(BaseModel):
     likeness, naturalness: how far people still see the person, and an untouched photo: 1 for no change
         (`eval.metrics`); None in reports of before.
     quality: each metric over the box.
+    behaviour: what the person expresses, beside the photo before as JPEG; None in reports of before.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -54,6 +56,7 @@ class FaceReport(BaseModel):
     likeness: float | None = None
     naturalness: float | None = None
     quality: dict[str, float]
+    behaviour: Behaviour | None = None
     matches: tuple[Match, ...]
 
 
@@ -155,6 +158,7 @@ def assess(
                 for name in SEEN_BY_PEOPLE
             },
             quality=_quality(*(image[..., top:bottom, left:right] for image in images)),
+            behaviour=compare_photos(before.pixels, after.pixels, face),
             matches=tuple(_match(name, images, places, person, surrogates) for name in names),
         )
 

@@ -125,8 +125,8 @@ def test_a_body_is_found_from_its_face(face: Face) -> None:
 
 
 def test_no_hands_are_found_where_there_are_none() -> None:
-    assert hands.find_hands(np.full((200, 300, 3), 127, np.uint8)) == []
-    assert hands.find_hands(astronaut()) == []
+    assert hands.find_hands(torch.full((1, 3, 200, 300), 0.5)) == []
+    assert hands.find_hands(to_tensor(astronaut())) == []
 
 
 def test_hands_of_a_clip_are_found() -> None:
@@ -138,7 +138,7 @@ def test_hands_of_a_clip_are_found() -> None:
     with av.open(str(clip)) as opened:
         frames = (frame.to_ndarray(format="rgb24") for frame in opened.decode(video=0))
         frame = next(frame for number, frame in enumerate(frames) if number == 40)
-    found = hands.find_hands(frame)
+    found = hands.find_hands(to_tensor(frame))
     assert len(found) == 2
     raised = min(found, key=lambda hand: hand[:, 1].min())
     assert raised[[8, 12, 16], 1].max() < raised[0, 1]  # the tips of three fingers above the wrist

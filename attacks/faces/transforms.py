@@ -59,5 +59,5 @@ def square_transform(centre: Array, side: float, down: Array, size: int) -> Arra
 
 
 def from_crop(points: Array, to_photo: Array) -> Array:
-    """Points (N, 2) in a crop's pixels, whose origin is its corner, as networks count: in the photo's pixels."""
+    """Points (N, 2) as networks count them, from the corner of a crop, in pixels of the photo."""
     return (points - 0.5) @ to_photo[:, :2].T + to_photo[:, 2]

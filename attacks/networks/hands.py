@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms
 
-from ...core.images import to_tensor
-from ...core.types import Array, Pixels
+from ...core.types import Array
 from ..faces.sampling import warp
 from ..faces.transforms import box_transform, from_crop, square_transform
 from .graph import graph
@@ -35,13 +34,12 @@ def anchors() -> Tensor:
 
 
 @torch.no_grad()
-def find_hands(pixels: Pixels) -> list[Array]:
-    """The hands in a photo (H, W, 3), the surest first: 21 points each (21, 2) in its pixels.
+def find_hands(image: Tensor) -> list[Array]:
+    """The hands in an image (1, 3, H, W) in [0, 1], the surest first: 21 points each (21, 2) in its pixels.
 
-    Point 0 is the wrist, then come four of each finger from the thumb on. The whole photo is scaled to 192
-    pixels to find palms: small ones are missed.
+    Point 0 is the wrist, then come four of each finger from the thumb on. The whole image is scaled to 192
+    pixels to find palms: small ones are missed, and often a fist.
     """
-    image = to_tensor(pixels)
     hands: list[Array] = []
     for to_photo in _crops(image):
         points, score, _ = graph("hand")(warp(image, to_photo, HAND_SIZE))

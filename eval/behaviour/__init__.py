@@ -3,7 +3,7 @@
 Its networks are others than the engine's, but where a figure says so.
 """
 
-from .comparison import compare
-from .figures import BEHAVIOURS, Aspect, Behaviour, Figure
+from .comparison import compare, compare_photos
+from .figures import BEHAVIOURS, Aspect, Behaviour, Figure, Part
 
-__all__ = ["BEHAVIOURS", "Aspect", "Behaviour", "Figure", "compare"]
+__all__ = ["BEHAVIOURS", "Aspect", "Behaviour", "Figure", "Part", "compare", "compare_photos"]

@@ -21,13 +21,12 @@ def blendshapes(before: Reading, after: Reading) -> Sequence[Measured]:
     found = {name: correlation(*pair, STILL) for name, pair in pairs.items()}
     errors = {name: error(*pair) for name, pair in pairs.items()}
     moving = {name: value for name, value in found.items() if not np.isnan(value)}
-    weak = sorted((one for one in moving.items() if one[1] < WEAK), key=lambda one: one[1])
-    worst = sorted(errors.items(), key=lambda one: -one[1])[:3]
+    weak = sorted((name for name, value in moving.items() if value < WEAK), key=lambda name: moving[name])
+    worst = sorted(errors, key=lambda name: -errors[name])[:3]
+    least, largest = min(moving.values(), default=float("nan")), errors[worst[0]]
     return [
         Measured("correlation, median of the curves that move", median([*moving.values()]), "", "higher"),
-        Measured(
-            "correlation, the least", min(moving.values(), default=float("nan")), "", "higher", tuple(weak)
-        ),
+        Measured("correlation, the least", least, "", "higher", found, tuple(weak)),
         Measured("error, mean", float(np.mean([*errors.values()])), "of 1", "lower"),
-        Measured("error, the largest", worst[0][1], "of 1", "lower", tuple(worst)),
+        Measured("error, the largest", largest, "of 1", "lower", errors, tuple(worst)),
     ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
@@ -21,14 +21,16 @@ class Measured:
     """One figure of an aspect.
 
     better: whether more or less of it means that more is kept; empty for a fact about the frames before.
-    weak: the parts of it that are kept the least, from the worst, where it has parts.
+    parts: what it was made of, by name, where that is told.
+    weak: those of them that are kept the least, from the worst.
     """
 
     name: str
     value: float
     unit: str
     better: Better
-    weak: tuple[tuple[str, float], ...] = ()
+    parts: Mapping[str, float] = field(default_factory=dict[str, float])
+    weak: tuple[str, ...] = ()
 
 
 # Two readings of the same frames, before and after -> figures; none where the frames do not show it.
@@ -53,10 +55,21 @@ BEHAVIOURS: Registry[Measure] = Registry(
 ENGINE_KNOWS = ("emotion",)
 
 
+class Part(BaseModel):
+    """A part of a figure, such as one blendshape's curve."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    value: float
+    control: float | None = None
+
+
 class Figure(BaseModel):
     """One figure of an aspect, and the same of the control; None where it could not be measured.
 
-    better, weak: as in `Measured`.
+    better: as in `Measured`.
+    weak: the parts that are kept the least, from the worst.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -66,7 +79,7 @@ class Figure(BaseModel):
     better: Better
     value: float | None
     control: float | None = None
-    weak: tuple[tuple[str, float], ...] = ()
+    weak: tuple[Part, ...] = ()
 
 
 class Aspect(BaseModel):

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...core.extras import needs
 from ...core.types import Array, Pixels
-from .curves import FEWEST
+from .curves import FEWEST, median
 from .figures import Measured
 from .reading import Reading
 
@@ -31,7 +32,7 @@ def motion(before: Reading, after: Reading) -> Sequence[Measured]:
     return [
         Measured("error of the flow", float(100 * gap / before.crops.shape[1]), "% of the crop", "lower"),
         Measured("error of the flow, beside its length", float(100 * gap / max(size, 1e-6)), "%", "lower"),
-        Measured("direction of the flow", float(np.mean(angles)), "cosine", "higher"),
+        Measured("direction of the flow", median(angles), "cosine", "higher"),
     ]
 
 
@@ -58,7 +59,8 @@ def onsets(reading: Reading, also: Array) -> list[tuple[int, int]]:
 
 def flow(crops: Pixels, onset: int, apex: int) -> Array:
     """The optical flow (h, w, 2) of the inner face from one aligned crop to another, in pixels (DIS)."""
-    from cv2 import DISOPTICAL_FLOW_PRESET_MEDIUM, DISOpticalFlow
+    with needs("video"):
+        from cv2 import DISOPTICAL_FLOW_PRESET_MEDIUM, DISOpticalFlow
 
     method = DISOpticalFlow.create(DISOPTICAL_FLOW_PRESET_MEDIUM)
     found = method.calc(crops[onset], crops[apex], np.zeros((*crops.shape[1:], 2), np.float32))
@@ -66,6 +68,6 @@ def flow(crops: Pixels, onset: int, apex: int) -> Array:
 
 
 def cosine(old: Array, new: Array) -> float:
-    """The cosine of two flows (h, w, 2), as one vector each."""
-    lengths = np.linalg.norm(old) * np.linalg.norm(new)
-    return float((old * new).sum() / max(lengths, 1e-12))
+    """The cosine of two flows (h, w, 2), as one vector each; not a number where one is 0."""
+    lengths = float(np.linalg.norm(old) * np.linalg.norm(new))
+    return float((old * new).sum()) / lengths if lengths else float("nan")

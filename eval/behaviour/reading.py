@@ -203,7 +203,7 @@ def _read_frame(
             high, wide = pixels.shape[:2]
             inside = ((body[0] >= 0) & (body[0] < (wide, high))).all(1)
             reading.body[index], reading.visible[index] = body[0], (body[1] > MIN_SCORE) & inside
-    return tuple(hands.find_hands(pixels))
+    return tuple(hands.find_hands(image))
 
 
 def _aligned(image: Tensor, face: Face) -> Pixels:
