@@ -44,20 +44,36 @@ def _rows(grid: Tensor, each: int) -> Tensor:
     return grid.permute(0, 2, 3, 1).reshape(len(grid), -1, each)
 
 
+def _pad(input: Tensor, pads: list[int]) -> Tensor:
+    return functional.pad(input, pads)
+
+
 def _resize(input: Tensor, size: list[int]) -> Tensor:
     return functional.interpolate(input, size=size, mode="bilinear", align_corners=False)
+
+
+def _pool(input: Tensor) -> Tensor:
+    return functional.max_pool2d(input, 2)
+
+
+def _concatenate(*inputs: Tensor) -> Tensor:
+    return torch.cat(inputs, 1)
+
+
+def _mean(grid: Tensor) -> Tensor:
+    return grid.mean((2, 3))
 
 
 OPERATORS: dict[str, Callable[..., Tensor]] = {
     "conv": _conv,
     "prelu": functional.prelu,
     "add": _add,
-    "pool": lambda input: functional.max_pool2d(input, 2),
-    "pad": lambda input, pads: functional.pad(input, pads),
+    "pool": _pool,
+    "pad": _pad,
     "resize": _resize,
     "rows": _rows,
-    "concatenate": lambda *inputs: torch.cat(inputs, 1),
-    "mean": lambda input: input.mean((2, 3)),
+    "concatenate": _concatenate,
+    "mean": _mean,
     "dense": functional.linear,
     "sigmoid": torch.sigmoid,
 }

@@ -34,7 +34,7 @@ def compare(
     """What one person expresses in a clip before and after, and in a control that was only coded again.
 
     Each is read on its own, as somebody would who has only that one. Frames are looked at once, one after
-    the other; what is kept of them takes about 25 KB each.
+    the other; what is kept of them takes about 30 KB each.
 
     Args:
         before, after, control: upright frames (H, W, 3) of one clip; of the same times.

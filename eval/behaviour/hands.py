@@ -12,8 +12,10 @@ from .figures import Measured
 from .reading import Reading
 
 WRIST, KNUCKLE = 0, 9  # of the 21 points: the wrist, and where the middle finger begins
-OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377)
-OVAL += (152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)  # of the mesh
+OVAL = (  # the outline of a face, of the mesh
+    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
+    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
+)
 
 
 def hands(before: Reading, after: Reading) -> Sequence[Measured]:

@@ -13,7 +13,7 @@ from ...core.extras import needs
 from ...core.types import Array, Pixels
 from .curves import FEWEST, median
 from .figures import Measured
-from .reading import Reading
+from .reading import Mask, Reading
 
 WINDOW = 0.5  # seconds: the longest micro-expression
 MOST = 12  # windows, those in which the face does the most
@@ -36,7 +36,7 @@ def motion(before: Reading, after: Reading) -> Sequence[Measured]:
     ]
 
 
-def onsets(reading: Reading, also: Array) -> list[tuple[int, int]]:
+def onsets(reading: Reading, also: Mask) -> list[tuple[int, int]]:
     """The frames of onset and apex of the windows in which the face does the most.
 
     The onset is a window's first frame, the apex that whose blendshapes lie farthest from it.
