@@ -20,6 +20,7 @@ from ..core.types import Face, Photo
 from ..weights.registry import card
 from . import FACE_MEASURES, METRICS, SEEN_BY_PEOPLE
 from .behaviour import Behaviour, compare_photos
+from .behaviour.page import sentence
 from .detectors import same_place
 from .verification import Match, embedding, used_by
 
@@ -101,6 +102,12 @@ class Report(BaseModel):
         if not fair:
             return None
         return Headline(fooled=sum(not match.still_recognised for match in fair), judges=len(fair))
+
+    def expressed(self) -> list[str]:
+        """A sentence on what each person still expresses, of those of whom that is known."""
+        several = len(self.faces) > 1
+        known = ((face.behaviour, f" of face {face.number}" * several) for face in self.faces)
+        return [sentence(behaviour, whose) for behaviour, whose in known if behaviour and behaviour.read]
 
 
 def assess(

@@ -53,7 +53,9 @@ def reading() -> Reading:
 
     names = ("mesh", "blendshapes", "expressions", "crops", "body", "visible", "brightness", "colourfulness")
     hand = np.stack([np.linspace(20, 60, 21), np.linspace(300, 400, 21)], 1)
-    return Reading(times=TIMES, hands=((hand,),) * NUMBER, **{name: repeated(name) for name in names})
+    return Reading(
+        size=(512, 512), times=TIMES, hands=((hand,),) * NUMBER, **{name: repeated(name) for name in names}
+    )
 
 
 def figures(
@@ -159,7 +161,7 @@ def test_the_mouth_keeps_step_with_the_sound(reading: Reading) -> None:
     loud = np.convolve(rng.uniform(0, 1, NUMBER + 10), np.ones(3) / 3, "same")
 
     def speaking(late: int) -> Reading:
-        gap = 4 * loud[5 - late : 5 - late + NUMBER]
+        gap = 12 * loud[5 - late : 5 - late + NUMBER]
         return replace(moved(reading, [14], np.stack([0 * gap, gap], 1)), loudness=loud[5 : 5 + NUMBER])
 
     same = figures("mouth", speaking(0), speaking(0))
@@ -332,6 +334,9 @@ def test_clips_that_do_not_fit_are_refused() -> None:
     for number in (2, 4):
         with pytest.raises(BadPhoto, match="frames where"):
             finish(compare(small, small, times=np.arange(number) / 25))
+    for other in ([small[0]] * 2 + [small[0][:60]], [frame[:60] for frame in small]):
+        with pytest.raises(BadPhoto, match="size"):
+            finish(compare(small, other, times=np.arange(3) / 25))
     for times in (np.zeros(0), np.zeros(3), np.array([0, 2, 1.0])):
         with pytest.raises(BadSettings, match="times"):
             finish(compare(small, small, times=times))

@@ -124,7 +124,7 @@ def remarks(report: Report) -> list[str]:
             if not face.found
         ),
         *limits_met(report),
-        *expressed(report),
+        *report.expressed(),
         change(report),
     ]
 
@@ -139,22 +139,6 @@ def change(report: Report) -> str:
         "pixels changed. These two figures do not tell whether people still see the same person: look at "
         "both photos side by side."
     )
-
-
-def expressed(report: Report) -> list[str]:
-    """What each person still expresses: the movement of the face that differs most, the expression read."""
-    sentences: list[str] = []
-    for face in report.faces:
-        moved = face.behaviour and face.behaviour.figure("blendshapes", "error, the largest")
-        same = face.behaviour and face.behaviour.figure("emotion", "the same one")
-        if moved and moved.weak and same:
-            which = f" of face {face.number}" if len(report.faces) > 1 else ""
-            most, read = moved.weak[0], "the same" if same.value else "another"
-            sentences.append(
-                f"What is expressed{which}: {read} expression is read; of 51 movements, {most.name} differs "
-                f"the most, by {most.value:.2f} of 1 (by {most.control or 0:.2f} after JPEG 75 alone)."
-            )
-    return sentences
 
 
 def most_changed(report: Report) -> FaceReport:
@@ -313,6 +297,6 @@ def plain_remarks(report: Report) -> list[str]:
             if not face.found
         ),
         *limits_met(report),
-        *expressed(report),
+        *report.expressed(),
         change(report),
     ]

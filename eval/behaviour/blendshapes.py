@@ -11,7 +11,7 @@ from .curves import correlation, error, median
 from .figures import Measured
 from .reading import Reading
 
-STILL = 0.02  # the standard deviation below which a curve does not move
+STILL = 0.03  # the standard deviation below which a curve does not move
 WEAK = 0.9  # a correlation below which a curve is named
 
 

@@ -8,12 +8,12 @@ import numpy as np
 from PIL import Image
 
 from ...attacks.faces.boxes import clipped, padded
-from ...core.errors import BadSettings
+from ...core.errors import BadPhoto, BadSettings
 from ...core.progress import finish
 from ...core.types import Array, Face, Pixels, Steps
 from ..disturbances.codec import coded
 from .figures import BEHAVIOURS, ENGINE_KNOWS, Aspect, Behaviour, Figure, Measured, Part
-from .reading import Reading, read
+from .reading import SAME_CLIP, Reading, read
 
 DIGITS = 4
 AROUND = 5.0  # of a face's longer side: how far around its box hands and body are looked for
@@ -44,7 +44,7 @@ def compare(
         sound: samples (S,) in [-1, 1] from the time 0 on, and how many there are a second.
 
     Raises:
-        BadPhoto: the clips differ in length.
+        BadPhoto: the clips differ in length or size.
         BadSettings: there are no times, or they do not grow.
         WeightsMissing, WeightsCorrupt: as `WeightsStore.path` does.
     """
@@ -56,6 +56,8 @@ def compare(
     for frames in (before, after, control):
         if frames is not None:
             readings.append((yield from read(frames, times, faces, loud)))
+        if len({reading.size for reading in readings}) > 1:
+            raise BadPhoto("The clips differ in size.", SAME_CLIP)
     return judged(*readings)
 
 

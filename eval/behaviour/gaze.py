@@ -15,7 +15,7 @@ from .reading import Reading
 EYES = ((468, 33, 133), (473, 362, 263))  # the middle of the iris, and the corners of the eye, left to right
 BLINKS = tuple(NAMES.index(f"eyeBlink{side}") for side in ("Left", "Right"))
 SHUT = 0.5  # the blendshape above which an eye shows no iris
-STILL = 0.01  # eye widths: the standard deviation below which the eyes do not move
+STILL = 0.02  # eye widths: the standard deviation below which the eyes do not move
 
 
 def gaze(before: Reading, after: Reading) -> Sequence[Measured]:

@@ -13,7 +13,7 @@ from .figures import Measured
 from .reading import Reading
 
 UPRIGHT = (10, 152)  # the top of the forehead, and the chin
-STILL = 0.5  # degrees: the standard deviation below which the head does not move
+STILL = 1.0  # degrees: the standard deviation below which the head does not move
 
 
 def head(before: Reading, after: Reading) -> Sequence[Measured]:

@@ -12,7 +12,7 @@ from .figures import Measured
 from .reading import Reading
 
 LIPS = (13, 14)  # the middle of the inner lips, above and below
-STILL = 0.005  # distances of the eyes: the standard deviation below which the mouth does not move
+STILL = 0.01  # distances of the eyes: the standard deviation below which the mouth does not move
 SILENT = 1e-4  # of full scale: the same for the sound
 LATEST = 0.2  # seconds by which the mouth may be late or early
 

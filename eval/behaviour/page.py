@@ -48,6 +48,19 @@ def kept(figure: Figure) -> bool | None:
     return figure.value >= figure.control - (2 if figure.unit.startswith("%") else 0.02)
 
 
+def sentence(behaviour: Behaviour, whose: str = "") -> str:
+    """What a person who could be read in a photo still expresses; `whose` is put in, such as " of face 2"."""
+    moved = behaviour.figure("blendshapes", "error, the largest")
+    same = behaviour.figure("emotion", "the same one")
+    if moved is None or same is None:
+        return f"What is expressed{whose} can no longer be read by the network that could before."
+    most, read = moved.weak[0], "the same" if same.value else "another"
+    return (
+        f"What is expressed{whose}: {read} expression is read; of 51 movements, {most.name} differs the most, "
+        f"by {most.value:.2f} of 1 (by {most.control or 0:.2f} after JPEG 75 alone)."
+    )
+
+
 def rows(behaviour: Behaviour) -> list[list[str]]:
     """A row for each figure, below `COLUMNS`."""
     return [

@@ -27,6 +27,7 @@ Mask: TypeAlias = NDArray[np.bool_]
 MIN_SCORE = 0.5  # of the mesh, and of the body; below it nothing is there
 RETRY = 10  # frames after which a face that was lost is looked for again
 CROP = 128  # pixels: the side of the aligned faces of which motion is told
+SAME_CLIP = "Give the clip that was protected, frame for frame."
 STABLE = slice(0, 3)  # of the five points: what expressions move the least
 
 
@@ -36,7 +37,8 @@ class Reading:
 
     About 30 KB a frame.
 
-    times: of the frames (N,), in seconds.
+    size: of the frames, (width, height) in pixels.
+    times: of them (N,), in seconds.
     mesh: the points of `irismesh` (N, 478, 3), in pixels.
     blendshapes, expressions: as `networks.blendshapes` (N, 52) and `networks.emotion` (N, 7) read them.
     crops: the face (N, S, S), grey, aligned by its eyes and nose; black where there is none.
@@ -46,6 +48,7 @@ class Reading:
     loudness: of the sound around each frame (N,); None without sound.
     """
 
+    size: tuple[int, int]
     times: Array
     mesh: Array
     blendshapes: Array
@@ -152,11 +155,12 @@ def read(
         loudness: of the sound around each frame (N,).
 
     Raises:
-        BadPhoto: there are more or fewer frames than times.
+        BadPhoto: there are more or fewer frames than times, or of several sizes.
     """
     number = len(times)
     nowhere = np.full((number, irismesh.POINTS, 3), np.nan)
     reading = Reading(
+        size=(0, 0),
         times=times,
         mesh=nowhere,
         blendshapes=np.full((number, len(blendshapes.NAMES)), np.nan),
@@ -169,21 +173,24 @@ def read(
         colourfulness=np.full(number, np.nan),
         loudness=loudness,
     )
-    follower, every_hand, seen = Follower(), list[tuple[Array, ...]](), 0
+    follower, every_hand, size = Follower(), list[tuple[Array, ...]](), (0, 0)
     for index, pixels in enumerate(frames):
+        here = pixels.shape[1], pixels.shape[0]
+        size = size if index else here
         if index >= number:
             raise _uneven(f"more than {number}", number)
+        if here != size:
+            raise BadPhoto(f"Frame {index + 1} has another size than those before.", SAME_CLIP)
         known = faces[index] if faces is not None else None
         every_hand.append(_read_frame(reading, index, pixels, follower, known, faces is not None))
-        seen = index + 1
-        yield Step(Stage.JUDGING, seen, number)
-    if seen < number:
-        raise _uneven(str(seen), number)
-    return replace(reading, hands=tuple(every_hand))
+        yield Step(Stage.JUDGING, index + 1, number)
+    if len(every_hand) < number:
+        raise _uneven(str(len(every_hand)), number)
+    return replace(reading, size=size, hands=tuple(every_hand))
 
 
 def _uneven(seen: str, number: int) -> BadPhoto:
-    return BadPhoto(f"There are {seen} frames where {number} were expected.", "Give two clips of one length.")
+    return BadPhoto(f"There are {seen} frames where {number} were expected.", SAME_CLIP)
 
 
 @torch.no_grad()
