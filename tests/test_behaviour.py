@@ -323,6 +323,8 @@ def test_somebody_who_is_not_there_is_not_read() -> None:
     face = known_face().transformed(1, -60, 0)
     there = finish(read(clip(3), np.arange(3) / 25, [face, None, face.transformed(1, 8, 0)]))
     assert there.found.tolist() == [True, False, True]
+    dark = [frame if index != 1 else 0 * frame for index, frame in enumerate(clip(3))]
+    assert finish(read(dark, np.arange(3) / 25)).found.tolist() == [True, False, True]
     nobody = np.full((64, 64, 3), 127, np.uint8)
     nowhere = finish(read([nobody] * 3, np.arange(3) / 25))
     assert not nowhere.found.any()

@@ -113,15 +113,17 @@ def test_the_second_mesh_agrees_with_the_first_and_follows(face: Face) -> None:
 
 def test_a_body_is_found_from_its_face(face: Face) -> None:
     image = to_tensor(astronaut())
-    first = pose.body(image, pose.first_crop(face))
-    found = pose.body(image, first.crop)
+    found = pose.body(image, pose.crop_below(face))
     assert found.score > 0.9
     left, right = found.points[[*pose.SHOULDERS]]
     assert right[0] < face.points[:, 0].min() < face.points[:, 0].max() < left[0]
     assert min(left[1], right[1]) > face.box[3]
     assert np.linalg.norm(found.points[0] - face.points[2]) < face.side / 4  # the nose
-    aside = pose.body(image, pose.first_crop(face.transformed(1, 5, 3)))
-    assert away(aside.points[[*pose.SHOULDERS]], first.points[[*pose.SHOULDERS]], face).max() < 0.5
+    assert found.visible[[*pose.SHOULDERS]].min() > 0.9
+    aside = pose.body(image, pose.crop_below(face.transformed(1, 5, 3)))
+    assert away(aside.points[[*pose.SHOULDERS]], found.points[[*pose.SHOULDERS]], face).max() < 0.5
+    nothing = pose.body(torch.zeros(1, 3, 256, 256), np.eye(2, 3))
+    assert nothing.score < 0.5
 
 
 def test_no_hands_are_found_where_there_are_none() -> None:

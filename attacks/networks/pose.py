@@ -15,25 +15,21 @@ from .graph import graph
 
 SIZE = 256
 POINTS = 33
-HIPS, REACHED = 33, 34  # beside them: the middle of the hips, and a point of the circle around the body
-MARGIN = 1.25  # around that circle
-# Where the crop of a body lies whose face alone is known, in sides of the face's box: how far below the face
-# its middle lies, and its side.
+# Where the crop of a body lies, in sides of its face's box: how far below the face its middle, and its side.
 BELOW, WIDE = 3.4, 11.5
 SHOULDERS = (11, 12)
 
 
 class Body(NamedTuple):
-    """The points (33, 2) of a body, in pixels of the photo; how likely each is visible (33,); the score of
-    there being one; and the transform (2, 3) of the crop in which to look for it next."""
+    """The points (33, 2) of a body, in pixels of the photo; how likely each is visible (33,); and the score,
+    in [0, 1], of there being one."""
 
     points: Array
     visible: Array
     score: float
-    crop: Array
 
 
-def first_crop(face: Face) -> Array:
+def crop_below(face: Face) -> Array:
     """The transform (2, 3) from the pixels of a crop to the photo's for the body below a face."""
     across = face.points[1] - face.points[0]
     down = np.array([-across[1], across[0]]) / np.linalg.norm(across)
@@ -46,12 +42,11 @@ def first_crop(face: Face) -> Array:
 def body(image: Tensor, to_photo: Array) -> Body:
     """The body in a crop of an image (1, 3, H, W) in [0, 1].
 
-    Unlike MediaPipe's, points are not refined by the network's heat maps, nor smoothed over time.
+    Unlike with MediaPipe, the crop comes from the face in every frame, so that no error is carried on, and
+    points are neither refined by the network's heat maps nor smoothed over time.
     """
     found, score = graph("pose")(warp(image, to_photo, SIZE))
     values = found.reshape(-1, 5).double()
     points = from_crop(values[:, :2].numpy(), to_photo)
     visible = values[:POINTS, 3].sigmoid().numpy()
-    reach = points[HIPS] - points[REACHED]
-    crop = square_transform(points[HIPS], 2 * MARGIN * float(np.linalg.norm(reach)), reach, SIZE)
-    return Body(points[:POINTS], visible, float(score), crop)
+    return Body(points[:POINTS], visible, float(score))

@@ -56,7 +56,7 @@ def sentence(behaviour: Behaviour, whose: str = "") -> str:
         return f"What is expressed{whose} can no longer be read by the network that could before."
     most, read = moved.weak[0], "the same" if same.value else "another"
     return (
-        f"What is expressed{whose}: {read} expression is read; of 51 movements, {most.name} differs the most, "
+        f"What is expressed{whose}: {read} expression is read; of 51 movements, {most.name} differs most, "
         f"by {most.value:.2f} of 1 (by {most.control or 0:.2f} after JPEG 75 alone)."
     )
 

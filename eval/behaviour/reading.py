@@ -25,7 +25,8 @@ from ..metrics.colourfulness import colourfulness_of
 Mask: TypeAlias = NDArray[np.bool_]
 
 MIN_SCORE = 0.5  # of the mesh, and of the body; below it nothing is there
-RETRY = 10  # frames after which a face that was lost is looked for again
+IN_SIGHT = 0.8  # how likely a point of the body must be visible: where others lie is a guess
+RETRY = 10  # frames after which a face that was lost is looked for elsewhere again
 CROP = 128  # pixels: the side of the aligned faces of which motion is told
 SAME_CLIP = "Give the clip that was protected, frame for frame."
 STABLE = slice(0, 3)  # of the five points: what expressions move the least
@@ -74,15 +75,14 @@ class Reading:
 
 
 class Follower:
-    """Follows one person's face and body from frame to frame.
+    """Follows one person's face from frame to frame.
 
-    Each crop of the mesh is laid around the points of the frame before, as a tracker does; a detected face
-    begins it, and begins it anew where it was lost or has gone to somebody else.
+    Each crop of the mesh is laid around the points that were found last, as a tracker does; a detected face
+    begins it, and begins it anew where nothing is left there or the mesh has gone to somebody else.
     """
 
     def __init__(self) -> None:
-        self.points: Array | None = None
-        self.body: Array | None = None
+        self.last: Array | None = None
         self.waited = RETRY
 
     def follow(self, pixels: Pixels, image: Tensor, known: Face | None) -> Array | None:
@@ -92,30 +92,15 @@ class Follower:
             image: the frame as (1, 3, H, W).
             known: where the face is, by somebody else's account; by none, the largest is looked for.
         """
-        if self.points is not None and not (known and _elsewhere(self.points, known)):
-            self.points = self._read(image, irismesh.next_crop(self.points))
-        else:
-            self.points = None
-        if self.points is None:
-            self.body = None
-            face = known or self._detected(pixels)
-            if face:
-                first = self._read(image, irismesh.first_crop(face))
-                self.points = None if first is None else self._read(image, irismesh.next_crop(first))
-        return self.points
-
-    def follow_body(self, image: Tensor, face: Face) -> tuple[Array, Array] | None:
-        """The points (33, 2) of the body below a face, and how likely each is visible; None where none is."""
-        crop = self.body
-        if crop is None:
-            crop = pose.body(image, pose.first_crop(face)).crop
-        found = pose.body(image, crop)
-        self.body = found.crop if found.score > MIN_SCORE else None
-        return (found.points, found.visible) if found.score > MIN_SCORE else None
-
-    def lose(self) -> None:
-        """The person is not in this frame."""
-        self.points = self.body = None
+        found = None
+        if self.last is not None and not (known and _elsewhere(self.last, known)):
+            found = self._read(image, irismesh.next_crop(self.last))
+        if found is None and (face := known or self._detected(pixels)):
+            first = self._read(image, irismesh.first_crop(face))
+            found = None if first is None else self._read(image, irismesh.next_crop(first))
+        if found is not None:
+            self.last, self.waited = found, RETRY
+        return found
 
     def _read(self, image: Tensor, crop: Array) -> Array | None:
         found = irismesh.mesh(image, crop)
@@ -201,19 +186,19 @@ def _read_frame(
     image = to_tensor(pixels)
     reading.brightness[index] = 255 * float(rgb_to_grayscale(image).mean())
     reading.colourfulness[index] = float(colourfulness_of(image))
-    if told and known is None:
-        follower.lose()
-    elif (points := follower.follow(pixels, image, known)) is not None:
+    there = known is not None or not told
+    if there and (points := follower.follow(pixels, image, known)) is not None:
         face = face_of(points)
         reading.mesh[index] = points
         values = torch.from_numpy(points[None]).float()
         reading.blendshapes[index] = blendshapes.blendshapes(values)[0].numpy()
         reading.expressions[index] = emotion.expression(image, face)[0].numpy()
         reading.crops[index] = _aligned(image, face)
-        if body := follower.follow_body(image, face):
+        body = pose.body(image, pose.crop_below(face))
+        if body.score > MIN_SCORE:
             high, wide = pixels.shape[:2]
-            inside = ((body[0] >= 0) & (body[0] < (wide, high))).all(1)
-            reading.body[index], reading.visible[index] = body[0], (body[1] > MIN_SCORE) & inside
+            inside = ((body.points >= 0) & (body.points < (wide, high))).all(1)
+            reading.body[index], reading.visible[index] = body.points, inside & (body.visible > IN_SIGHT)
     return tuple(hands.find_hands(image))
 
 
