@@ -26,6 +26,8 @@ from veil.eval.behaviour.head import angles
 from veil.eval.behaviour.page import COLUMNS, html, kept, rows
 from veil.eval.behaviour.reading import Reading, read
 from veil.eval.disturbances.codec import coded
+from veil.eval.report import FaceReport, Report
+from veil.ui.web.html import verdict
 
 CLIPS = Path(__file__).parents[2] / "shared" / "clips"
 NUMBER, RATE = 60, 30
@@ -292,6 +294,21 @@ def test_a_page_has_a_row_for_each_figure(reading: Reading) -> None:
     assert Behaviour.model_validate_json(result.model_dump_json()) == result
 
 
+def test_the_verdict_on_a_photo_has_it_folded_away(reading: Reading) -> None:
+    known = replace(reading, **{name: getattr(still(), name) for name in vars(still())})
+    behaviour = judged(known, known, known)
+    face = FaceReport(number=2, box=(0, 0, 9, 9), found=True, quality={"psnr": 50, "ssim": 1}, matches=())
+    faces = (face.model_copy(update={"number": 1}), face.model_copy(update={"behaviour": behaviour}))
+    report = Report(size=(9, 9), other_photo=False, changed=0, quality=face.quality, faces=faces)
+    (sentence,) = report.expressed()
+    assert sentence.startswith("What is expressed of face 2: the same expression is read")
+    shown = verdict(report, {})
+    assert sentence in shown
+    assert shown.count("<details>") == 1
+    assert "What you express, face 2" in shown
+    assert all(f"<th scope='col'>{column}</th>" in shown for column in COLUMNS)
+
+
 def clip(number: int, change: Callable[[Pixels], Pixels] = lambda pixels: pixels) -> Iterator[Pixels]:
     """The astronaut, who drifts to the right."""
     for index in range(number):
@@ -329,6 +346,8 @@ def test_somebody_who_is_not_there_is_not_read() -> None:
     nowhere = finish(read([nobody] * 3, np.arange(3) / 25))
     assert not nowhere.found.any()
     assert judged(nowhere, nowhere).read == 0
+    tiny = finish(compare([nobody[:2, :1]], [nobody[:2, :1] + 9], times=np.zeros(1)))
+    assert [one.name for one in tiny.aspects] == ["scene"]
 
 
 def test_clips_that_do_not_fit_are_refused() -> None:
