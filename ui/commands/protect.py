@@ -93,6 +93,13 @@ def protect(
     probe: Annotated[
         Path | None, typer.Option(help="Another photo of the person, to judge the result with.")
     ] = None,
+    album: Annotated[
+        bool,
+        typer.Option(
+            "--album",
+            help="Keep the photos apart: those of one person should not be linked with one another.",
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace results that exist.")] = False,
     fail_if_recognised: Annotated[
         bool,
@@ -100,6 +107,10 @@ def protect(
             "--fail-if-recognised", help="Exit with 3 where any recogniser, used or not, still knows a face."
         ),
     ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(help="Share many photos among the machines of a Ray cluster: its address, or local."),
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -113,7 +124,8 @@ def protect(
     not used, as balanced mostly leaves it); 2 where a photo could not be protected at all.
     """
     from ...privacy.settings import settings
-    from .. import pipes, records, workflow
+    from .. import cluster, pipes, records, workflow
+    from ..albums import Album
     from ..outputs import Output, real, reserved
     from ..wording import LIMITS, fell_short
 
@@ -121,9 +133,15 @@ def protect(
     chosen = settings(
         strength, effort, surrogates=used, goal=goal, seed=seed, prior=prior, size=size, device=device
     )
-    workflow.check_models(chosen)
+    # the device of a cluster's workers is not here
+    workflow.check_models(chosen.model_copy(update={"device": "cpu"}) if ray else chosen)
     if (goal == "impersonate") != (target is not None):
         raise BadSettings("--goal impersonate and --target belong together.", "Give both or neither.")
+    if ray and album:
+        raise BadSettings(
+            "--album and --ray exclude each other.",
+            "Each photo of an album is kept apart from those before it, so they cannot be shared out.",
+        )
     if quality and format == "png":
         raise BadSettings("A PNG has no quality: it is exact.", "Leave --quality away.")
     aim, other = workflow.photo_and_face(target), workflow.photo_and_face(probe)
@@ -143,11 +161,21 @@ def protect(
         wanted.check(len(todo))
         taken = reserved(*todo, target, probe, *(only or ()), *(spare or ()))
         alone = len(todo) == 1 and todo == photos
+        workers = stack.enter_context(cluster.workers(ray, chosen)) if ray else None
+        find = workers.search(todo) if workers else None
         ready = terminal.each(
             todo,
-            lambda path: workflow.prepare(path, wanted, whom, taken, alone, chosen, target, probe),
+            lambda path: workflow.prepare(
+                path, wanted, whom, taken, alone, chosen, target, probe, album, find
+            ),
             pipes.name,
         )
+        shown, against = Album() if album else None, other.frame if other else None
+        for job in ready:
+            if shown and isinstance(job, workflow.Done):
+                workflow.add(job, shown)
+        jobs = [job for job in ready if isinstance(job, workflow.Job)]
+        arriving = workers.protect(jobs, chosen, aim, against) if workers else None
         judge = partial(records.Record.shortfalls, strict=fail_if_recognised, by_choice=bool(whom.numbers))
 
         def run(job: workflow.Job | workflow.PassedOver | workflow.Done) -> tuple[records.Shortfall, ...]:
@@ -159,8 +187,11 @@ def protect(
                 return judge(job.said)
             for note in job.notes:
                 terminal.note(note)
-            work = workflow.run(job, chosen, aim, other.frame if other else None)
-            _, record = terminal.follow(work, pipes.name(job.source))
+            if arriving:
+                record = terminal.follow(arriving(job), pipes.name(job.source))
+            else:
+                work = workflow.run(job, chosen, aim, against, shown)
+                _, record = terminal.follow(work, pipes.name(job.source))
             _told(terminal, job, record, judge(record))
             if piped:
                 pipes.write(job.picture)
