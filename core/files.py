@@ -178,3 +178,24 @@ def check_writable(folder: Path) -> None:
         raise BadPhoto(
             f"Nothing can be written into {printable(folder)}.", "Name another folder with -o."
         ) from error
+
+
+def check_file(path: Path, kind: str = "photo") -> None:
+    """Check that a file can be read, and holds something.
+
+    Raises:
+        BadPhoto: there is none, it is empty, or no file.
+    """
+    shown = printable(path)
+    try:
+        exists = path.exists()
+    except OSError as error:
+        raise BadPhoto(f"{shown} cannot be read ({error.strerror}).", "Give it another name.") from error
+    if not exists:
+        raise BadPhoto(f"There is no file {shown}.", "Check its name and folder.")
+    if path.is_dir():
+        raise BadPhoto(f"{shown} is a folder.", f"Name a {kind}.")
+    if not path.is_file():
+        raise BadPhoto(f"{shown} is not a file.", f"Name a {kind}.")
+    if path.stat().st_size == 0:
+        raise BadPhoto(f"{shown} is empty (zero bytes).", "Copy or download it again.")

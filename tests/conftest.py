@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -113,8 +114,6 @@ def portrait(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def open_page(**changes: Any) -> Generator[Opened]:
     """Open a page with the stand-in, and two judges instead of five."""
-    from dataclasses import replace
-
     from veil import privacy
     from veil.ui import workflow
     from veil.ui.web import policy, server
@@ -245,3 +244,89 @@ def verdicts() -> Any:
         for cosine in [person / 10 + lift + shift + more + 0.05]
     ]
     return pd.DataFrame(lines)
+
+
+def drifting(number: int, size: tuple[int, int] = (192, 192)) -> Any:
+    """A picture of the clips that `film` makes: scikit-image's astronaut, drifting."""
+    wide, high = size
+    return np.ascontiguousarray(astronaut()[number : number + high, 130 + 2 * number :][:, :wide])
+
+
+@dataclass(frozen=True)
+class Film:
+    """Makes clips.
+
+    times: of the pictures, in units of `unit` seconds. sound: when it begins, in seconds; None for none.
+    """
+
+    size: tuple[int, int] = (192, 192)
+    times: Sequence[int] = tuple(range(0, 12 * 512, 512))
+    unit: Fraction = Fraction(1, 15360)
+    encoder: str = "libx264"
+    pixel_format: str = "yuv420p"
+    transfer: int = 1
+    sound: float | None = None
+    sound_first: bool = False
+    subtitles: bool = False
+    rotation: int = 0
+    tags: dict[str, str] = field(default_factory=dict[str, str])
+
+    def __call__(self, path: Path, **changes: Any) -> Path:
+        """Make a clip at `path`, whose ending says in which container."""
+        return replace(self, **changes)._make(path)
+
+    def _make(self, path: Path) -> Path:
+        import av
+
+        quicktime = path.suffix in (".mp4", ".mov")
+        options = {"movie_timescale": "48000"} if quicktime else {}
+        with av.open(str(path), "w", container_options=options) as out:
+            sound = (
+                out.add_stream("aac", 48000, {"flags": "+bitexact"})
+                if self.sound is not None and self.sound_first
+                else None
+            )
+            pictures: Any = out.add_stream(self.encoder, 30, {"g": "5"}, time_base=self.unit)
+            pictures.width, pictures.height = self.size
+            pictures.pix_fmt, pictures.color_trc = self.pixel_format, self.transfer
+            if self.rotation:
+                pictures.set_display_rotation(self.rotation)
+            if self.sound is not None and sound is None:
+                sound = out.add_stream("aac", 48000, {"flags": "+bitexact"})
+            text = out.add_mux_stream("mov_text" if quicktime else "subrip") if self.subtitles else None
+            out.metadata.update(self.tags)
+            packets = [*self._pictures(pictures), *(self._sound(sound) if sound else [])]
+            if text:
+                packet = av.Packet(b"\0\5hello" if quicktime else b"hello")
+                packet.stream, packet.pts, packet.dts, packet.duration = text, 0, 0, 200
+                packet.time_base = Fraction(1, 1000)
+                packets.append(packet)
+            out.mux(sorted(packets, key=lambda packet: (packet.dts or 0) * packet.time_base))
+        return path
+
+    def _pictures(self, stream: Any) -> Generator[Any]:
+        import av
+
+        for number, when in enumerate(self.times):
+            frame = av.VideoFrame.from_ndarray(drifting(number, self.size))
+            frame.pts, frame.time_base = when, self.unit
+            yield from stream.encode(frame)
+        yield from stream.encode(None)
+
+    def _sound(self, stream: Any) -> Generator[Any]:
+        import av
+
+        for number in range(20):
+            tone = np.sin(np.arange(1024) * 0.05 * (number + 1)).astype(np.float32)
+            frame = av.AudioFrame.from_ndarray(np.stack([tone, tone]), "fltp", "stereo")
+            frame.sample_rate, frame.time_base = 48000, Fraction(1, 48000)
+            frame.pts = 1024 * number + round(48000 * (self.sound or 0))
+            yield from stream.encode(frame)
+        yield from stream.encode(None)
+
+
+@pytest.fixture
+def film() -> Film:
+    """Makes clips; skips where PyAV is not installed."""
+    pytest.importorskip("av")
+    return Film()
