@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from ..attacks import surrogate
 from ..attacks.faces.boxes import clipped, padded
-from ..attacks.faces.tracks import Mesh, MeshTrack, Tracks, face_of, normalised
+from ..attacks.faces.tracks import Mesh, MeshTrack, Tracks, arrays, face_of, normalised
 from ..attacks.faces.transforms import inverse
 from ..core.files import atomic_write
 from ..core.progress import WithResult
@@ -94,8 +94,12 @@ class ClipChange:
 
     @classmethod
     def load(cls, path: Path, tracks: Tracks) -> ClipChange:
-        """Read what `save` wrote for these tracks."""
-        with np.load(path) as file:
+        """Read what `save` wrote for these tracks.
+
+        Raises:
+            OSError, KeyError, ValueError: it is not there, or not that.
+        """
+        with arrays(path) as file:
             changes = [
                 TrackChange(
                     torch.from_numpy(file[f"change-{number}"].astype(np.float32)),
@@ -222,11 +226,11 @@ def _shown(frames_of: FramesOf, track: MeshTrack) -> list[tuple[Sighting, Mesh]]
 
 def _chosen(track: MeshTrack) -> list[int]:
     """The key frame of a track, others that differ most, each from those before it, and some to check on."""
-    seen = track.frames[track.seen]
+    seen = track.indexes[track.seen]
     some = seen[np.linspace(0, len(seen) - 1, min(len(seen), CANDIDATES)).round().astype(int)]
     shapes = normalised(track.points[[track.places[int(frame)] for frame in some]])
-    order = [track.best]
-    near = np.linalg.norm(shapes - normalised(track.points[[track.places[track.best]]]), axis=(1, 2))
+    order = [track.key]
+    near = np.linalg.norm(shapes - normalised(track.points[[track.places[track.key]]]), axis=(1, 2))
     while len(order) < VIEWED and near.max() > 0:
         further = int(near.argmax())
         order.append(int(some[further]))

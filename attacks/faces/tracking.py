@@ -46,7 +46,7 @@ class Trail:
     quality: float = 0.0
 
 
-def follow(frames: Iterable[tuple[int, Pixels]], total: int = 0) -> Steps[Tracks]:
+def follow(frames: Iterable[tuple[int, Pixels]], total: int | None = None) -> Steps[Tracks]:
     """Follow all faces of a video: a generator that yields a `Step` a frame and returns the `Tracks`.
 
     Args:
@@ -56,7 +56,7 @@ def follow(frames: Iterable[tuple[int, Pixels]], total: int = 0) -> Steps[Tracks
     follower = Follower()
     for index, pixels in frames:
         follower.take(index, pixels)
-        yield Step(Stage.FOLLOWING, index + 1, max(total, index + 1))
+        yield Step(Stage.FOLLOWING, index + 1, max(total or 0, index + 1))
     return follower.finish()
 
 

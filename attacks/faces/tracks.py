@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Generator, Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
+from zipfile import BadZipFile
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from ...core.files import atomic_write
@@ -36,29 +39,30 @@ class MeshTrack:
 
     person: from 1; the same person has the same number in other shots.
     shot: from 0.
-    frames: (N,), rising; points: (N, 468, 2) in pixels of these frames, smoothed in time.
+    indexes: (N,), the numbers of the frames, rising.
+    points: (N, 468, 2), in pixels of these frames, smoothed in time.
     seen: (N,), whether the face was found there, or carried on from frames beside.
     """
 
     person: int
     shot: int
-    frames: NDArray[np.int64]
+    indexes: NDArray[np.int64]
     points: NDArray[np.float32]
     seen: NDArray[np.bool_]
 
     @cached_property
     def places(self) -> dict[int, int]:
-        """Where in `frames` each frame lies."""
-        return {int(frame): place for place, frame in enumerate(self.frames)}
+        """Where in `indexes` each frame lies."""
+        return {int(index): place for place, index in enumerate(self.indexes)}
 
-    def mesh(self, frame: int) -> Mesh | None:
+    def mesh(self, index: int) -> Mesh | None:
         """The mesh (468, 2) in a frame, where there is one."""
-        place = self.places.get(frame)
+        place = self.places.get(index)
         return None if place is None else self.points[place]
 
-    def at(self, frame: int) -> Face | None:
+    def face(self, index: int) -> Face | None:
         """The face in a frame, where there is one."""
-        mesh = self.mesh(frame)
+        mesh = self.mesh(index)
         return None if mesh is None else face_of(mesh)
 
     @property
@@ -66,25 +70,30 @@ class MeshTrack:
         """The shorter side of the face, in pixels, where it is largest."""
         return float((self.points.max(1) - self.points.min(1)).min(1).max())
 
+    @property
+    def gaps(self) -> list[tuple[int, int]]:
+        """The first and the last frame of each time in which the face was lost, and carried on."""
+        return runs(self.indexes[~self.seen])
+
     @cached_property
-    def best(self) -> int:
+    def key(self) -> int:
         """The frame that shows the face best: among those in which it is seen, the usual shape, and large."""
         seen = np.flatnonzero(self.seen)
         shapes = normalised(self.points[seen])
         strange = np.linalg.norm(shapes - np.median(shapes, 0), axis=(1, 2))
         sides = np.linalg.norm(self.points[seen].std(1), axis=1)
-        return int(self.frames[seen[np.argmin(strange / strange.mean().clip(1e-6) - sides / sides.max())]])
+        return int(self.indexes[seen[np.argmin(strange / strange.mean().clip(1e-6) - sides / sides.max())]])
 
 
 @dataclass(frozen=True, eq=False)
 class Tracks:
     """All faces of a video of `count` frames, by person and shot.
 
-    cuts: the first frame of each shot.
+    shots: the first frame of each.
     """
 
     tracks: tuple[MeshTrack, ...]
-    cuts: tuple[int, ...]
+    shots: tuple[int, ...]
     count: int
 
     @property
@@ -96,39 +105,57 @@ class Tracks:
         """The same video, with these people alone."""
         return replace(self, tracks=tuple(track for track in self.tracks if track.person in people))
 
+    def alone(self, place: int) -> Tracks:
+        """The same video, with the track at this place alone."""
+        return replace(self, tracks=self.tracks[place : place + 1])
+
     @property
     def lost(self) -> list[tuple[int, int, int]]:
         """(person, first frame, last frame) of each time in which a face was lost, and carried on."""
-        return [
-            (track.person, first, last)
-            for track in self.tracks
-            for first, last in runs(track.frames[~track.seen])
-        ]
+        return [(track.person, first, last) for track in self.tracks for first, last in track.gaps]
 
     def save(self, path: Path) -> None:
         """Write them into a file, whole or not at all."""
         parts = {
             f"{name}-{number}": getattr(track, name)
             for number, track in enumerate(self.tracks)
-            for name in ("person", "shot", "frames", "points", "seen")
+            for name in ("person", "shot", "indexes", "points", "seen")
         }
         with atomic_write(path, replace=True) as (part,), part.open("wb") as file:
-            np.savez(file, cuts=np.array(self.cuts, int), count=self.count, **parts)
+            np.savez(file, shots=np.array(self.shots, int), count=self.count, **parts)
 
     @classmethod
     def load(cls, path: Path) -> Tracks:
-        """Read what `save` wrote."""
-        with np.load(path) as file:
+        """Read what `save` wrote.
+
+        Raises:
+            OSError, KeyError, ValueError: it is not there, or not that.
+        """
+        with arrays(path) as file:
             numbers = sum(name.startswith("person-") for name in file.files)
             tracks = [
                 MeshTrack(
                     int(file[f"person-{number}"]),
                     int(file[f"shot-{number}"]),
-                    *(file[f"{name}-{number}"] for name in ("frames", "points", "seen")),
+                    *(file[f"{name}-{number}"] for name in ("indexes", "points", "seen")),
                 )
                 for number in range(numbers)
             ]
-            return cls(tuple(tracks), tuple(file["cuts"].tolist()), int(file["count"]))
+            return cls(tuple(tracks), tuple(file["shots"].tolist()), int(file["count"]))
+
+
+@contextmanager
+def arrays(path: Path) -> Generator[NpzFile]:
+    """The arrays of a file that `numpy.savez` wrote; nothing in it is ever run.
+
+    Raises:
+        OSError, ValueError: it is not there, or not that.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            yield file
+    except (BadZipFile, EOFError) as error:
+        raise ValueError(f"not an .npz file: {error}") from error
 
 
 def runs(frames: NDArray[np.int64]) -> list[tuple[int, int]]:
@@ -214,6 +241,6 @@ def _one_euro(points: NDArray[np.float32], unit: float) -> NDArray[np.float32]:
 
 
 def best_of(tracks: Iterable[MeshTrack]) -> tuple[MeshTrack, int]:
-    """Of one person's tracks the one that shows the face largest, and its `best` frame."""
+    """Of one person's tracks the one that shows the face largest, and its `key`."""
     track = max(tracks, key=lambda one: one.side)
-    return track, track.best
+    return track, track.key
