@@ -78,13 +78,15 @@ class Ensemble:
         return float(torch.stack(self.margins).min())
 
     @torch.no_grad()
-    def verdict(self, image: Tensor, face: Face) -> tuple[dict[str, float], float]:
+    def verdict(
+        self, image: Tensor, face: Face, views: int = 1 + len(VIEWS)
+    ) -> tuple[dict[str, float], float]:
         """The cosines to the person's own clean embeddings, by recogniser, of an image (1, 3, H, W) as it is,
-        and the worst margin over it and a view of each kind.
+        and the worst margin over it and a view of each kind; with `views` of 0, of the image alone.
 
         Of the clean image a cosine is a little below 1, since its mirror image counts too.
         """
-        self._loss(image, face, 1 + len(VIEWS))
+        self._loss(image, face, views)
         return {name: float(cosine) for name, cosine in self.cosines.items()}, self.worst_margin
 
     def _loss(self, image: Tensor, face: Face, views: int) -> Tensor:

@@ -30,6 +30,11 @@ class Crop:
     face: Face
     placement: Placement
 
+    @property
+    def mask(self) -> Tensor:
+        """How much of a change of the crop is shown in each of its pixels (1, 1, S, S)."""
+        return feather(self.placement.size).to(self.pixels) * self.placement.opacity.to(self.pixels)
+
 
 def align_crop(
     pixels: Pixels, face: Face, template: Array, size: int, device: torch.device | str = "cpu"

@@ -31,6 +31,7 @@ MATCH_COLUMNS = ("Face", "Recogniser", "Used", "Before", "After", "Threshold", "
 FACE_COLUMNS = ("Face", "Left, top", "Pixels", "Can be protected")
 MODEL_COLUMNS = ("Model", "Kind", "Licence", "Size", "Here")
 STAGES = {  # by the values of `core.types.Stage`, which would load numpy
+    "following": "Following faces",
     "getting_ready": "Getting ready",
     "learning_embeddings": "Getting to know the face",
     "protecting": "Changing what machines look at",

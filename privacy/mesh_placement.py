@@ -1,0 +1,152 @@
+"""How the canonical crop of a face lies in a frame of a video: by all points of the face mesh."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from kornia.filters import box_blur
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from torch import Tensor
+from torch.nn import functional
+
+from ..attacks.faces.sampling import sampled
+from ..attacks.faces.transforms import umeyama
+from ..core.types import Array
+from .placement import Placement
+
+FINEST = 256  # pixels: the longer side in which a face is drawn; larger ones are scaled up from that
+SOFT = 0.01  # of the longer side of a face: over how much of it borders are softened, to each side
+RING = 1.3  # how far beyond the mesh the change fades out, in distances from the middle of the face
+# Points of the face mesh: its border, and the borders of what moves on its own and is left out.
+BORDER = (
+    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152),
+    *(148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
+)
+OPENINGS = (
+    *(33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246),  # an eye
+    *(263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466),  # the other
+    *(78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191),  # the mouth
+)
+SLIVER = 0.5  # pixels: triangles that are thinner are left out, since what lies beside them covers them
+
+
+def with_ring(mesh: NDArray[np.floating]) -> Array:
+    """The points of a mesh (468, 2), and around them a ring where the change has faded out: (504, 2)."""
+    border = mesh[list(BORDER)]
+    middle = border.mean(0)
+    return np.concatenate([mesh, middle + RING * (border - middle)]).astype(float)
+
+
+def opacity() -> Array:
+    """How much of a change is shown at the points of `with_ring` (504,): none in openings and on the ring."""
+    shown = np.ones(468 + len(BORDER))
+    shown[list(OPENINGS)] = shown[468:] = 0
+    return shown
+
+
+def triangulated(points: Array) -> NDArray[np.int32]:
+    """Delaunay triangles (T, 3) of points (N, 2), all of one orientation."""
+    from matplotlib.tri import Triangulation
+
+    return np.asarray(Triangulation(points[:, 0], points[:, 1]).triangles, np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class MeshPlacement(Placement):
+    """A square crop of `size` pixels in an image, by triangles between points of a face.
+
+    matrix: (2, 3), the similarity that is nearest to it, from pixels of the crop to pixels of the image.
+    source, points: (N, 2), where each point lies in the crop, and in the image.
+    triangles: (T, 3), between these points.
+    """
+
+    source: Array
+    points: Array
+    triangles: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, source: Array, points: Array, triangles: NDArray[np.int32], size: int) -> MeshPlacement:
+        """The placement by points (N, 2) of the crop, and of the image."""
+        return cls(umeyama(source, points), size, source, points, triangles)
+
+    def window(self, width: int, height: int, margin: float = 0.0) -> tuple[int, int, int, int]:
+        left, top, right, bottom = super().window(width, height, margin)
+        low = np.clip(np.floor(self.points.min(0)).astype(int), 0, (left, top))
+        high = np.clip(np.ceil(self.points.max(0)).astype(int) + 1, (right, bottom), (width, height))
+        return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+    def within(self, left: float, top: float, scale: float = 1.0) -> MeshPlacement:
+        plain = super().within(left, top, scale)
+        points = (self.points - (left, top)) * scale + (scale - 1) / 2
+        return replace(self, matrix=plain.matrix, points=points)
+
+    def warp_into(self, change: Tensor, width: int, height: int) -> Tensor:
+        """A crop's change (B, C, S, S) as the face shows it in an image: (B, C, H, W); 0 where it is not."""
+        grid, shown, (left, top, right, bottom) = self._map(width, height)
+        part = sampled(change, grid.to(change), "bicubic", "zeros") * shown.to(change)
+        if part.shape[-2:] != (bottom - top, right - left):
+            part = functional.interpolate(part, (bottom - top, right - left), mode="bilinear")
+        return functional.pad(part, (left, width - right, top, height - bottom))
+
+    @cached_property
+    def opacity(self) -> Tensor:
+        """How much of a change is shown in each pixel of the crop (1, 1, S, S)."""
+        there = replace(self, points=self.source)
+        return there.warp_into(torch.ones(1, 1, self.size, self.size), self.size, self.size)
+
+    def _map(self, width: int, height: int) -> tuple[Tensor, Tensor, tuple[int, int, int, int]]:
+        """Of the part of an image that the mesh covers, or of a smaller copy of it: where each pixel lies in
+        the crop, as `grid_sample` counts (h, w, 2), how much is shown there (h, w), and the window."""
+        known = self._maps.get((width, height))
+        if known is None:
+            box = np.concatenate([np.floor(self.points.min(0)), np.ceil(self.points.max(0)) + 1])
+            left, top, right, bottom = np.clip(box, 0, (width, height) * 2).astype(int).tolist()
+            left, top = min(left, width - 1), min(top, height - 1)
+            right, bottom = max(right, left + 1), max(bottom, top + 1)
+            scale = min(1.0, FINEST / max(right - left, bottom - top))
+            sides = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
+            scales = np.array(sides) / (right - left, bottom - top)
+            points = (self.points - (left, top) + 0.5) * scales - 0.5
+            values = np.column_stack([(self.source * 2 + 1) / self.size - 1, opacity()])
+            drawn = torch.from_numpy(drawn_by_triangles(points, values, self.triangles, sides))
+            softer = box_blur(drawn[None, None, ..., 2], 2 * round(SOFT * max(sides)) + 1)[0, 0]
+            known = drawn[..., :2], softer, (left, top, right, bottom)
+            self._maps[width, height] = known
+        return known
+
+    @cached_property
+    def _maps(self) -> dict[tuple[int, int], tuple[Tensor, Tensor, tuple[int, int, int, int]]]:
+        return {}
+
+
+def drawn_by_triangles(
+    points: Array, values: Array, triangles: NDArray[np.int32], size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """A picture (H, W, V), of (width, height) `size`, of values (N, V) at points (N, 2): linear in each
+    triangle (T, 3), 0 outside. Triangles that are seen from behind are left out."""
+    corners = points[triangles]
+    a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    area = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+    longest = np.sqrt(np.square([a, b, a - b]).sum(2).max(0))
+    shown = np.flatnonzero(area > SLIVER * longest)
+    order = shown[np.argsort(area[shown])]  # what lies beside the smallest is drawn over their borders
+    image = Image.new("I", size)
+    draw = ImageDraw.Draw(image)
+    for number, place in enumerate(corners[order].reshape(-1, 6).tolist(), 1):
+        draw.polygon(place, fill=number)
+    label = np.asarray(image)
+    rows, columns = np.nonzero(label)
+    which = order[label[rows, columns] - 1]
+    offset = np.stack([columns, rows], 1) - corners[which, 0]
+    along = (offset[:, 0] * b[which, 1] - offset[:, 1] * b[which, 0]) / area[which]
+    down = (offset[:, 1] * a[which, 0] - offset[:, 0] * a[which, 1]) / area[which]
+    along, down = along.clip(0, 1), down.clip(0, 1)
+    shares = np.stack([(1 - along - down).clip(0), along, down], 1)
+    shares /= shares.sum(1, keepdims=True)
+    result = np.zeros((*label.shape, values.shape[1]), np.float32)
+    result[rows, columns] = np.einsum("pc,pcv->pv", shares, values[triangles[which]])
+    return result
