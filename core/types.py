@@ -117,6 +117,7 @@ class Stage(StrEnum):
     GETTING_READY = auto()
     LEARNING_EMBEDDINGS = auto()
     PROTECTING = auto()
+    RENDERING = auto()
     RECONSTRUCTING = auto()
     JUDGING = auto()
     DISTURBING = auto()

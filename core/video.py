@@ -239,7 +239,7 @@ def _read_index(name: str, path: Path, container: InputContainer) -> Index:
     if not shown:
         raise BadClip(f"{name} does not say when its pictures are shown.", "Convert it to MP4 first.")
     times = np.array(sorted(shown), np.int64)
-    # packets tell how long until the next is decoded, which for the last shown says nothing, unless it is alone
+    # a packet tells how long until the next is decoded, which for the last picture says nothing
     last = int(np.median(np.diff(times))) if len(times) > 1 else shown[int(times[0])]
     return Index(times, int(times[-1]) + last, tuple(sorted(keys)), cover)
 

@@ -16,7 +16,7 @@ from PIL import Image
 from .errors import BadClip
 from .extras import needs
 from .video import Clip
-from .video_streams import opened, pictures_of
+from .video_streams import ATTACHED, opened, pictures_of
 
 if TYPE_CHECKING:
     from av import Packet
@@ -44,6 +44,7 @@ def join(clip: Clip, segments: Sequence[Path], path: Path, cover: bytes | None =
             av.open(f"file:{path}", "w", format=kind, container_options=BARE | _timescale(source, kind))
         )
         pictures, kept, lost = pictures_of(source).index, dict[int, Any](), list[str]()
+        picture: Any = None
         for stream in source.streams:
             if stream.index == pictures:
                 picture = out.add_stream_from_template(first.streams.video[0], opaque=True)
@@ -117,7 +118,7 @@ def _add_cover(out: OutputContainer, kind: str, cover: bytes) -> list[Packet[Any
         height=image.height,
         time_base=Fraction(1, 90000),
     )
-    stream.disposition = av.stream.Disposition.attached_pic
+    stream.disposition = ATTACHED
     packet = av.Packet(cover)
     packet.stream, packet.pts, packet.dts, packet.is_keyframe = stream, 0, 0, True
     return [packet]
@@ -177,11 +178,11 @@ def _decoding_time(packet: Packet[Any]) -> float:
 @contextmanager
 def told(clip: Clip) -> Generator[None]:
     """What FFmpeg refuses, as an error for people."""
-    import av
+    from av.error import FFmpegError
 
     try:
         yield
-    except (av.FFmpegError, ValueError, OverflowError) as error:
+    except (FFmpegError, ValueError, OverflowError) as error:
         raise BadClip(
             f"The result of {clip.name} cannot be written ({error}).", "Is the disk full? Or try an .mkv."
         ) from error

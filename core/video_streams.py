@@ -68,10 +68,11 @@ def opened(path: Path) -> Generator[InputContainer]:
     """
     with needs("video"):
         import av
+        from av.error import FFmpegError
     try:  # "file:", since a name such as concat:a|b would be an address
         with av.open(f"file:{os.fspath(path)}", options=SAFE, metadata_errors="replace") as container:
             yield container
-    except (av.FFmpegError, ValueError, OverflowError) as error:
+    except (FFmpegError, ValueError, OverflowError) as error:
         raise BadClip(
             f"{printable(path.name)} is no video that veil can read, or is damaged ({error}).",
             "Copy or download it again, or convert it to MP4 first.",
@@ -84,9 +85,9 @@ def pictures_of(container: InputContainer) -> VideoStream:
     Raises:
         BadClip: it has none.
     """
-    streams = [stream for stream in container.streams.video if not is_cover(stream)]
+    streams = [one for one in container.streams.video if one.codec_context and not is_cover(one)]
     if not streams:
-        raise BadClip("It holds no pictures, only sound or text.", "Name a video.")
+        raise BadClip("It holds no pictures, or none of a format that is known.", "Name another video.")
     return max(streams, key=lambda stream: stream.width * stream.height)
 
 
@@ -137,7 +138,7 @@ def left_out(name: str, container: InputContainer, stream: VideoStream) -> list[
     """One sentence for each part of a file that is not read."""
     streams = container.streams
     others = sum(not is_cover(one) for one in streams.video) - 1
-    unknown = sum(one.type == "audio" and one.codec_context is None for one in streams)
+    unknown = sum(one.type == "audio" and not one.codec_context for one in streams)
     parts = {
         f"Of the {others + 1} videos in {name} only the largest is kept.": others,
         f"A sound track of {name} is in a format that is not known, and is not kept.": unknown,

@@ -414,4 +414,4 @@ def test_broken_clips_are_read_or_refused(film: Any, tmp_path: Path) -> None:
         whole += 1
 
     read_or_refused()
-    assert whole
+    assert whole  # some are harmless

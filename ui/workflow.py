@@ -240,7 +240,7 @@ def keep(made: Made, picture: Path, record: Path, output: Output, probe: Photo |
     Raises:
         BadPhoto: they cannot be written, or something has appeared in their place.
     """
-    with _told(picture), atomic_write(picture, record, replace=output.force) as parts:
+    with told(picture), atomic_write(picture, record, replace=output.force) as parts:
         save_photo(made.protected.photo, parts[0], keep_metadata=output.keep_metadata, quality=output.quality)
         written = Record(
             veil=version("veil"),
@@ -257,7 +257,7 @@ def keep(made: Made, picture: Path, record: Path, output: Output, probe: Photo |
 
 
 @contextmanager
-def _told(path: Path) -> Generator[None]:
+def told(path: Path) -> Generator[None]:
     """What the file system refuses, as an error for people."""
     try:
         yield

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ...core.errors import BadSettings
-from ..terminal import Json, Terminal, complain
+from ..terminal import Json, Quiet, Terminal, complain
 from .protect import FELL_SHORT
 
 
@@ -115,16 +115,28 @@ def _link(terminal: Terminal, album: Path, judges: tuple[str, ...], used: frozen
 
 
 def faces(
-    photo: Annotated[Path, typer.Argument(help="The photo; - reads it.", show_default=False)],
+    photo: Annotated[Path, typer.Argument(help="The photo or clip; - reads a photo.", show_default=False)],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Of a clip: the picture of its faces, otherwise beside it."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace that picture.")] = False,
     json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
-    """List the faces of a photo, the largest first, numbered as `veil protect --faces` takes them."""
+    """List the faces of a photo, the largest first, numbered as `veil protect --faces` takes them.
+
+    Of a clip list its people, those first who are shown most, and write a picture of them, NAME.faces.png.
+    """
     from ...attacks.faces.detection import search
     from ...core.images import open_photo
     from .. import pipes, records
     from ..wording import FACE_COLUMNS, face_rows
+    from .clips import faces as faces_of_clip
 
-    terminal = Terminal(json)
+    terminal = Terminal(json, quiet)
+    if pipes.is_clip(photo):
+        return faces_of_clip(terminal, photo, output, force)
     with ExitStack() as stack:
         (path,) = pipes.expanded(photo, False, stack) if photo == pipes.PIPE else [photo]
         found = search(open_photo(path).pixels)
