@@ -136,12 +136,19 @@ def prepare(
 
 
 def run(
-    job: ClipJob, settings: Settings, whom: Whom, probe: Sighting | None = None
+    job: ClipJob,
+    settings: Settings,
+    whom: Whom,
+    probe: Sighting | None = None,
+    tracks: Tracks | None = None,
 ) -> Steps[ClipRecord | ClipPassedOver]:
     """Protect a clip and write it and its record, which appear together or not at all.
 
-    `probe` is another picture of the person, with which recognisers compare; by default the clip itself.
     Closing the generator keeps what has been found; the next run for the same goes on there.
+
+    Args:
+        probe: another picture of the person, with which recognisers compare; by default the clip itself.
+        tracks: its faces, where they have been followed.
 
     Raises:
         NoFace, BadSettings: as `clip_faces.choose`.
@@ -149,7 +156,7 @@ def run(
     """
     with told(job.result), kept_workplace(job.result) as work:
         clip = job.clip
-        tracks = yield from _tracks(clip, job.origin, work)
+        tracks = tracks or (yield from _tracks(clip, job.origin, work))
         choice = choose(clip, tracks, whom)
         if not choice.people:
             return ClipPassedOver(job.source, whom.missing, described(clip, tracks, choice))

@@ -24,6 +24,7 @@ TABS = {
     "Protect": "protect",
     "Check": "check",
     "Album": "album",
+    "Clip": "clip",
     "Models": "models",
     "Research": "research",
 }
