@@ -11,7 +11,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -20,9 +20,12 @@ from skimage.data import astronaut
 from typer.testing import CliRunner
 
 from veil.core.registry import Registry
-from veil.core.types import Face, Photo, Sighting, Stage, Step, Steps, Track
+from veil.core.types import Face, Photo, Pixels, Sighting, Stage, Step, Steps, Track
 from veil.privacy import Protected
 from veil.privacy.settings import STRENGTHS, Settings, settings
+
+if TYPE_CHECKING:
+    from veil.attacks.faces.tracks import MeshTrack, Tracks
 
 
 @dataclass
@@ -330,3 +333,102 @@ def film() -> Film:
     """Makes clips; skips where PyAV is not installed."""
     pytest.importorskip("av")
     return Film()
+
+
+def square_mesh(person: int, number: int, small: bool = False) -> Any:
+    """A mesh that fills a square which moves as the clips of `film` do."""
+    rows, columns = np.mgrid[:18, :26] / np.array([17, 25])[:, None, None]
+    scale = 20 if small else 80
+    left, top = (60 - 2 * number, 20) if person == 1 else (5, 150 - scale // 2)
+    return np.stack([left + scale * columns, top + scale * rows], -1).reshape(468, 2).astype(np.float32)
+
+
+def track_of_a_square(
+    person: int, frames: Sequence[int], small: bool = False, carried: Sequence[int] = ()
+) -> MeshTrack:
+    from veil.attacks.faces.tracks import MeshTrack  # which loads torch
+
+    points = np.stack([square_mesh(person, number, small) for number in frames])
+    indexes = np.array(frames)
+    return MeshTrack(person, 0, indexes, points, ~np.isin(indexes, carried))
+
+
+@dataclass
+class Change:
+    """A stand-in for what the engine finds: it makes one person's square bluer."""
+
+    tracks: Tracks
+    margins: tuple[float, ...] = (1.5,)
+
+    def save(self, path: Path) -> None:
+        path.write_text("found")
+
+    @classmethod
+    def load(cls, path: Path, tracks: Tracks) -> Change:
+        if path.read_text() != "found":
+            raise ValueError
+        return cls(tracks)
+
+
+@dataclass
+class Work:
+    """What stands in for following, solving, drawing and judging, and how often each was done.
+
+    stops: the picture before which drawing is stopped once.
+    """
+
+    followed: int = 0
+    found: int = 0
+    drawn: int = 0
+    stops: int = -1
+    tracks: tuple[MeshTrack, ...] = ()
+
+    def follow(self, frames: Any, total: int) -> Steps[Tracks]:
+        from veil.attacks.faces.tracks import Tracks
+
+        assert sum(1 for _ in frames) == total
+        self.followed += 1
+        yield Step(Stage.FOLLOWING, total, total)
+        return Tracks(self.tracks, (0,), total)
+
+    def find_changes(self, frames_of: Any, tracks: Tracks, settings: Any) -> Steps[Change]:
+        assert [number for number, _ in frames_of([3, 1])] == [1, 3]
+        self.found += 1
+        yield Step(Stage.PROTECTING, 1, 1)
+        return Change(tracks)
+
+    def render(self, pixels: Pixels, number: int, change: Change) -> Pixels:
+        if number == self.stops:
+            self.stops = -1
+            raise KeyboardInterrupt
+        self.drawn += 1
+        (one,) = change.tracks.tracks
+        face = one.face(number)
+        if face is None:
+            return pixels
+        left, top, right, bottom = face.box.round().astype(int).clip(0)
+        result = pixels.copy()
+        result[top:bottom, left:right, 2] = 255
+        return result
+
+    def seen(self, frames: Any, names: Any) -> dict[str, Any]:
+        import torch
+
+        rows = [face.box[:2] for _, face in frames]
+        return {"sface": torch.nn.functional.normalize(torch.tensor(np.array(rows), dtype=torch.float32))}
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> Work:
+    """What stands in for the work on clips."""
+    from veil.ui import clips
+
+    work = Work(
+        tracks=(track_of_a_square(1, range(12)), track_of_a_square(2, range(3, 9), small=True, carried=(8,)))
+    )
+    for name in ("follow", "find_changes", "render", "seen"):
+        monkeypatch.setattr(clips, name, getattr(work, name))
+    monkeypatch.setattr(clips, "ClipChange", Change)
+    monkeypatch.setattr(clips, "packaged", lambda: ("sface",))
+    monkeypatch.setattr(clips, "LENGTH", 5)
+    return work

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from skimage.data import astronaut
 from typer.testing import CliRunner
 
-from veil.attacks.faces.tracks import MeshTrack, Tracks
+from veil.attacks.faces.tracks import Tracks
 from veil.core.errors import BadClip, BadPhoto, BadSettings, NoFace
 from veil.core.progress import finish
-from veil.core.types import Pixels, Stage, Step, Steps
+from veil.core.types import Pixels, Stage
 from veil.core.video import open_clip
 from veil.core.video_writing import rewrite
 from veil.privacy.settings import settings
@@ -29,93 +26,6 @@ from veil.ui.selection import Whom
 
 pytest.importorskip("av")
 SIZE = (192, 192)
-
-
-def mesh(person: int, number: int, small: bool = False) -> Any:
-    """A mesh that fills a square which moves as the clips of `film` do."""
-    rows, columns = np.mgrid[:18, :26] / np.array([17, 25])[:, None, None]
-    scale = 20 if small else 80
-    left, top = (60 - 2 * number, 20) if person == 1 else (5, 150 - scale // 2)
-    return np.stack([left + scale * columns, top + scale * rows], -1).reshape(468, 2).astype(np.float32)
-
-
-def track(person: int, frames: Sequence[int], small: bool = False, carried: Sequence[int] = ()) -> MeshTrack:
-    points = np.stack([mesh(person, number, small) for number in frames])
-    indexes = np.array(frames)
-    return MeshTrack(person, 0, indexes, points, ~np.isin(indexes, carried))
-
-
-@dataclass
-class Change:
-    """A stand-in for what the engine finds: it makes one person's square bluer."""
-
-    tracks: Tracks
-    margins: tuple[float, ...] = (1.5,)
-
-    def save(self, path: Path) -> None:
-        path.write_text("found")
-
-    @classmethod
-    def load(cls, path: Path, tracks: Tracks) -> Change:
-        if path.read_text() != "found":
-            raise ValueError
-        return cls(tracks)
-
-
-@dataclass
-class Work:
-    """What stands in for following, solving, drawing and judging, and how often each was done.
-
-    stops: the picture before which drawing is stopped once.
-    """
-
-    followed: int = 0
-    found: int = 0
-    drawn: int = 0
-    stops: int = -1
-    tracks: tuple[MeshTrack, ...] = ()
-
-    def follow(self, frames: Any, total: int) -> Steps[Tracks]:
-        count = sum(1 for _ in frames)
-        assert count == total
-        self.followed += 1
-        yield Step(Stage.FOLLOWING, total, total)
-        return Tracks(self.tracks, (0,), total)
-
-    def find_changes(self, frames_of: Any, tracks: Tracks, settings: Any) -> Steps[Change]:
-        assert [number for number, _ in frames_of([3, 1])] == [1, 3]
-        self.found += 1
-        yield Step(Stage.PROTECTING, 1, 1)
-        return Change(tracks)
-
-    def render(self, pixels: Pixels, number: int, change: Change) -> Pixels:
-        if number == self.stops:
-            self.stops = -1
-            raise KeyboardInterrupt
-        self.drawn += 1
-        (one,) = change.tracks.tracks
-        face = one.face(number)
-        if face is None:
-            return pixels
-        left, top, right, bottom = face.box.round().astype(int).clip(0)
-        result = pixels.copy()
-        result[top:bottom, left:right, 2] = 255
-        return result
-
-    def seen(self, frames: Any, names: Any) -> dict[str, Any]:
-        rows = [face.box[:2] for _, face in frames]
-        return {"sface": torch.nn.functional.normalize(torch.tensor(np.array(rows), dtype=torch.float32))}
-
-
-@pytest.fixture
-def work(monkeypatch: pytest.MonkeyPatch) -> Work:
-    work = Work(tracks=(track(1, range(12)), track(2, range(3, 9), small=True, carried=(8,))))
-    for name in ("follow", "find_changes", "render", "seen"):
-        monkeypatch.setattr(clips, name, getattr(work, name))
-    monkeypatch.setattr(clips, "ClipChange", Change)
-    monkeypatch.setattr(clips, "packaged", lambda: ("sface",))
-    monkeypatch.setattr(clips, "LENGTH", 5)
-    return work
 
 
 def protect(source: Path, whom: Whom = Whom(), **output: Any) -> Any:  # noqa: B008
@@ -132,7 +42,7 @@ def hidden(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.name.startswith(".")]
 
 
-def test_a_clip_is_protected_and_what_was_left_is_named(film: Any, work: Work, tmp_path: Path) -> None:
+def test_a_clip_is_protected_and_what_was_left_is_named(film: Any, work: Any, tmp_path: Path) -> None:
     source = film(tmp_path / "a.mp4", sound=0.0)
     record = protect(source)
     result = open_clip(tmp_path / "a.veiled.mp4")
@@ -148,7 +58,7 @@ def test_a_clip_is_protected_and_what_was_left_is_named(film: Any, work: Work, t
     assert not hidden(tmp_path)
 
 
-def test_what_was_done_before_is_left(film: Any, work: Work, tmp_path: Path) -> None:
+def test_what_was_done_before_is_left(film: Any, work: Any, tmp_path: Path) -> None:
     source = film(tmp_path / "a.mp4")
     protect(source)
     again = protect(source)
@@ -164,7 +74,7 @@ def test_what_was_done_before_is_left(film: Any, work: Work, tmp_path: Path) -> 
     assert isinstance(passed, clips.ClipPassedOver)
 
 
-def test_a_stopped_run_goes_on_and_gives_the_same(film: Any, work: Work, tmp_path: Path) -> None:
+def test_a_stopped_run_goes_on_and_gives_the_same(film: Any, work: Any, tmp_path: Path) -> None:
     whole, source = film(tmp_path / "a.mp4", sound=0.0), tmp_path / "b" / "a.mp4"
     protect(whole)
     source.parent.mkdir()
@@ -182,7 +92,7 @@ def test_a_stopped_run_goes_on_and_gives_the_same(film: Any, work: Work, tmp_pat
     assert not hidden(source.parent)
 
 
-def test_what_was_found_in_another_way_is_not_used(film: Any, work: Work, tmp_path: Path) -> None:
+def test_what_was_found_in_another_way_is_not_used(film: Any, work: Any, tmp_path: Path) -> None:
     source = film(tmp_path / "a.mp4")
     work.stops = 7
     with pytest.raises(KeyboardInterrupt):
@@ -191,7 +101,7 @@ def test_what_was_found_in_another_way_is_not_used(film: Any, work: Work, tmp_pa
     assert (work.followed, work.found, work.drawn) == (1, 2, 7 + 12)
 
 
-def test_what_is_damaged_is_found_anew(film: Any, work: Work, tmp_path: Path) -> None:
+def test_what_is_damaged_is_found_anew(film: Any, work: Any, tmp_path: Path) -> None:
     source = film(tmp_path / "a.mp4")
     work.stops = 7
     with pytest.raises(KeyboardInterrupt):
@@ -203,7 +113,7 @@ def test_what_is_damaged_is_found_anew(film: Any, work: Work, tmp_path: Path) ->
     assert (work.followed, work.found) == (2, 2)
 
 
-def test_two_runs_do_not_meet(film: Any, work: Work, tmp_path: Path) -> None:
+def test_two_runs_do_not_meet(film: Any, work: Any, tmp_path: Path) -> None:
     source, chosen = film(tmp_path / "a.mp4"), settings("balanced", "quick")
     job = clips.prepare(source, outputs.Output(), Whom(), set(), True, chosen)
     assert isinstance(job, clips.ClipJob)
@@ -215,7 +125,7 @@ def test_two_runs_do_not_meet(film: Any, work: Work, tmp_path: Path) -> None:
     assert (tmp_path / "a.veiled.mp4").exists()
 
 
-def test_faces_are_chosen_by_number_and_by_person(film: Any, work: Work, tmp_path: Path) -> None:
+def test_faces_are_chosen_by_number_and_by_person(film: Any, work: Any, tmp_path: Path) -> None:
     source = film(tmp_path / "a.mp4")
     with pytest.raises(BadSettings, match="no face number 7"):
         protect(source, Whom(frozenset([7])))
@@ -237,7 +147,7 @@ def test_faces_are_chosen_by_number_and_by_person(film: Any, work: Work, tmp_pat
     assert not hidden(tmp_path)
 
 
-def test_a_cover_is_kept_bare_unless_it_shows_a_face(film: Any, work: Work, tmp_path: Path) -> None:
+def test_a_cover_is_kept_bare_unless_it_shows_a_face(film: Any, work: Any, tmp_path: Path) -> None:
     film(tmp_path / "plain.mp4")
     for name, picture in (("face", astronaut()), ("sky", np.full((60, 80, 3), 200, np.uint8))):
         exif = Image.Exif()
@@ -251,7 +161,7 @@ def test_a_cover_is_kept_bare_unless_it_shows_a_face(film: Any, work: Work, tmp_
         assert b"somebody" not in (tmp_path / f"{name}.veiled.mp4").read_bytes()
 
 
-def test_the_sheet_shows_everybody(film: Any, work: Work, tmp_path: Path) -> None:
+def test_the_sheet_shows_everybody(film: Any, work: Any, tmp_path: Path) -> None:
     clip = open_clip(film(tmp_path / "a.mp4"))
     tracks = Tracks(work.tracks, (0,), 12)
     sheet = clip_faces.sheet(clip, tracks)
@@ -262,7 +172,7 @@ def test_the_sheet_shows_everybody(film: Any, work: Work, tmp_path: Path) -> Non
 
 
 def test_the_command_line_takes_photos_and_clips(
-    film: Any, work: Work, tmp_path: Path, portrait: Path, opened: Any
+    film: Any, work: Any, tmp_path: Path, portrait: Path, opened: Any
 ) -> None:
     """With the page's stand-in for the engine, which photos meet."""
     film(tmp_path / "a.mp4")
@@ -285,7 +195,7 @@ def test_the_command_line_takes_photos_and_clips(
     assert "no name for what becomes of a.mp4" in refused.output
 
 
-def test_impersonation_and_pipes_are_refused(film: Any, work: Work, tmp_path: Path, portrait: Path) -> None:
+def test_impersonation_and_pipes_are_refused(film: Any, work: Any, tmp_path: Path, portrait: Path) -> None:
     source = film(tmp_path / "a.mp4")
     aimed = ["protect", str(source), "--goal", "impersonate", "--target", str(portrait)]
     for arguments in (
@@ -298,7 +208,7 @@ def test_impersonation_and_pipes_are_refused(film: Any, work: Work, tmp_path: Pa
         assert "Error" in run.output
 
 
-def test_python_protects_clips(film: Any, work: Work, tmp_path: Path) -> None:
+def test_python_protects_clips(film: Any, work: Any, tmp_path: Path) -> None:
     import veil
 
     source, stages = film(tmp_path / "a.mp4"), set[Stage]()
@@ -333,7 +243,7 @@ def test_faces_of_a_clip_are_listed(film: Any, tmp_path: Path) -> None:
     assert "exists already" in run.output
 
 
-def test_a_clip_that_cannot_be_decoded_leaves_nothing(film: Any, work: Work, tmp_path: Path) -> None:
+def test_a_clip_that_cannot_be_decoded_leaves_nothing(film: Any, work: Any, tmp_path: Path) -> None:
     source = film(tmp_path / "a.mp4")
     source.write_bytes(source.read_bytes()[:2000])
     with pytest.raises(BadClip):

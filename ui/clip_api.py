@@ -6,10 +6,11 @@ import shutil
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING
+from weakref import finalize
 
-from ..core.errors import BadPhoto, NoFace
+from ..core.errors import BadPhoto
 from ..core.files import atomic_write
 from ..core.progress import finish
 from ..core.types import Sighting, Step
@@ -35,7 +36,6 @@ class ClipResult:
     before: Clip
     clip: Clip
     report: ClipRecord
-    folder: TemporaryDirectory[str]
 
     @property
     def settings(self) -> Settings:
@@ -83,11 +83,16 @@ def protect_clip(
     Raises:
         NoFace, BadSettings, BadClip: as `clips.prepare` and `clips.run`.
     """
-    folder, whom = TemporaryDirectory(prefix="veil-"), Whom(frozenset(faces))
-    output = Output(Path(folder.name), crf=crf, codec=codec)
-    job = clips.prepare(path, output, whom, set(), True, settings)
-    assert isinstance(job, clips.ClipJob)  # nothing was done before, and whom it is alone is not passed over
-    record = finish(clips.run(job, settings, whom, probe), progress)
-    if isinstance(record, clips.ClipPassedOver):
-        raise NoFace(f"{job.clip.name} {record.why}.", "Name others with faces=.")
-    return ClipResult(job.clip, open_clip(job.result), record, folder)
+    folder, whom = Path(mkdtemp(prefix="veil-")), Whom(frozenset(faces))
+    try:
+        output = Output(folder, crf=crf, codec=codec)
+        job = clips.prepare(path, output, whom, set(), True, settings)
+        assert isinstance(job, clips.ClipJob)  # nothing was done there before, and it is the only one
+        record = finish(clips.run(job, settings, whom, probe), progress)
+        assert isinstance(record, ClipRecord)  # everybody is meant, or those with numbers
+        result = ClipResult(job.clip, open_clip(job.result), record)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    finalize(result, shutil.rmtree, folder, ignore_errors=True)
+    return result

@@ -289,11 +289,8 @@ def _judged(
                 assert face
                 yield pixels, face
 
-        found[person] = match(
-            *(seen(faces(clip), packaged()) for clip in (before, after)),
-            frozenset(settings.surrogates),
-            other,
-        )
+        own, left = (seen(faces(clip), packaged()) for clip in (before, after))
+        found[person] = match(own, left, frozenset(settings.surrogates), other)
     return found
 
 

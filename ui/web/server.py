@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 TABS = {
     "Protect": "protect",
+    "Clip": "clip",
     "Check": "check",
     "Album": "album",
-    "Clip": "clip",
     "Models": "models",
     "Research": "research",
 }
