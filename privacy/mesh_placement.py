@@ -31,6 +31,7 @@ OPENINGS = (
     *(263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466),  # the other
     *(78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191),  # the mouth
 )
+BEYOND = 0.5  # of a triangle: how far a pixel that is drawn as part of it may lie beside it
 SLIVER = 0.5  # pixels: triangles that are thinner are left out, since what lies beside them covers them
 
 
@@ -113,7 +114,7 @@ class MeshPlacement(Placement):
             points = (self.points - (left, top) + 0.5) * scales - 0.5
             values = np.column_stack([(self.source * 2 + 1) / self.size - 1, opacity()])
             drawn = torch.from_numpy(drawn_by_triangles(points, values, self.triangles, sides))
-            softer = box_blur(drawn[None, None, ..., 2], 2 * round(SOFT * max(sides)) + 1)[0, 0]
+            softer = box_blur(drawn[None, None, ..., 2].clamp(0, 1), 2 * round(SOFT * max(sides)) + 1)[0, 0]
             known = drawn[..., :2], softer, (left, top, right, bottom)
             self._maps[width, height] = known
         return known
@@ -144,9 +145,8 @@ def drawn_by_triangles(
     offset = np.stack([columns, rows], 1) - corners[which, 0]
     along = (offset[:, 0] * b[which, 1] - offset[:, 1] * b[which, 0]) / area[which]
     down = (offset[:, 1] * a[which, 0] - offset[:, 0] * a[which, 1]) / area[which]
-    along, down = along.clip(0, 1), down.clip(0, 1)
-    shares = np.stack([(1 - along - down).clip(0), along, down], 1)
-    shares /= shares.sum(1, keepdims=True)
+    along, down = along.clip(-BEYOND, 1 + BEYOND), down.clip(-BEYOND, 1 + BEYOND)
+    shares = np.stack([1 - along - down, along, down], 1)
     result = np.zeros((*label.shape, values.shape[1]), np.float32)
     result[rows, columns] = np.einsum("pc,pcv->pv", shares, values[triangles[which]])
     return result

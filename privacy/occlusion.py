@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from kornia.filters import box_blur
@@ -46,12 +46,17 @@ def crop_of(pixels: Pixels, placement: MeshPlacement) -> NDArray[np.float32]:
     return colours / np.nanmedian(np.abs(colours), (0, 1)).clip(4)
 
 
+def unknown() -> NDArray[np.float32]:
+    """A crop (GRID, GRID, 3) that says nothing."""
+    return np.full((GRID, GRID, 3), np.nan, np.float32)
+
+
 @dataclass(frozen=True, eq=False)
 class Appearance:
     """How a face usually looks in a video: median and median deviation (GRID, GRID, 3) of its `crop_of`."""
 
-    usual: NDArray[np.float32]
-    spread: NDArray[np.float32]
+    usual: NDArray[np.float32] = field(default_factory=unknown)
+    spread: NDArray[np.float32] = field(default_factory=unknown)
 
     @classmethod
     def of(cls, crops: Sequence[NDArray[np.float32]]) -> Appearance:
