@@ -29,7 +29,7 @@ from .engine import invert_faces, objective_of
 from .face_context import Crop, FaceContext, align_crop, context_of
 from .latent import Optimisation, optimise
 from .mesh_placement import MeshPlacement, triangulated, with_ring
-from .occlusion import Appearance, crop_of
+from .occlusion import Appearance, lines_of
 from .paste import paste
 from .priors import Prior, prior
 from .settings import Settings
@@ -173,7 +173,7 @@ def find_change(
         for view, (_, mesh) in zip(views, shown, strict=True)
     ]
     usual = placed[VIEWED:] or placed
-    return replace(chosen, appearance=Appearance.of([crop_of(*one) for one in usual]))
+    return replace(chosen, appearance=Appearance.of([lines_of(*one) for one in usual]))
 
 
 @dataclass(frozen=True, eq=False)
