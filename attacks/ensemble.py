@@ -22,14 +22,15 @@ class Ensemble:
     """An objective over images of one person's face: the lower, the better it is protected.
 
     Without a target the loss of a recogniser is the cosine between what it sees and the person's own clean
-    embedding, above the mean of strangers' cosines (dodging). With a target it is the cosine distance to the
-    target's embedding (impersonation, equation 1 of arXiv 2503.10350), and `source_weight` times the
-    dodging loss where that is above 0: the person's own identity otherwise remains, however well the target
-    is met.
+    embedding, above the mean of strangers' cosines (dodging), or the smooth maximum of that and of the same
+    with the photos of an album. With a target it is the cosine distance to the target's embedding
+    (impersonation, equation 1 of arXiv 2503.10350), and `source_weight` times the dodging loss where that is
+    above 0: the person's own identity otherwise remains, however well the target is met.
 
     Args:
         recognizers: the surrogates.
         own: the person's own clean embeddings (D,), one a recogniser, as `person_embeddings` makes them.
+        album: those of photos (K, D) that are protected already, and with which this one is not to be linked.
         target: those of whom to impersonate.
         source_weight: see above; of no effect without a target.
         standardise_cosines: count each recogniser's cosines in standard deviations of strangers' cosines;
@@ -37,6 +38,8 @@ class Ensemble:
         easy_surrogate_bias: losses are summed with softmax weights exp(-bias * loss), 1 on average. Above 0
             surrogates that are fooled already are favoured: that direction transfers to other recognisers,
             where what the stubborn one asks for is its own. Below 0 it is the other way round.
+        album_slack: how much more like those of the album than like the person a photo may be at the same
+            cost, in standard deviations of strangers' cosines.
         views: how many random views a call averages over; 0 takes the image as it is.
         seed: of the views.
 
@@ -49,19 +52,22 @@ class Ensemble:
         recognizers: Sequence[Recognizer],
         own: Sequence[Tensor],
         *,
+        album: Sequence[Tensor] | None = None,
         target: Sequence[Tensor] | None = None,
         source_weight: float = 1.0,
         standardise_cosines: bool = True,
         easy_surrogate_bias: float = 0.0,
+        album_slack: float = 0.0,
         views: int = 0,
         seed: int = 0,
     ) -> None:
         self.views, self.source_weight = views, source_weight
+        self.album_slack = album_slack
         self.standardise_cosines, self.easy_surrogate_bias = standardise_cosines, easy_surrogate_bias
         self.generator, self.step = Generator().manual_seed(seed), 0
         strangers = [card(one.name).strangers for one in recognizers]
-        targets = target or [None] * len(recognizers)
-        self.parts = list(zip(recognizers, strangers, own, targets, strict=True))
+        none = [None] * len(recognizers)
+        self.parts = list(zip(recognizers, strangers, own, album or none, target or none, strict=True))
 
     def __call__(self, image: Tensor, face: Face) -> Tensor:
         """The loss (1,) of an image (1, 3, H, W): its mean over this call's views, summed over recognisers.
@@ -93,11 +99,15 @@ class Ensemble:
         drawn = list(draw(image, face, views, self.step, self.generator))
         self.step += 1
         losses, self.margins, self.cosines = list[Tensor](), list[Tensor](), dict[str, Tensor]()
-        for recognizer, (mean, deviation), own, target in self.parts:
+        for recognizer, (mean, deviation), own, album, target in self.parts:
             embeddings = recognizer.embed(torch.cat([recognizer.align(view, place) for view, place in drawn]))
             cosines = embeddings @ own
-            loss = dodge(cosines, mean) / deviation
-            margin = DEVIATIONS["far01"] - loss.detach().mean()
+            loss = nearest = dodge(cosines, mean) / deviation
+            if album is not None:
+                linked = dodge(embeddings @ album.T, mean) / deviation
+                nearest = torch.cat([loss[:, None], linked], 1).amax(1)
+                loss = torch.cat([loss[:, None], linked - self.album_slack], 1).logsumexp(1)
+            margin = DEVIATIONS["far01"] - nearest.detach().mean()
             if target is not None:
                 to_target = embeddings @ target
                 loss = impersonate(to_target) / deviation + self.source_weight * loss.clamp(min=0)

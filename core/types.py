@@ -92,9 +92,13 @@ class Sighting:
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """One person through the frames of one photo or video, once a frame, in at least one."""
+    """One person through the frames of one photo or video, once a frame, in at least one.
+
+    album: the person in photos that are protected already, and with which this one should not be linked.
+    """
 
     sightings: tuple[Sighting, ...]
+    album: tuple[Sighting, ...] = ()
 
     def __post_init__(self) -> None:
         assert self.sightings

@@ -107,8 +107,12 @@ def subject_of(
         for crop, sighting in zip(crops, track.sightings, strict=True)
     )
     own = [(context.image, context.face) for context in contexts]
-    aim = [(to_tensor(target.frame.pixels).to(crops[0].pixels), target.face)] if target else None
-    return Subject(track, crops, contexts, objective_of(surrogates, own, aim, settings))
+
+    def elsewhere(sighting: Sighting) -> FaceImage:
+        return to_tensor(sighting.frame.pixels).to(crops[0].pixels), sighting.face
+
+    aim, album = [elsewhere(target)] if target else None, [elsewhere(one) for one in track.album]
+    return Subject(track, crops, contexts, objective_of(surrogates, own, aim, settings, album))
 
 
 def objective_of(
@@ -116,15 +120,20 @@ def objective_of(
     own: Sequence[FaceImage],
     target: Sequence[FaceImage] | None,
     settings: Settings,
+    album: Sequence[FaceImage] = (),
 ) -> Ensemble:
-    """The objective that the settings ask for, of a person whom clean images show."""
+    """The objective that the settings ask for, of a person whom clean images show, and protected ones of an
+    album."""
+    seen = [person_embeddings(surrogates, [image]) for image in album]
     return Ensemble(
         surrogates,
         person_embeddings(surrogates, own),
+        album=[torch.stack(vectors) for vectors in zip(*seen, strict=True)] or None,
         target=person_embeddings(surrogates, target) if target else None,
         source_weight=settings.source_weight,
         standardise_cosines=settings.standardise_cosines,
         easy_surrogate_bias=settings.easy_surrogate_bias,
+        album_slack=settings.album_slack,
         views=settings.views,
         seed=settings.seed,
     )

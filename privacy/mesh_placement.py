@@ -27,10 +27,11 @@ BORDER = (
     *(148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
 )
 OPENINGS = (
-    *(33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246),  # an eye
-    *(263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466),  # the other
-    *(78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191),  # the mouth
+    (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246),  # an eye
+    (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466),  # the other
+    (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191),  # the mouth
 )
+BEYOND = 0.5  # of a triangle: how far a pixel that is drawn as part of it may lie beside it
 SLIVER = 0.5  # pixels: triangles that are thinner are left out, since what lies beside them covers them
 
 
@@ -41,11 +42,13 @@ def with_ring(mesh: NDArray[np.floating]) -> Array:
     return np.concatenate([mesh, middle + RING * (border - middle)]).astype(float)
 
 
-def opacity() -> Array:
-    """How much of a change is shown at the points of `with_ring` (504,): none in openings and on the ring."""
-    shown = np.ones(468 + len(BORDER))
-    shown[list(OPENINGS)] = shown[468:] = 0
-    return shown
+def between_lids_and_lips(points: Array, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Where a picture (H, W), of (width, height) `size`, shows no skin: between lids, and between lips."""
+    image = Image.new("1", size)
+    draw = ImageDraw.Draw(image)
+    for border in OPENINGS:
+        draw.polygon(points[list(border)].ravel().tolist(), fill=1, outline=1)
+    return np.asarray(image)
 
 
 def triangulated(points: Array) -> NDArray[np.int32]:
@@ -111,10 +114,12 @@ class MeshPlacement(Placement):
             sides = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
             scales = np.array(sides) / (right - left, bottom - top)
             points = (self.points - (left, top) + 0.5) * scales - 0.5
-            values = np.column_stack([(self.source * 2 + 1) / self.size - 1, opacity()])
-            drawn = torch.from_numpy(drawn_by_triangles(points, values, self.triangles, sides))
-            softer = box_blur(drawn[None, None, ..., 2], 2 * round(SOFT * max(sides)) + 1)[0, 0]
-            known = drawn[..., :2], softer, (left, top, right, bottom)
+            fading = np.arange(len(points)) < len(points) - len(BORDER)  # none on the ring
+            values = np.column_stack([(self.source * 2 + 1) / self.size - 1, fading])
+            drawn = drawn_by_triangles(points, values, self.triangles, sides)
+            shown = np.where(between_lids_and_lips(points, sides), 0, drawn[..., 2].clip(0, 1))
+            softer = box_blur(torch.from_numpy(shown)[None, None], 2 * round(SOFT * max(sides)) + 1)[0, 0]
+            known = torch.from_numpy(drawn[..., :2]), softer, (left, top, right, bottom)
             self._maps[width, height] = known
         return known
 
@@ -144,9 +149,8 @@ def drawn_by_triangles(
     offset = np.stack([columns, rows], 1) - corners[which, 0]
     along = (offset[:, 0] * b[which, 1] - offset[:, 1] * b[which, 0]) / area[which]
     down = (offset[:, 1] * a[which, 0] - offset[:, 0] * a[which, 1]) / area[which]
-    along, down = along.clip(0, 1), down.clip(0, 1)
-    shares = np.stack([(1 - along - down).clip(0), along, down], 1)
-    shares /= shares.sum(1, keepdims=True)
+    along, down = along.clip(-BEYOND, 1 + BEYOND), down.clip(-BEYOND, 1 + BEYOND)
+    shares = np.stack([1 - along - down, along, down], 1)
     result = np.zeros((*label.shape, values.shape[1]), np.float32)
     result[rows, columns] = np.einsum("pc,pcv->pv", shares, values[triangles[which]])
     return result

@@ -1,9 +1,9 @@
-"""What is before a face in a frame, such as a hand: where it looks otherwise than elsewhere in its video."""
+"""What is before a face in a frame, such as a hand: where its lines are not the usual ones in its video."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from kornia.filters import box_blur
@@ -12,56 +12,60 @@ from PIL import Image
 from torch import Tensor, from_numpy
 
 from ..core.types import Pixels
-from .mesh_placement import MeshPlacement, drawn_by_triangles
+from .mesh_placement import BORDER, MeshPlacement, drawn_by_triangles
 
 GRID = 48  # the side of the small crops that are compared
 COPY = 96  # pixels: the copy of a face from which they are read
-USUAL = (
-    1.2  # how far a face may look otherwise, in its own median deviations, beside how it varies in the video
-)
-SPREAD = 3.0  # times that it varies
-SOFT = 2  # pixels of the small crop: over how many to each side the border of what is hidden is softened
+LINES = 7  # pixels of the small crop: what is wider than that is light, not lines
+FREE = 0.4  # how far lines may lie from the usual ones, in median deviations of a face's luminance,
+VARIED = 2.0  # and in median deviations of how they vary through the video
+STRANGE = 1.5  # the factor of that: from 1 on a face is hidden in part, at 2 wholly
+SOFT = 5  # pixels of the small crop: over what is averaged
 
 
-def crop_of(pixels: Pixels, placement: MeshPlacement) -> NDArray[np.float32]:
-    """The face in a frame (H, W, 3) as it would lie in the canonical crop: (GRID, GRID, 3).
+def lines_of(pixels: Pixels, placement: MeshPlacement) -> NDArray[np.float32]:
+    """The lines of the face in a frame (H, W, 3) as they would lie in the canonical crop: (GRID, GRID).
 
-    Its colours are counted from their median, in median deviations, so that light does not matter; NaN beside
-    the mesh.
+    They are luminance without what varies slowly, such as light, in its median deviations; 0 beside the mesh.
     """
     left, top, right, bottom = placement.window(pixels.shape[1], pixels.shape[0])
-    part = Image.fromarray(pixels[top:bottom, left:right]).resize((COPY, COPY), Image.Resampling.BOX)
-    points = ((placement.points - (left, top) + 0.5) * COPY / (right - left, bottom - top) - 0.5).clip(
-        0, COPY - 1
-    )
-    inner = (placement.triangles < 468).all(1)  # not the ring around the mesh
-    values = np.column_stack([points, np.ones(len(points))])
+    part = Image.fromarray(pixels[top:bottom, left:right]).convert("L")
+    copy = np.asarray(part.resize((COPY, COPY), Image.Resampling.BOX), np.float32)
+    points = (placement.points - (left, top) + 0.5) * COPY / (right - left, bottom - top) - 0.5
+    values = np.column_stack([points.clip(0, COPY - 1), np.ones(len(points))])
     source = (placement.source + 0.5) * GRID / placement.size - 0.5
-    x, y, there = drawn_by_triangles(source, values, placement.triangles[inner], (GRID, GRID)).transpose(
-        2, 0, 1
-    )
-    colours = np.asarray(part, np.float32)[y.round().astype(int), x.round().astype(int)]
-    colours[there == 0] = np.nan
-    colours -= np.nanmedian(colours, (0, 1))
-    return colours / np.nanmedian(np.abs(colours), (0, 1)).clip(4)
+    inner = placement.triangles[(placement.triangles < len(points) - len(BORDER)).all(1)]
+    x, y, there = drawn_by_triangles(source, values, inner, (GRID, GRID)).transpose(2, 0, 1)
+    luminance = copy[y.round().astype(int).clip(0, COPY - 1), x.round().astype(int).clip(0, COPY - 1)]
+    inside = there > 0
+    luminance = np.where(inside, luminance - np.median(luminance[inside]), 0)
+    luminance /= max(float(np.median(np.abs(luminance[inside]))), 4.0)
+    light = _blurred(luminance, LINES) / _blurred(there, LINES).clip(0.05)
+    return _blurred(np.where(inside, luminance - light, 0).astype(np.float32), 3)
+
+
+def _blurred(picture: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    return box_blur(from_numpy(np.ascontiguousarray(picture))[None, None], size)[0, 0].numpy()
 
 
 @dataclass(frozen=True, eq=False)
 class Appearance:
-    """How a face usually looks in a video: median and median deviation (GRID, GRID, 3) of its `crop_of`."""
+    """The lines that a face has in a video: median and median deviation (GRID, GRID) of its `lines_of`.
 
-    usual: NDArray[np.float32]
-    spread: NDArray[np.float32]
+    As it is made without them, nothing is known and all of a face is visible.
+    """
+
+    usual: NDArray[np.float32] = field(default_factory=lambda: np.zeros((GRID, GRID), np.float32))
+    spread: NDArray[np.float32] = field(default_factory=lambda: np.full((GRID, GRID), np.inf, np.float32))
 
     @classmethod
-    def of(cls, crops: Sequence[NDArray[np.float32]]) -> Appearance:
-        """What crops (GRID, GRID, 3) of several frames have in common."""
-        every = np.stack(crops)
+    def of(cls, lines: Sequence[NDArray[np.float32]]) -> Appearance:
+        """What the lines (GRID, GRID) in several frames have in common."""
+        every = np.stack(lines)
         usual = np.median(every, 0)
         return cls(usual, np.median(np.abs(every - usual), 0))
 
     def visible(self, pixels: Pixels, placement: MeshPlacement) -> Tensor:
         """How far each part of the face can be seen in a frame (H, W, 3): (1, 1, GRID, GRID) in [0, 1]."""
-        strange = np.abs(crop_of(pixels, placement) - self.usual) / (USUAL + SPREAD * self.spread)
-        hidden = from_numpy(np.nan_to_num(strange.mean(2)).clip(0, 2))[None, None]
-        return (2 - box_blur(hidden, 2 * SOFT + 1)).clamp(0, 1)
+        strange = np.abs(lines_of(pixels, placement) - self.usual) / (FREE + VARIED * self.spread)
+        return (2 - STRANGE * from_numpy(_blurred(strange.clip(0, 3), SOFT))[None, None]).clamp(0, 1)

@@ -152,6 +152,12 @@ class Settings(BaseModel):
         "objective",
         0.17,
     )
+    album_slack: float = _setting(
+        "how much more like those of its album than like the person a photo may be at the same cost",
+        "objective",
+        2.0,
+        unit="standard deviations of strangers' cosines",
+    )
     target_margin: float = _setting(
         "how far every surrogate must be beyond its threshold at FAR 0.1 % before the penalties grow",
         "objective",

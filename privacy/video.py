@@ -7,7 +7,7 @@ and expression take turns as what recognisers see; it is then checked on more of
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..attacks import surrogate
+from ..attacks.ensemble import Ensemble
 from ..attacks.faces.boxes import clipped, padded
 from ..attacks.faces.tracks import Mesh, MeshTrack, Tracks, arrays, face_of, normalised
 from ..attacks.faces.transforms import inverse
@@ -28,7 +29,7 @@ from .engine import invert_faces, objective_of
 from .face_context import Crop, FaceContext, align_crop, context_of
 from .latent import Optimisation, optimise
 from .mesh_placement import MeshPlacement, triangulated, with_ring
-from .occlusion import Appearance, crop_of
+from .occlusion import Appearance, lines_of
 from .paste import paste
 from .priors import Prior, prior
 from .settings import Settings
@@ -40,6 +41,7 @@ VIEWED = 9  # frames that take turns; no multiple of the five kinds of views, wh
 CHECKED = 9  # more frames, on which the surrogates are asked afterwards
 ADDED = 4  # how many of these, the worst, then take turns, too
 AGAIN = 1 / 3  # of the steps: how many more are taken with them
+LESS = 0.5  # of a margin may be lost where a change is kept in another shot
 AROUND = 1.0  # of a face's longer side: what is kept around it of a frame
 CANDIDATES = 600  # frames, at most, of which the viewed ones are chosen
 COLOURLESS = 2  # the most by which the colours of a grey frame differ, as a codec leaves them
@@ -52,16 +54,16 @@ class TrackChange:
     change: (1, 3, S, S) of the canonical crop.
     source: (N, 2), where the points of the mesh and of the ring around it lie in the crop.
     triangles: (T, 3), between them.
-    appearance: how the face looks where nothing is before it.
     margin: by how many standard deviations of strangers' cosines the worst surrogate, in the worst of the
         frames that were checked, lies beyond its threshold at FAR 0.1 %.
+    appearance: how the face looks where nothing is before it; where that is not known, all of it is seen.
     """
 
     change: Tensor
     source: Array
     triangles: NDArray[np.int32]
-    appearance: Appearance
     margin: float
+    appearance: Appearance = field(default_factory=Appearance)
 
     def placement(self, mesh: Mesh) -> MeshPlacement:
         """How the crop lies in a frame that shows the face with this mesh (468, 2)."""
@@ -105,51 +107,73 @@ class ClipChange:
                     torch.from_numpy(file[f"change-{number}"].astype(np.float32)),
                     file[f"source-{number}"],
                     file[f"triangles-{number}"],
-                    Appearance(file[f"usual-{number}"], file[f"spread-{number}"]),
                     float(file[f"margin-{number}"]),
+                    Appearance(file[f"usual-{number}"], file[f"spread-{number}"]),
                 )
                 for number in range(len(tracks.tracks))
             ]
         return cls(tracks, tuple(changes))
 
 
-def find_changes(frames_of: FramesOf, tracks: Tracks, settings: Settings) -> Steps[ClipChange]:
+def find_changes(
+    frames_of: FramesOf, tracks: Tracks, settings: Settings, known: Sequence[ClipChange] = ()
+) -> Steps[ClipChange]:
     """Find the change of every track: a generator that yields a `Step` for every step.
 
     Args:
         frames_of: reads frames (H, W, 3) by their numbers, in rising order.
         tracks: whom to protect.
+        known: what was found before of the same video. A person's change of one shot is kept in another where
+            it does there what it did before, and so are those that are found here.
 
     Raises:
         as `privacy.protect`.
     """
     used = prior(settings.prior, settings.size, settings.device)
+    of_person = dict[int, list[TrackChange]]()
+    for clip in known:
+        for track, one in zip(clip.tracks.tracks, clip.changes, strict=True):
+            of_person.setdefault(track.person, []).append(one)
     changes, total = list[TrackChange](), len(tracks.tracks)
     for number, track in enumerate(tracks.tracks, 1):
         yield Step(Stage.GETTING_READY, number - 1, total)
-        run = WithResult(find_change(used, frames_of, track, settings))
+        own = of_person.setdefault(track.person, [])
+        run = WithResult(find_change(used, frames_of, track, settings, own))
         for step in run:
             yield replace(step, item=Item(number, number, total)) if total > 1 else step
         changes.append(run.result)
+        own.append(run.result)
     return ClipChange(tracks, tuple(changes))
 
 
-def find_change(used: Prior, frames_of: FramesOf, track: MeshTrack, settings: Settings) -> Steps[TrackChange]:
-    """Find the change of one track, check it on more frames, and go on with the worst of them."""
+def find_change(
+    used: Prior, frames_of: FramesOf, track: MeshTrack, settings: Settings, known: Sequence[TrackChange] = ()
+) -> Steps[TrackChange]:
+    """Find the change of one track: one of those known of the person, where it holds here, or a new one."""
     shown = _shown(frames_of, track)
-    key, _ = shown[0]
+    (key, mesh), *_ = shown
     crop = align_crop(key.frame.pixels, key.face, used.template, used.size, used.device)
     to_crop = inverse(crop.placement.matrix)
-    source = with_ring(shown[0][1]) @ to_crop[:, :2].T + to_crop[:, 2]
-    triangles = triangulated(source)
-    views = list[_View]()
-    for sighting, mesh in shown:
-        placement = MeshPlacement.of(source, with_ring(mesh), triangles, used.size)
-        there = Crop(crop.pixels, sighting.face, placement)
-        views.append(_View(sighting, there, context_of(there, sighting.frame.pixels, sighting.frame.grey)))
-    change, margin = yield from _solved(used, views, settings)
-    appearance = Appearance.of([crop_of(one.sighting.frame.pixels, one.placement) for one in views])
-    return TrackChange(change.half().float().cpu(), source, triangles, appearance, margin)
+    source = with_ring(mesh) @ to_crop[:, :2].T + to_crop[:, 2]
+    blank = TrackChange(torch.zeros_like(crop.pixels), source, triangulated(source), 0.0)
+    views = _views(blank, shown, crop.pixels)
+    own = [(view.context.image, view.context.face) for view in views[:VIEWED]]
+    surrogates = [surrogate(name) for name in settings.surrogates]
+    objective = objective_of(surrogates, own, None, settings)
+    for one in known:
+        margin = min(_margins(objective, _views(one, shown, crop.pixels), one.change.to(crop.pixels)))
+        if margin > min(0.0, one.margin) - LESS:
+            change, chosen = one.change, replace(one, margin=margin)
+            break
+    else:
+        change, margin = yield from _solved(used, views, objective, settings)
+        chosen = replace(blank, change=change.half().float().cpu(), margin=margin)
+    placed = [
+        (view.sighting.frame.pixels, chosen.placement(mesh))
+        for view, (_, mesh) in zip(views, shown, strict=True)
+    ]
+    usual = placed[VIEWED:] or placed
+    return replace(chosen, appearance=Appearance.of([lines_of(*one) for one in usual]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,18 +184,28 @@ class _View:
     crop: Crop
     context: FaceContext
 
-    @property
-    def placement(self) -> MeshPlacement:
-        assert isinstance(self.crop.placement, MeshPlacement)
-        return self.crop.placement
+
+def _views(change: TrackChange, shown: Sequence[tuple[Sighting, Mesh]], pixels: Tensor) -> list[_View]:
+    """The views of a face in sightings, each with the canonical crop of a change; `pixels` are the key's."""
+    found = list[_View]()
+    for sighting, mesh in shown:
+        crop, frame = Crop(pixels, sighting.face, change.placement(mesh)), sighting.frame
+        found.append(_View(sighting, crop, context_of(crop, frame.pixels, frame.grey)))
+    return found
 
 
-def _solved(used: Prior, views: Sequence[_View], settings: Settings) -> Steps[tuple[Tensor, float]]:
-    """The change (1, 3, S, S) that hides a face in its views, and its worst margin; the first is the key."""
+def _margins(objective: Ensemble, views: Sequence[_View], change: Tensor) -> list[float]:
+    """The worst surrogate's margin in each view, as it is, with a change (1, 3, S, S)."""
+    return [
+        objective.verdict(view.context.with_change(change), view.context.face, views=0)[1] for view in views
+    ]
+
+
+def _solved(
+    used: Prior, views: Sequence[_View], objective: Ensemble, settings: Settings
+) -> Steps[tuple[Tensor, float]]:
+    """The change (1, 3, S, S) that hides a face in its views, the first being the key; its worst margin."""
     viewed, checked = views[:VIEWED], views[VIEWED:]
-    surrogates = [surrogate(name) for name in settings.surrogates]
-    own = [(view.context.image, view.context.face) for view in viewed]
-    objective = objective_of(surrogates, own, None, settings)
     image = views[0].crop.pixels
     inverted = yield from invert_faces(used, image, settings)
     origin = inverted.reconstruction if settings.add_change else image
@@ -183,27 +217,18 @@ def _solved(used: Prior, views: Sequence[_View], settings: Settings) -> Steps[tu
             tuple(view.context for view in some),
             objective,
         )
-        chosen = settings.model_copy(update={"steps": steps})
-        return Optimisation(used, inverted, chosen, [subject], origin)
-
-    def margins(change: Tensor) -> list[float]:
-        seen = ((view.context.with_change(change), view.context.face) for view in views)
-        return [objective.verdict(image, face, views=0)[1] for image, face in seen]
+        return Optimisation(used, inverted, settings.model_copy(update={"steps": steps}), [subject], origin)
 
     first = optimisation(viewed, settings.steps)
     change = yield from optimise(first)
-    found = margins(change)
-    known = dict(zip(checked, found[len(viewed) :], strict=True))
-    lost = [
-        view
-        for view in sorted(known, key=lambda view: known[view])[:ADDED]
-        if known[view] < min(0, *found[: len(viewed)])
-    ]
+    found = _margins(objective, views, change)
+    worst = sorted(zip(found[VIEWED:], checked, strict=True), key=lambda one: one[0])[:ADDED]
+    lost = [view for margin, view in worst if margin < min(0.0, *found[:VIEWED])]
     if lost:
         second = optimisation([*viewed, *lost], max(1, round(AGAIN * settings.steps)))
         second.go_on_from(first)
         change = yield from optimise(second)
-        found = margins(change)
+        found = _margins(objective, views, change)
     return change, min(found)
 
 

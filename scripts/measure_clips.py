@@ -40,7 +40,7 @@ from veil.privacy.video import find_changes, render
 T = TypeVar("T")
 ENDINGS = {".mp4", ".mov", ".mkv", ".webm"}
 CODED = {"none": None, "CRF 23": 23, "CRF 28": 28, "CRF 35": 35}
-JUDGED = 16  # frames of each track
+JUDGED = 12  # frames of each track
 
 
 def frames(clip: Path, start: float, seconds: float) -> list[Pixels]:

@@ -31,7 +31,7 @@ from veil.ui.web import html, page, policy
 from veil.ui.web.policy import HOSTED
 from veil.ui.web.server import TABS, passwords
 from veil.ui.web.sessions import Visitors
-from veil.ui.web.tabs.album import Album
+from veil.ui.web.tabs.album import Held
 from veil.weights.registry import card
 
 PAGE = Path(__file__).parents[1] / "docs" / "page.md"
@@ -260,7 +260,7 @@ def test_the_change_is_amplified_around_grey() -> None:
 
 def test_photos_of_one_name_get_numbers_in_an_album(tmp_path: Path) -> None:
     """In whatever formats: their reports have one name, too."""
-    held = Album(zip=tmp_path / "all.zip")
+    held = Held(zip=tmp_path / "all.zip")
     (tmp_path / "all.zip").write_text("an older one")
     for name in ("a.veiled.jpg", "a.veiled.png", "b.veiled.png"):
         (tmp_path / name).touch()
@@ -276,7 +276,7 @@ def test_photos_of_one_name_get_numbers_in_an_album(tmp_path: Path) -> None:
 
 def test_a_zip_is_whole_or_as_it_was(tmp_path: Path) -> None:
     """What cannot be added, as where the disk is full, leaves no half of it in the zip."""
-    held = Album(zip=tmp_path / "all.zip", results={"a": (tmp_path / "a.veiled.png", tmp_path / "a.json")})
+    held = Held(zip=tmp_path / "all.zip", results={"a": (tmp_path / "a.veiled.png", tmp_path / "a.json")})
     for path in held.results["a"]:
         path.write_text("whole")
     held.pack()

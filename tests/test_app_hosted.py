@@ -24,7 +24,7 @@ from veil.core.errors import BadPhoto
 from veil.privacy.settings import settings
 from veil.ui.web import page, policy, server
 from veil.ui.web.sessions import Visitors
-from veil.ui.web.tabs.album import Album, continued
+from veil.ui.web.tabs.album import Held, continued
 
 pytestmark = pytest.mark.filterwarnings(
     # websockets and starlette's own test aids, used by gradio, announce their next versions
@@ -272,7 +272,7 @@ def test_what_was_deleted_is_asked_for_again(tmp_path: Path) -> None:
     ann, paths = visitors.of("ann"), ["a.png", "b.png"]
     rows = {"a.png": ("done", "a.png", "fine"), "b.png": ("waiting", "b.png", "not done yet")}
     results = {"a.png": (ann.path_for("a.veiled.png"), ann.path_for("a.veiled.json"))}
-    begun = Album(asked, rows, results, ann.path_for("veiled.zip"))
+    begun = Held(asked, rows, results, ann.path_for("veiled.zip"))
     opened = page.Page(policy.HOSTED, visitors, blocks=None)
     for path in results["a.png"]:
         path.write_bytes(b"x")

@@ -20,7 +20,7 @@ from ..attacks.faces.detection import search
 from ..core.errors import BadPhoto
 from ..core.images import open_photo as opened
 from ..core.progress import finish
-from ..core.types import Face, Photo, Pixels, Step, tracks_of
+from ..core.types import Face, Photo, Pixels, Step
 from ..eval import report as judge
 from ..eval.linking import Linking
 from ..eval.report import Report
@@ -28,6 +28,7 @@ from ..privacy import protect as protected
 from ..privacy.settings import Settings, settings
 from ..weights.registry import Card, card, cards
 from . import linking, pipes, records, wording, workflow
+from .albums import Album
 from .clip_api import ClipResult, protect_clip
 from .outputs import Output
 from .selection import Whom, choose
@@ -155,6 +156,7 @@ def protect(
     probe: Source | None = None,
     crf: int | None = None,
     codec: str | None = None,
+    album: Iterable[Result] = (),
     progress: Callable[[Step], object] = lambda step: None,
     **changes: Any,
 ) -> Result | ClipResult:
@@ -169,6 +171,7 @@ def protect(
         target: a photo of somebody to be taken for; by default nobody.
         probe: another photo of the person, with which recognisers compare; by default the photo before.
         crf, codec: of a clip: its constant rate factor, and "h264", "hevc", "vp9" or "av1".
+        album: earlier results, with which this one should not be linked where they show the same person.
         progress: called at every step.
         changes: of fields of `veil.Settings`, such as seed=1, steps=30 or method="pgd".
 
@@ -187,7 +190,10 @@ def protect(
     before = open_photo(photo)
     choice = choose(before, search(before.pixels), Whom(frozenset(faces)))
     aim = workflow.with_largest_face(open_photo(target)) if target is not None else None
-    work = protected(tracks_of(before, choice.faces.values()), chosen, aim)
+    shown = Album()
+    for one in album:
+        shown.add(one.before, one.photo, one.made.choice.faces.values())
+    work = protected(shown.tracks(before, choice.faces), chosen, aim)
     made = workflow.Made(before, finish(work, progress), choice, chosen, (*before.warnings, *choice.notes))
     return Result(made, made.judged(made.protected.photo, open_photo(probe) if probe is not None else None))
 

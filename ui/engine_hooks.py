@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..attacks.pixel import ATTACKS
 from ..core.progress import finish
-from ..core.types import Face, Photo, Sighting, tracks_of
+from ..core.types import Face, Photo, Sighting, Track
 from ..eval.benchmark import EngineHooks
 from ..eval.disturbances import DISTURBANCES
 from ..privacy import METHODS
@@ -18,10 +18,17 @@ from ..privacy.settings import Settings, renamed, settings
 from .workflow import device
 
 
-def protect(photo: Photo, face: Face, values: Mapping[str, Any], target: tuple[Photo, Face] | None) -> Photo:
+def protect(
+    photo: Photo,
+    face: Face,
+    values: Mapping[str, Any],
+    target: tuple[Photo, Face] | None,
+    album: Sequence[tuple[Photo, Face]] = (),
+) -> Photo:
     """Protect one face of a photo."""
     aim = Sighting(*target) if target else None
-    return finish(engine(tracks_of(photo, [face]), _settings(values), aim)).photo
+    track = Track((Sighting(photo, face),), tuple(Sighting(*one) for one in album))
+    return finish(engine([track], _settings(values), aim)).photo
 
 
 def resolve(method: str, preset: str, changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,10 @@ Shortfall: TypeAlias = Literal["face left", "still recognised"]  # why a photo i
 
 
 class Origin(BaseModel):
-    """What decides a result beside its settings: files, by checksum ("" for none), and how it is written."""
+    """What decides a result beside its settings: files, by checksum ("" for none), and how it is written.
+
+    album: whether it is kept apart from the photos of its album that were protected before it.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -39,6 +42,7 @@ class Origin(BaseModel):
     probe: str = ""
     quality: int | None = None
     keep_metadata: bool = False
+    album: bool = False
 
 
 class Record(BaseModel):

@@ -26,6 +26,7 @@ from ..privacy.priors import PRIORS, resolve_device
 from ..privacy.settings import Settings
 from ..weights import store
 from ..weights.registry import card, cards, remember
+from .albums import Album
 from .outputs import Output, claimed, fallen_back, picture_of, real
 from .records import Origin, Record, done_before, earlier
 from .selection import Choice, Whom, choose, left_of
@@ -73,6 +74,7 @@ class Done:
     source: Path
     picture: Path
     record: Path
+    choice: Choice
     said: Record
     why: str = "was done before"
 
@@ -127,6 +129,7 @@ def prepare(
     settings: Settings | None = None,
     target: Path | None = None,
     probe: Path | None = None,
+    album: bool = False,
 ) -> Job | PassedOver | Done:
     """Check everything that could go wrong with one photo, and choose its faces.
 
@@ -134,8 +137,8 @@ def prepare(
         taken: the real paths that must not be written to; those of this job are added.
         alone: whether it is the one photo that was asked for; then a result of veil is protected again,
             with a word, and otherwise passed over.
-        settings, target, probe: what `run` is going to be given. A result that was made in just this way is
-            done; without settings, or where results are to be replaced, none is.
+        settings, target, probe, album: what `run` is going to be given. A result that was made in just this
+            way is done; without settings, or where results are to be replaced, none is.
 
     Raises:
         BadPhoto: the photo cannot be used, or the result not be written.
@@ -148,6 +151,7 @@ def prepare(
         probe=checksum(probe) if probe else "",
         quality=output.quality,
         keep_metadata=output.keep_metadata,
+        album=album,
     )
     again = earlier(source) is not None
     if again and not alone:
@@ -163,10 +167,19 @@ def prepare(
     if settings and not output.force and not {real(picture), real(record)} & taken:
         if said := done_before(picture, settings, origin, choice):
             taken |= {real(picture), real(record)}
-            return Done(source, picture, record, said)
+            return Done(source, picture, record, choice, said)
     taken |= claimed((picture, record), taken, output.force)
     notes = (*[AGAIN.format(photo.name)] * again, *photo.warnings, *fallen_back(photo, picture, output))
     return Job(source, origin, choice, picture, record, output, (*notes, *choice.notes))
+
+
+def add(job: Done, album: Album) -> None:
+    """Add a photo that was done before to its album.
+
+    Raises:
+        BadPhoto: it, or its result, cannot be read.
+    """
+    album.add(open_photo(job.source), open_photo(job.picture), job.choice.faces.values())
 
 
 def photo_and_face(path: Path | None) -> Sighting | None:
@@ -188,9 +201,16 @@ def with_largest_face(photo: Photo) -> Sighting:
 
 
 def run(
-    job: Job, settings: Settings, target: Sighting | None = None, probe: Photo | None = None
+    job: Job,
+    settings: Settings,
+    target: Sighting | None = None,
+    probe: Photo | None = None,
+    album: Album | None = None,
 ) -> Steps[tuple[Photo, Record]]:
     """Protect a photo and write picture and record, which appear together or not at all.
+
+    Args:
+        album: from whose photos the result is kept apart; it is added to them.
 
     Yields a first step that shows the face, then one for each of the protection's. Returns the photo as it
     was and the record, whose report judges the written file, opened again.
@@ -202,10 +222,14 @@ def run(
     if job.origin.photo != checksum(job.source):
         raise BadPhoto(f"{photo.name} has changed since its faces were found.", "Protect it again.")
     yield Step(Stage.GETTING_READY, 0, 1, preview=_close_up(photo, job.faces))
-    protected = yield from protect(tracks_of(photo, job.faces.values()), settings, target)
+    tracks = album.tracks(photo, job.faces) if album else tracks_of(photo, job.faces.values())
+    protected = yield from protect(tracks, settings, target)
     yield Step(Stage.JUDGING, 0, 1)
     made = Made(photo, protected, job.choice, settings, job.notes, job.origin)
-    return photo, keep(made, job.picture, job.record, output, probe)
+    record = keep(made, job.picture, job.record, output, probe)
+    if album:
+        album.add(photo, open_photo(job.picture), job.faces.values())
+    return photo, record
 
 
 @dataclass(frozen=True, eq=False)

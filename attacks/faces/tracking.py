@@ -17,15 +17,22 @@ from PIL import Image
 
 from ...core.images import to_tensor
 from ...core.types import Face, Pixels, Stage, Step, Steps
-from ..networks.facemesh import landmarks
+from ..networks.facemesh import SIZE as MESH_SIZE
+from ..networks.facemesh import landmarks_in_crop
 from .boxes import clipped, iou, padded
 from .detection import around, search, second_opinion
 from .tracks import GAP, Mesh, Tracks, face_of, track_of
+from .transforms import ARCFACE, template_transform
 
 EVERY = 15  # frames from one detection to the next
 CHECKED = 3  # frames from one time that BlazeFace is asked whether a mesh is a face's to the next
 BELIEVED = 0.25  # how well BlazeFace has to support a face, for the mesh to be followed further
-MOVED = 0.15  # of the eye distance: if a face has moved further, its mesh is looked for once more
+# Where the five points lie in the crop of the mesh, in fractions of its side: higher than in `MESH_TEMPLATE`,
+# by which a crop that is off by .4 eye distances gives a mesh that is off by up to .7; by this one, by .02.
+TEMPLATE = 0.7 * (ARCFACE - 0.5) + (0.5, 0.4)
+MOVED = 0.1  # of the eye distance: if a face has moved further, its mesh is looked for once more,
+ROUNDS = 4  # at most so many times
+JUMP = 1.5  # eye distances that a face may move from one frame to the next
 STRAYED = 0.3  # of the eye distance between mesh and detector, from which the detector is believed
 CUT, LEAP = 0.08, 5.0  # a scene change: frames differ so much, and so many times more than those before
 THUMB = 32  # pixels: the side of the copies that are compared for that
@@ -161,25 +168,41 @@ def mesh_at(pixels: Pixels, face: Face) -> Mesh | None:
     if right - left < 2 or bottom - top < 2:
         return None
     part = to_tensor(pixels[top:bottom, left:right])
+    there = template_transform(face.transformed(1.0, -left, -top), TEMPLATE, MESH_SIZE)
     with torch.no_grad():
-        found = landmarks(part, face.transformed(1.0, -left, -top))[0]
+        found = landmarks_in_crop(part, there)[0][0]
     return (found.double().numpy() + (left, top)).astype(np.float32)
 
 
 def _next(mesh: Mesh, pixels: Pixels, check: bool) -> Mesh | None:
     """The mesh in the frame after or before one in which it was `mesh`; None where it is lost.
 
-    `check`: ask a detector, too.
+    `check`: ask a detector, too, as is always done where a face moved fast.
     """
-    before = face_of(mesh)
-    found = mesh_at(pixels, before)
-    if found is None:
+    before = face = face_of(mesh)
+    for round in range(ROUNDS):
+        found = mesh_at(pixels, face)
+        if found is None:
+            return None
+        moved, face = _apart(face_of(found), face), face_of(found)
+        if moved < MOVED:
+            if not 0.7 < face.eyes / max(before.eyes, 1.0) < 1.4:
+                break
+            if (check or round) and second_opinion(pixels, face) < BELIEVED:
+                break
+            return found
+    return _found_again(pixels, before)
+
+
+def _found_again(pixels: Pixels, face: Face) -> Mesh | None:
+    """The mesh of a face that was lost, by looking for it again near its last place."""
+    reach = padded(face.box, float((face.box[2:] - face.box[:2]).max()))
+    left, top, right, bottom = clipped(reach, (pixels.shape[1], pixels.shape[0]))
+    if right - left < 2 or bottom - top < 2:
         return None
-    if _apart(face_of(found), before) > MOVED:
-        found = mesh_at(pixels, face_of(found))
-    if found is None or not 0.7 < face_of(found).eyes / max(before.eyes, 1.0) < 1.4:
-        return None
-    return None if check and second_opinion(pixels, face_of(found)) < BELIEVED else found
+    there = [one.transformed(1.0, left, top) for one in search(pixels[top:bottom, left:right]).faces]
+    nearest = min(there, key=lambda one: _apart(one, face), default=None)
+    return mesh_at(pixels, nearest) if nearest and _apart(nearest, face) < JUMP else None
 
 
 def _go(trail: Trail, frames: Iterable[tuple[int, Pixels]]) -> None:

@@ -22,7 +22,7 @@ Mesh: TypeAlias = NDArray[np.float32]  # (468, 2), in pixels of the frame
 GAP = 30  # frames: the longest time for which a face is filled in between two places where it was seen
 CARRIED = 6  # frames for which a face goes on after it was lost, and before it was found
 # The One Euro filter's lowest cutoff, and by how much that rises with speed, in frames and eye distances.
-CUTOFF, HASTE = 0.08, 12.0
+CUTOFF, HASTE = 0.05, 8.0
 
 
 def face_of(mesh: Mesh) -> Face:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,10 +14,16 @@ from ..disturbances import Disturbance
 
 
 class Protect(Protocol):
-    """Protects one face of a photo; `values` are all settings of the method, `target` whom to look like."""
+    """Protects one face of a photo; `values` are all settings of the method, `target` whom to look like,
+    `album` protected photos of the person, from which the result is kept apart."""
 
     def __call__(
-        self, photo: Photo, face: Face, values: Mapping[str, Any], target: tuple[Photo, Face] | None
+        self,
+        photo: Photo,
+        face: Face,
+        values: Mapping[str, Any],
+        target: tuple[Photo, Face] | None,
+        album: Sequence[tuple[Photo, Face]],
     ) -> Photo: ...
 
 

@@ -44,7 +44,8 @@ def protect_and_judge(hooks: EngineHooks, task: Task) -> dict[str, bytes]:
         target = None
         if task.target and task.values["goal"] == "impersonate":
             target = _photo_and_face(task.target[0], find_faces)
-        protected = hooks.protect(before, face, task.values, target)
+        album = [_protected_already(hooks, task)] if task.album else []
+        protected = hooks.protect(before, face, task.values, target, album)
         seconds = time.perf_counter() - began
         picture = BytesIO()
         Image.fromarray(protected.pixels).save(picture, "PNG")
@@ -64,6 +65,16 @@ def protect_and_judge(hooks: EngineHooks, task: Task) -> dict[str, bytes]:
     except VeilError as error:
         row = {**_labels(task), "error": error.message, "passing": isinstance(error, TRANSIENT)}
         return {ROWS: pack([row], {})}
+
+
+def _protected_already(hooks: EngineHooks, task: Task) -> tuple[Photo, Face]:
+    """The first photo of a person, protected; another worker may not have finished it yet."""
+    assert task.album
+    assert task.sample.probe
+    first, face = _photo_and_face(task.sample.probe, find_faces)
+    if task.album.exists():
+        return open_photo(task.album), face
+    return hooks.protect(first, face, task.values, None, []), face
 
 
 @lru_cache(8)  # one photo is protected by many methods in turn

@@ -17,7 +17,7 @@ from ..datasets import Sample, balanced, main_face, samples
 from ..verification import embedding
 from .hooks import EngineHooks
 from .manifest import claim_photos
-from .results import ResultKey
+from .results import PICTURE, ResultKey
 from .spec import MethodSpec, Spec
 
 Target = tuple[Path, Path]  # two photos of one person: the one that is attacked, the one that is measured
@@ -30,6 +30,7 @@ class Task:
     values: all settings of the method.
     quality_only: measure quality, and ask no recogniser.
     of_probe: the photo of the sample is what is the other photo elsewhere (`Task.swapped`).
+    album: where the first photo lies once it is protected, from which this one is to be kept apart.
     """
 
     sample: Sample
@@ -45,6 +46,7 @@ class Task:
     quality_only: bool = False
     curve: str = ""
     of_probe: bool = False
+    album: Path | None = None
 
     @property
     def key(self) -> ResultKey:
@@ -52,24 +54,30 @@ class Task:
         target = self.target[0].stem if self.target else ""
         return ResultKey(self.sample.identity, self.method, self.left_out, target, self.seed, self.of_probe)
 
-    def swapped(self) -> Task:
+    def swapped(self, album: Path | None = None) -> Task:
         """The same of the other photo of the person, which is compared with the first as it was.
 
         With the same seed: two visits to veil have the same settings, the seed among them.
         """
         assert self.sample.probe
         sample = replace(self.sample, photo=self.sample.probe, probe=self.sample.photo)
-        return replace(self, sample=sample, of_probe=True)
+        return replace(self, sample=sample, of_probe=True, album=album)
 
 
 def plan(
-    spec: Spec, hooks: EngineHooks, people: list[Sample], faces: Path, tuned: Mapping[str, float]
+    spec: Spec,
+    hooks: EngineHooks,
+    people: list[Sample],
+    faces: Path,
+    tuned: Mapping[str, float],
+    store: resumable.Store,
 ) -> Iterator[Task]:
     """Everything that has to be done, photo by photo, so that a run that is cut short is complete in part.
 
     Args:
         faces: the folder of datasets, in which targets lie, too.
         tuned: by the name of a method, what its setting was tuned to.
+        store: of the run's results.
     """
     targets: list[Target | None] = [None]
     if spec.targets:
@@ -89,7 +97,7 @@ def plan(
                     task = make_task(spec, hooks, sample, method, left_out, value, seed, target)
                     yield task
                     if spec.pairings and sample.probe and method.name != CLEAN:
-                        yield task.swapped()
+                        yield task.swapped(store.path(str(task.key), PICTURE) if method.album else None)
 
 
 def make_task(

@@ -44,7 +44,7 @@ def run(
     store = open_store(folder)
     people = yield from choose_people(spec, everyone, folder)
     tuned = yield from match_quality(spec, hooks, people, store, workers, cluster)
-    tasks = list(plan(spec, hooks, people, faces, tuned))
+    tasks = list(plan(spec, hooks, people, faces, tuned, store))
     keys = [str(task.key) for task in tasks]
     forget_transient_failures(store, keys)
     jobs = list(zip(keys, tasks, strict=True))

@@ -38,6 +38,7 @@ class MethodSpec(BaseModel):
     disturbances: its own, in place of the benchmark's.
     knob: the setting that is tuned, where quality is matched.
     curve: methods of one curve are joined in plots; one that names none stands by itself.
+    album: with pairings, whether the other photo is kept apart from the protected first one, as in an album.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,6 +52,7 @@ class MethodSpec(BaseModel):
     disturbances: tuple[str, ...] = ()
     knob: TunedSetting | None = None
     curve: str = ""
+    album: bool = False
 
 
 class QualityTarget(BaseModel):

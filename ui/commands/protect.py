@@ -103,6 +103,13 @@ def protect(
     probe: Annotated[
         Path | None, typer.Option(help="Another photo of the person, to judge the result with.")
     ] = None,
+    album: Annotated[
+        bool,
+        typer.Option(
+            "--album",
+            help="Keep the photos apart: those of one person should not be linked with one another.",
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace results that exist.")] = False,
     fail_if_recognised: Annotated[
         bool,
@@ -125,6 +132,7 @@ def protect(
     """
     from ...privacy.settings import settings
     from .. import pipes, records, workflow
+    from ..albums import Album
     from ..outputs import Output, real, reserved
     from ..wording import LIMITS, fell_short
 
@@ -160,9 +168,13 @@ def protect(
                 from .. import clips
 
                 return clips.prepare(path, wanted, whom, taken, alone, chosen, only or spare or (), probe)
-            return workflow.prepare(path, wanted, whom, taken, alone, chosen, target, probe)
+            return workflow.prepare(path, wanted, whom, taken, alone, chosen, target, probe, album)
 
         ready = terminal.each(todo, prepare, pipes.name)
+        shown = Album() if album else None
+        for job in ready:
+            if shown and isinstance(job, workflow.Done):
+                workflow.add(job, shown)
         judge = partial(records.Record.shortfalls, strict=fail_if_recognised, by_choice=bool(whom.numbers))
 
         def run(job: Any) -> tuple[records.Shortfall, ...]:
@@ -176,7 +188,7 @@ def protect(
                 return judge(job.said)
             for note in job.notes:
                 terminal.note(note)
-            work = workflow.run(job, chosen, aim, other.frame if other else None)
+            work = workflow.run(job, chosen, aim, other.frame if other else None, shown)
             _, record = terminal.follow(work, pipes.name(job.source))
             _told(terminal, job, record, judge(record))
             if piped:

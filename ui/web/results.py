@@ -16,6 +16,7 @@ from ...core.types import Photo, Steps
 from ...eval.report import Report
 from ...privacy.settings import Goal, Settings, settings
 from .. import workflow
+from ..albums import Album
 from ..outputs import Output
 from ..selection import Whom
 from . import checks
@@ -33,6 +34,7 @@ class Wish:
     target: Path | None = None
     format: str = "keep"
     only: Path | None = None  # a photo of the one person who is protected
+    apart: bool = False  # whether the photos of an album are kept apart
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ def wish(
     surrogates: list[str] | None = None,
     format: str = "keep",
     only: str | None = None,
+    apart: bool = False,
 ) -> Wish:
     """Check what a visitor asked for, before the long work.
 
@@ -100,7 +103,7 @@ def wish(
         device=workflow.device(),
     )
     workflow.check_models(chosen)
-    return Wish(chosen, Path(target) if target else None, format, Path(only) if only else None)
+    return Wish(chosen, Path(target) if target else None, format, Path(only) if only else None, apart)
 
 
 def protect(
@@ -110,9 +113,10 @@ def protect(
     visitor: Visitor,
     endure: bool = True,
     person: Person | None = None,
+    album: Album | None = None,
 ) -> Steps[Outcome]:
-    """Protect a photo in the visitor's folder, by `person` only theirs of the faces; `endure` also tries what
-    survives.
+    """Protect a photo in the visitor's folder, by `person` only theirs of the faces, kept apart from those of
+    an `album`; `endure` also tries what survives.
 
     Raises:
         NoFace: the person is not in it.
@@ -120,11 +124,11 @@ def protect(
     """
     folder = visitor.path_for("any").parent
     output, whom = Output(folder, wish.format), Whom(frozenset(numbers), person)
-    job = workflow.prepare(source, output, whom, set(), target=wish.target)
+    job = workflow.prepare(source, output, whom, set(), target=wish.target, album=album is not None)
     if not isinstance(job, workflow.Job):
         raise NoFace(f"{source.name} {job.why}.", "Nothing is changed in it.")
     aim = workflow.photo_and_face(wish.target)
-    photo, record = yield from workflow.run(job, wish.settings, aim)
+    photo, record = yield from workflow.run(job, wish.settings, aim, album=album)
     after, report, survives = open_photo(job.picture), record.report, checks.Survival()
     if endure:
         survives = yield from checks.endure(photo, after, job.faces, report)

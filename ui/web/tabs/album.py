@@ -10,9 +10,12 @@ from typing import Any
 
 import gradio as gr
 
+from ....attacks.faces.detection import search
 from ....attacks.person import Person
 from ....core.files import atomic_write
+from ....core.images import open_photo
 from ....core.types import Steps
+from ...albums import Album
 from ...wording import headline, unprotected
 from ...workflow import person_of
 from .. import html
@@ -27,7 +30,7 @@ File = tuple[str, Path]  # a name, and where it lies
 
 
 @dataclass
-class Album:
+class Held:
     """The photos by their paths with (kind, name, outcome) of each, and the results of those that are done.
 
     zip: the place for a file of all results.
@@ -42,6 +45,14 @@ class Album:
     def count(self) -> int:
         """How many photos are done."""
         return len(self.results)
+
+    def shown(self) -> Album:
+        """What the photos that are done show of whom; of it nothing is kept from one run to the next."""
+        shown = Album()
+        for source, (picture, _) in self.results.items():
+            before = open_photo(Path(source))
+            shown.add(before, open_photo(picture), search(before.pixels).faces)
+        return shown
 
     def pack(self) -> None:
         """Put all results into the zip, whole or not at all; photos of the same name get a number."""
@@ -65,12 +76,17 @@ def tab(page: Page) -> None:
         "others; after a stop, or when you add photos, only what is missing is done. The rows say what "
         "recognisers make of a photo; whether people still see the same person, compare yourself.</p>"
     )
-    album = gr.State(Album())
+    album = gr.State(Held())
     photos = gr.File(label="Photos", file_count="multiple", height=180, elem_id="veil-album")
     only = gr.File(
         label="Only one person's face? A photo that shows nobody else", height=110, elem_id="veil-album-only"
     )
     strength, effort = strengths(), efforts()
+    apart = gr.Checkbox(
+        True,
+        label="Keep the photos apart: a machine should not link those of one person with one another",
+        elem_id="veil-album-apart",
+    )
     with gr.Row():
         start = gr.Button("Protect the album", variant="primary", elem_id="veil-album-start")
         stop = gr.Button("Stop", interactive=False, elem_id="veil-album-stop")
@@ -84,18 +100,20 @@ def tab(page: Page) -> None:
         }
 
     def run(
-        held: Album,
+        held: Held,
         paths: list[str] | None,
         only: str | None,
         strength: str,
         effort: str,
+        apart: bool,
         request: gr.Request,
     ) -> Iterator[Update]:
         visitor = page.visitors.of(request.session_hash, [*(paths or ()), *filter(None, (only,))])
         try:
-            asked = wish(strength, effort, only=only)
+            asked = wish(strength, effort, only=only, apart=apart)
             held = continued(page, held, visitor, paths or [], asked)
             person = known_by(page, asked.only)
+            shown = held.shown() if asked.apart else None
         except Exception as error:
             yield {panel: html.problem(known(error))}
             return
@@ -104,7 +122,7 @@ def tab(page: Page) -> None:
                 continue
             held.rows[path] = ("running", Path(path).name, "being protected")
             yield {album: held, table: html.outcomes([*held.rows.values()])}
-            work = each(page, path, asked, person, visitor, held)
+            work = each(page, path, asked, person, visitor, held, shown)
             try:
                 prefix = f"Photo {number} of {len(paths or ())}. "
                 yield from page.watch(visitor, work, lambda html: {panel: html}, prefix)
@@ -115,7 +133,7 @@ def tab(page: Page) -> None:
                 held.rows[path] = ("failed", Path(path).name, f"{problem.message} {problem.hint}")
         yield ended(held)
 
-    def ended(held: Album) -> Update:
+    def ended(held: Held) -> Update:
         for path, (kind, name, _) in held.rows.items():
             if kind == "running":
                 held.rows[path] = ("waiting", name, "not done yet")
@@ -144,13 +162,13 @@ def tab(page: Page) -> None:
         page,
         started,
         run,
-        [album, photos, only, strength, effort],
+        [album, photos, only, strength, effort, apart],
         [album, panel, table, start, download],
         (panel, start, stop),
     )
 
 
-def continued(page: Page, held: Album, visitor: Visitor, paths: list[str], asked: Wish) -> Album:
+def continued(page: Page, held: Held, visitor: Visitor, paths: list[str], asked: Wish) -> Held:
     """The album with these photos: what was done as it is asked for now stays done.
 
     Raises:
@@ -159,10 +177,10 @@ def continued(page: Page, held: Album, visitor: Visitor, paths: list[str], asked
     page.rules.admit_album(paths)
     here = all(file.exists() for files in held.results.values() for file in files)  # they are deleted in time
     same = here and asked == held.asked and set(held.rows) <= set(paths)
-    old = held if same else Album(asked)
+    old = held if same else Held(asked)
     rows = {path: ("waiting", Path(path).name, "not done yet") for path in paths}
     kept = {path: old.rows[path] for path in old.results}
-    return Album(asked, rows | kept, old.results, old.zip or visitor.path_for("veiled.zip"))
+    return Held(asked, rows | kept, old.results, old.zip or visitor.path_for("veiled.zip"))
 
 
 def known_by(page: Page, photo: Path | None) -> Person | None:
@@ -178,11 +196,19 @@ def known_by(page: Page, photo: Path | None) -> Person | None:
 
 
 def each(
-    page: Page, path: str, asked: Wish, person: Person | None, visitor: Visitor, held: Album
+    page: Page,
+    path: str,
+    asked: Wish,
+    person: Person | None,
+    visitor: Visitor,
+    held: Held,
+    shown: Album | None = None,
 ) -> Steps[None]:
     """Protect one photo of the album."""
     arrival = arrive(page, visitor, path)
-    outcome = yield from protect(arrival.path, arrival.picked, asked, visitor, endure=False, person=person)
+    outcome = yield from protect(
+        arrival.path, arrival.picked, asked, visitor, endure=False, person=person, album=shown
+    )
     held.results[path] = outcome.after, outcome.record
     said = (*unprotected(outcome.report.unprotected), *outcome.notes, headline(outcome.report))
     held.rows[path] = ("done", arrival.name, " ".join(said))

@@ -1,0 +1,159 @@
+"""Photos of an album are kept apart from one another: the objective, who is whose, and where runs go on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage.data import astronaut
+from typer.testing import CliRunner, Result
+
+from veil.attacks import recognizer
+from veil.attacks.ensemble import Ensemble, person_embedding, person_embeddings
+from veil.attacks.faces.detection import find_faces
+from veil.core.images import to_tensor
+from veil.core.progress import finish
+from veil.core.types import Photo, Sighting, Steps, Track
+from veil.eval.benchmark import PICTURE, open_store, read, run
+from veil.privacy import Protected, protect
+from veil.privacy.settings import Settings, settings
+from veil.ui import workflow
+from veil.ui.albums import Album
+from veil.ui.cli import app
+from veil.ui.engine_hooks import ENGINE_HOOKS
+from veil.ui.records import Record
+
+PORTRAIT = astronaut()[20:260, 100:340]
+BRIGHTER = (255 * (PORTRAIT[:, ::-1] / 255) ** 0.8).astype(np.uint8)
+
+
+def test_the_objective_counts_what_the_album_shows() -> None:
+    both = [recognizer("dlib"), recognizer("mobilefacenet")]
+    shown = [(to_tensor(pixels), find_faces(pixels)[0]) for pixels in (PORTRAIT, BRIGHTER)]
+    own = person_embeddings(both, shown[:1])
+    elsewhere = [vector[None] for vector in person_embeddings(both, shown[1:])]
+    nobody = [torch.zeros_like(vectors) for vectors in elsewhere]
+    losses, margins = [], []
+    for album in (nobody, elsewhere):
+        objective = Ensemble(both, own, album=album)
+        image = (0.6 * shown[0][0] + 0.4 * shown[0][0].flip(-2)).requires_grad_()
+        loss = objective(image, shown[0][1])
+        losses.append(float(loss.detach()))
+        margins.append(objective.worst_margin)
+        assert float(torch.autograd.grad(loss, image)[0].abs().max()) > 0
+    assert losses[1] > losses[0] + 1
+    assert margins[1] <= margins[0]
+    objective = Ensemble(both, [torch.zeros_like(vector) for vector in own], album=elsewhere)
+    objective.verdict(*shown[1])  # nobody by the own embedding, and the very person of the album
+    assert objective.worst_margin < 0
+
+
+def test_only_photos_of_the_same_person_are_kept_apart(faces: Path) -> None:
+    stranger = np.asarray(Image.open(faces / "people" / "person-0" / "a.png").convert("RGB"))
+    photo, other = Photo(PORTRAIT, "me.png"), Photo(stranger, "stranger.png")
+    album = Album()
+    (track,) = album.tracks(photo, dict(enumerate(find_faces(PORTRAIT)[:1], 1)))
+    assert track.album == ()
+    for one in (photo, other):
+        album.add(one, one, find_faces(one.pixels)[:1])
+    pair = Photo(np.hstack([BRIGHTER, np.asarray(Image.fromarray(stranger).resize((240, 240)))]), "pair.png")
+    found = find_faces(pair.pixels)[:2]
+    for track in album.tracks(pair, dict(enumerate(found, 1))):
+        (sighting,) = track.album
+        assert sighting.frame.name == ("me.png" if track.key.face.box[0] < 240 else "stranger.png")
+        left, top, right, bottom = sighting.face.box
+        assert 0 <= left < right <= sighting.frame.size[0]
+        assert 0 <= top < bottom <= sighting.frame.size[1]
+
+
+@pytest.mark.slow
+def test_an_album_keeps_a_photo_away_from_the_protected_one() -> None:
+    """Beside a photo that the engine protected, the next one ends farther from it than without."""
+    chosen = settings("strong", "quick", surrogates=("mobilefacenet", "dlib"))
+    first = Sighting(Photo(PORTRAIT, "a.png"), find_faces(PORTRAIT)[0])
+    second = Sighting(Photo(BRIGHTER, "b.png"), find_faces(BRIGHTER)[0])
+    done = replace(first, frame=finish(protect([Track((first,))], chosen)).photo)
+    seen = [recognizer(name) for name in chosen.surrogates]
+
+    def cosine(result: Protected) -> float:
+        pairs = [
+            (to_tensor(photo.pixels), face)
+            for photo, face in ((done.frame, done.face), (result.photo, second.face))
+        ]
+        return float(
+            np.mean([person_embedding(one, pairs[:1]) @ person_embedding(one, pairs[1:]) for one in seen])
+        )
+
+    alone = finish(protect([Track((second,))], chosen))
+    apart = finish(protect([Track((second,), (done,))], chosen))
+    assert cosine(apart) < cosine(alone) - 0.1
+
+
+def veil(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_photos_of_a_folder_are_kept_apart_from_those_that_were_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, list[str]] = {}
+
+    def engine(tracks: Sequence[Track], settings: Settings, target: Sighting | None) -> Steps[Protected]:
+        (track,) = tracks
+        photo = track.key.frame
+        asked[photo.name] = [one.frame.name for one in track.album]
+        yield from ()
+        return Protected((photo.with_pixels(255 - photo.pixels),), (track,), ({},), settings)
+
+    monkeypatch.setattr(workflow, "protect", engine)
+    monkeypatch.setattr(workflow, "assess", partial(workflow.assess, recognizers=("sface",)))
+    for name, pixels in (("b.png", PORTRAIT), ("c.png", BRIGHTER)):
+        Image.fromarray(pixels).save(tmp_path / name)
+    veil("protect", tmp_path, "--album", "--quiet")
+    assert asked == {"b.png": [], "c.png": ["b.veiled.png"]}
+    asked.clear()
+    Image.fromarray(PORTRAIT[10:]).save(tmp_path / "a.png")
+    veil("protect", tmp_path, "--album", "--quiet")
+    assert asked == {"a.png": ["b.veiled.png", "c.veiled.png"]}
+    record = Record.model_validate_json((tmp_path / "a.veiled.json").read_text())
+    assert record.origin
+    assert record.origin.album
+    alone = veil("protect", tmp_path / "a.png", "--quiet")  # another result, so the one that lies there stays
+    assert alone.exit_code == 2
+    assert "exists already" in alone.output
+
+
+def test_a_benchmark_keeps_the_other_photo_apart_from_the_first(faces: Path, tmp_path: Path) -> None:
+    spec = read(faces / "six.toml")
+    method = spec.methods[0].model_copy(
+        update={"settings": {"steps": 1, "views": 0}, "knob": None, "album": True}
+    )
+    few: dict[str, Any] = {
+        "methods": (method,),
+        "match": None,
+        "leave_out": "turns",
+        "disturbances": ("none",),
+    }
+    asked = list[tuple[np.ndarray, ...]]()
+
+    def watched(*arguments: Any) -> Photo:
+        asked.append(tuple(photo.pixels for photo, _ in arguments[-1]))
+        return ENGINE_HOOKS.protect(*arguments)
+
+    spec = spec.model_copy(update={**few, "pairings": True, "photos": 1})
+    finish(run(spec, replace(ENGINE_HOOKS, protect=watched), faces, tmp_path, 0))
+    (first,) = [
+        path
+        for path in (open_store(tmp_path).folder / method.name).glob(f"*{PICTURE}")
+        if "probe" not in path.stem
+    ]
+    *before, (album,) = asked
+    assert not any(before)
+    assert np.array_equal(album, np.asarray(Image.open(first)))
