@@ -166,7 +166,8 @@ def _packets(
 ) -> Iterator[Packet[Any]]:
     """The packets of streams that are copied as they are."""
     for packet in source.demux(*streams) if streams else ():
-        if packet.size and packet.dts is not None:
+        if packet.size and packet.pts is not None:
+            packet.dts = packet.pts if packet.dts is None else packet.dts
             packet.stream = kept[packet.stream_index]
             yield packet
 

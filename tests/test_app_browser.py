@@ -599,10 +599,10 @@ def test_a_clip_is_looked_at_protected_and_played(
     page.locator("#veil-clip-start").click()
     expect(page.locator("#veil-clip-result video")).to_have_count(2)
     expect(page.locator("#veil-clip-result")).to_contain_text("Not protected: face 2, too small")
-    after, before = (page.locator("#veil-clip-result video").nth(number) for number in (0, 1))
+    before, after = (page.locator("#veil-clip-result video").nth(number) for number in (0, 1))
     after.evaluate("video => { video.muted = true; video.currentTime = 0.2 }")
     page.wait_for_function(
-        "Math.abs(document.querySelectorAll('#veil-clip-result video')[1].currentTime - .2) < .1"
+        "Math.abs(document.querySelectorAll('#veil-clip-result video')[0].currentTime - .2) < .1"
     )
     assert before.evaluate("video => video.videoWidth") == 192
     shoot(page, "clip")

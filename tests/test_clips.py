@@ -179,6 +179,7 @@ def test_the_command_line_takes_photos_and_clips(
     (tmp_path / "b.jpg").write_bytes(portrait.read_bytes())
     (tmp_path / "c.mp4").write_bytes(b"nothing")
     (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "a.veil-faces.png").write_bytes(b"a sheet of faces is passed over")
     run = CliRunner().invoke(app, ["protect", str(tmp_path), "--json", "--crf", "30"])
     assert run.exit_code == 2, run.output
     said = [json.loads(line) for line in run.stdout.splitlines()]
@@ -237,7 +238,7 @@ def test_faces_of_a_clip_are_listed(film: Any, tmp_path: Path) -> None:
     assert [(face["number"], face["protectable"], face["shown"]) for face in said["faces"]] == [
         (1, True, [[0.0, 0.1]])
     ]
-    assert Image.open(tmp_path / "a.faces.png").size[0] == clip_faces.TILE
+    assert Image.open(tmp_path / "a.veil-faces.png").size[0] == clip_faces.TILE
     run = CliRunner().invoke(app, ["faces", str(source)])
     assert run.exit_code == 2
     assert "exists already" in run.output

@@ -79,7 +79,7 @@ def _is_picture(name: str, clips: bool) -> bool:
 
 
 def _is_result(path: Path) -> bool:
-    return path.suffixes[-2:-1] == [".veiled"]
+    return path.suffixes[-2:-1] in ([".veiled"], [".veil-faces"])
 
 
 def temporary(stack: ExitStack) -> Path:

@@ -106,7 +106,7 @@ def faces(terminal: Terminal, path: Path, output: Path | None, force: bool) -> N
     from .. import clip_faces, clip_words, outputs, pipes
 
     name = pipes.name(path)
-    sheet = output or path.parent / fitting(path.parent, path.stem, ".faces.png")
+    sheet = output or path.parent / fitting(path.parent, path.stem, ".veil-faces.png")
     check_writable(sheet.parent)
     outputs.claimed((sheet,), outputs.reserved(path), force)
     clip = open_clip(path)

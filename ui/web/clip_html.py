@@ -11,7 +11,7 @@ from ..clip_records import ClipRecord
 from . import html
 
 # The one with the sound leads; the other is told when to play and where to be.
-_OTHER = "const o=this.closest('figure').querySelectorAll('video')[1];"
+_OTHER = "const o=this.closest('figure').querySelectorAll('video')[0];"
 _STEP = {
     "onplay": _OTHER + "o.currentTime=this.currentTime;o.play()",
     "onpause": _OTHER + "o.pause();o.currentTime=this.currentTime",
@@ -26,10 +26,10 @@ def players(before: Path, after: Path) -> str:
     events = " ".join(f'{name}="{escape(code)}"' for name, code in _STEP.items())
     return (
         '<figure class="veil-players"><div>'
-        f'<span class="veil-tag">after</span><video src="{html.source(after)}" controls playsinline '
-        f'preload="auto" aria-label="After" {events}></video></div><div>'
         f'<span class="veil-tag">before</span><video src="{html.source(before)}" muted playsinline '
-        'preload="auto" aria-label="Before" tabindex="-1"></video></div>'
+        'preload="auto" aria-label="Before" tabindex="-1"></video></div><div>'
+        f'<span class="veil-tag">after</span><video src="{html.source(after)}" controls playsinline '
+        f'preload="auto" aria-label="After" {events}></video></div>'
         "<figcaption>Both run in step. Where the browser cannot show them, download.</figcaption></figure>"
     )
 
