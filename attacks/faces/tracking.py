@@ -21,10 +21,13 @@ from ..networks.facemesh import SIZE as MESH_SIZE
 from ..networks.facemesh import landmarks_in_crop
 from .boxes import clipped, iou, padded
 from .detection import around, search, second_opinion
+from .found import SMALLEST
 from .tracks import GAP, Mesh, Tracks, face_of, track_of
 from .transforms import ARCFACE, template_transform
 
 EVERY = 15  # frames from one detection to the next
+# The smallest faces that are looked for: LEAST pixels, in large frames only those that are worth protecting.
+LEAST, FINE = 20.0, 60.0  # the second is a frame's longer side in sides of the smallest face
 CHECKED = 3  # frames from one time that BlazeFace is asked whether a mesh is a face's to the next
 BELIEVED = 0.25  # how well BlazeFace has to support a face, for the mesh to be followed further
 # Where the five points lie in the crop of the mesh, in fractions of its side: higher than in `MESH_TEMPLATE`,
@@ -133,7 +136,8 @@ class Follower:
     def _detect(self) -> None:
         """Look for faces in the last frame, and follow new ones back through those that are held."""
         index, pixels = self.stretch[-1]
-        for face in search(pixels).faces:
+        smallest = np.clip(max(pixels.shape) / FINE, LEAST, SMALLEST)
+        for face in search(pixels, float(smallest)).faces:
             trail = next((one for one in self._known(index) if _same(face_of(one.meshes[index]), face)), None)
             mesh = mesh_at(pixels, face)
             if mesh is None:
