@@ -135,7 +135,7 @@ def _draw(placement: MeshPlacement, width: int, height: int) -> _Drawn:
     sides = np.maximum(1, np.round(extent * min(1.0, FINEST / extent.max()))).astype(int)
     places = (points - (left, top) + 0.5) * sides / extent - 0.5
     size = int(sides[0]), int(sides[1])
-    solid = np.arange(len(points)) < len(points) - len(BORDER)  # the ring is not
+    solid = (np.arange(len(points)) < len(points) - len(BORDER)).astype(float)  # the ring is not
     values = np.column_stack([(source * 2 + 1) / placement.size - 1, solid])
     drawn = drawn_by_triangles(places, values, placement.triangles, size)
     shown = np.where(between_lids_and_lips(places, size), 0, drawn[..., 2].clip(0, 1))

@@ -83,7 +83,7 @@ def timed(work: Callable[[], T]) -> tuple[T, float]:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured: the `seconds` of a clip from `start`; `judged` frames, as they are and after H.264."""
+    """What is measured: `seconds` of a clip from `start`; `judged` frames, as they are and after H.264."""
 
     start: float
     seconds: float
