@@ -37,6 +37,7 @@ MOVED = 0.1  # of the eye distance: if a face has moved further, its mesh is loo
 ROUNDS = 4  # at most so many times
 JUMP = 1.5  # eye distances that a face may move from one frame to the next
 STRAYED = 0.3  # of the eye distance between mesh and detector, from which the detector is believed
+ONE_FACE = 0.4  # of the eye distance: two meshes that are nearer are of one face
 CUT, LEAP = 0.08, 5.0  # a scene change: frames differ so much, and so many times more than those before
 THUMB = 32  # pixels: the side of the copies that are compared for that
 SIDE = 256  # pixels: of the picture that is kept of a face
@@ -126,8 +127,11 @@ class Follower:
         if len(self.stretch) < 2:
             return
         first, *rest = self.stretch
-        for trail in self._known(first[0]):
+        known = self._known(first[0])
+        for place, trail in enumerate(known):
             _go(trail, rest)
+            for other in known[:place]:
+                _part(other, trail, [index for index, _ in rest])
         self._detect()
 
     def _known(self, frame: int) -> list[Trail]:
@@ -216,6 +220,17 @@ def _go(trail: Trail, frames: Iterable[tuple[int, Pixels]]) -> None:
         if found is None:
             return
         trail.meshes[index] = found
+
+
+def _part(kept: Trail, trail: Trail, indexes: Sequence[int]) -> None:
+    """End a trail where, in these frames, it has come upon the face of another one."""
+    one_face = False
+    for index in indexes:
+        mesh, other = trail.meshes.get(index), kept.meshes.get(index)
+        if mesh is not None and other is not None:
+            one_face = one_face or _apart(face_of(mesh), face_of(other)) < ONE_FACE
+        if one_face:
+            trail.meshes.pop(index, None)
 
 
 def _apart(a: Face, b: Face) -> float:
