@@ -139,7 +139,8 @@ def _draw(placement: MeshPlacement, width: int, height: int) -> _Drawn:
     values = np.column_stack([(source * 2 + 1) / placement.size - 1, solid])
     drawn = drawn_by_triangles(places, values, placement.triangles, size)
     shown = np.where(between_lids_and_lips(places, size), 0, drawn[..., 2].clip(0, 1))
-    softer = box_blur(torch.from_numpy(shown)[None, None], 2 * round(SOFT * max(size)) + 1)[0, 0]
+    whole = torch.from_numpy(shown)
+    softer = box_blur(whole[None, None], 2 * round(SOFT * max(size)) + 1)[0, 0].minimum(whole)
     return _Drawn(torch.from_numpy(drawn[..., :2]), softer, (left, top, right, bottom))
 
 
