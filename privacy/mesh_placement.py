@@ -89,8 +89,11 @@ class MeshPlacement(Placement):
 
     def warp_into(self, change: Tensor, width: int, height: int) -> Tensor:
         """A crop's change (B, C, S, S) as the face shows it in an image: (B, C, H, W); 0 where it is not."""
-        grid, shown, (left, top, right, bottom) = self._map(width, height)
-        part = sampled(change, grid.to(change), "bicubic", "zeros") * shown.to(change)
+        drawn = self._drawn.get((width, height))
+        if drawn is None:
+            drawn = self._drawn[width, height] = _draw(self, width, height)
+        left, top, right, bottom = drawn.window
+        part = sampled(change, drawn.grid.to(change), "bicubic", "zeros") * drawn.shown.to(change)
         if part.shape[-2:] != (bottom - top, right - left):
             part = functional.interpolate(part, (bottom - top, right - left), mode="bilinear")
         return functional.pad(part, (left, width - right, top, height - bottom))
@@ -101,31 +104,44 @@ class MeshPlacement(Placement):
         there = replace(self, points=self.source)
         return there.warp_into(torch.ones(1, 1, self.size, self.size), self.size, self.size)
 
-    def _map(self, width: int, height: int) -> tuple[Tensor, Tensor, tuple[int, int, int, int]]:
-        """Of the part of an image that the mesh covers, or of a smaller copy of it: where each pixel lies in
-        the crop, as `grid_sample` counts (h, w, 2), how much is shown there (h, w), and the window."""
-        known = self._maps.get((width, height))
-        if known is None:
-            box = np.concatenate([np.floor(self.points.min(0)), np.ceil(self.points.max(0)) + 1])
-            left, top, right, bottom = np.clip(box, 0, (width, height) * 2).astype(int).tolist()
-            left, top = min(left, width - 1), min(top, height - 1)
-            right, bottom = max(right, left + 1), max(bottom, top + 1)
-            scale = min(1.0, FINEST / max(right - left, bottom - top))
-            sides = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
-            scales = np.array(sides) / (right - left, bottom - top)
-            points = (self.points - (left, top) + 0.5) * scales - 0.5
-            fading = np.arange(len(points)) < len(points) - len(BORDER)  # none on the ring
-            values = np.column_stack([(self.source * 2 + 1) / self.size - 1, fading])
-            drawn = drawn_by_triangles(points, values, self.triangles, sides)
-            shown = np.where(between_lids_and_lips(points, sides), 0, drawn[..., 2].clip(0, 1))
-            softer = box_blur(torch.from_numpy(shown)[None, None], 2 * round(SOFT * max(sides)) + 1)[0, 0]
-            known = torch.from_numpy(drawn[..., :2]), softer, (left, top, right, bottom)
-            self._maps[width, height] = known
-        return known
-
     @cached_property
-    def _maps(self) -> dict[tuple[int, int], tuple[Tensor, Tensor, tuple[int, int, int, int]]]:
+    def _drawn(self) -> dict[tuple[int, int], _Drawn]:
+        """What was drawn before, by (width, height) of the image."""
         return {}
+
+
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    """The part of an image that a mesh covers, or a smaller copy of it of (h, w) pixels.
+
+    grid: (h, w, 2), where each of its pixels lies in the crop, as `grid_sample` counts.
+    shown: (h, w), how much of a change is shown there.
+    window: the part (left, top, right, bottom).
+    """
+
+    grid: Tensor
+    shown: Tensor
+    window: tuple[int, int, int, int]
+
+
+def _draw(placement: MeshPlacement, width: int, height: int) -> _Drawn:
+    """Draw a mesh into an image of so many pixels."""
+    points, source = placement.points, placement.source
+    left, top = np.clip(np.floor(points.min(0)), 0, (width - 1, height - 1)).astype(int).tolist()
+    right, bottom = (
+        np.clip(np.ceil(points.max(0)) + 1, (left + 1, top + 1), (width, height)).astype(int).tolist()
+    )
+    extent = np.array([right - left, bottom - top])
+    sides = np.maximum(1, np.round(extent * min(1.0, FINEST / extent.max()))).astype(int)
+    places = (points - (left, top) + 0.5) * sides / extent - 0.5
+    size = int(sides[0]), int(sides[1])
+    solid = (np.arange(len(points)) < len(points) - len(BORDER)).astype(float)  # the ring is not
+    values = np.column_stack([(source * 2 + 1) / placement.size - 1, solid])
+    drawn = drawn_by_triangles(places, values, placement.triangles, size)
+    shown = np.where(between_lids_and_lips(places, size), 0, drawn[..., 2].clip(0, 1))
+    whole = torch.from_numpy(shown)
+    softer = box_blur(whole[None, None], 2 * round(SOFT * max(size)) + 1)[0, 0].minimum(whole)
+    return _Drawn(torch.from_numpy(drawn[..., :2]), softer, (left, top, right, bottom))
 
 
 def drawn_by_triangles(

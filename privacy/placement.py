@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ class Placement:
         """How many pixels of the image one of the crop covers along a side."""
         return float(np.linalg.det(self.matrix[:, :2])) ** 0.5
 
-    @property
+    @cached_property
     def opacity(self) -> Tensor:
         """How much of a change is shown in each pixel of the crop: (1, 1, S, S) or a shape that fits."""
         return torch.ones(1, 1, 1, 1)

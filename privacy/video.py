@@ -22,9 +22,11 @@ from ..attacks.ensemble import Ensemble
 from ..attacks.faces.boxes import clipped, padded
 from ..attacks.faces.tracks import Mesh, MeshTrack, Tracks, arrays, face_of, normalised
 from ..attacks.faces.transforms import inverse
+from ..core.errors import BadSettings
 from ..core.files import atomic_write
 from ..core.progress import WithResult
 from ..core.types import Array, Item, Photo, Pixels, Sighting, Stage, Step, Steps, Track
+from . import telling_when_full
 from .engine import invert_faces, objective_of
 from .face_context import Crop, FaceContext, align_crop, context_of
 from .latent import Optimisation, optimise
@@ -127,8 +129,21 @@ def find_changes(
             it does there what it did before, and so are those that are found here.
 
     Raises:
-        as `privacy.protect`.
+        BadSettings: they ask for another method or for impersonation, which there is not for videos.
+        DeviceFull, UnknownName, WeightsMissing, WeightsCorrupt: as `privacy.protect` does.
     """
+    if settings.method != "veil" or settings.goal != "dodge":
+        raise BadSettings(
+            "Videos can be protected by the method 'veil' alone, and without a target.",
+            "Choose a strength, and give no target.",
+        )
+    with telling_when_full(settings.device):
+        return (yield from _find_changes(frames_of, tracks, settings, known))
+
+
+def _find_changes(
+    frames_of: FramesOf, tracks: Tracks, settings: Settings, known: Sequence[ClipChange]
+) -> Steps[ClipChange]:
     used = prior(settings.prior, settings.size, settings.device)
     of_person = dict[int, list[TrackChange]]()
     for clip in known:

@@ -19,9 +19,10 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import av
 import numpy as np
@@ -39,8 +40,6 @@ from veil.privacy.video import find_changes, render
 
 T = TypeVar("T")
 ENDINGS = {".mp4", ".mov", ".mkv", ".webm"}
-CODED = {"none": None, "CRF 23": 23, "CRF 28": 28, "CRF 35": 35}
-JUDGED = 12  # frames of each track
 
 
 def frames(clip: Path, start: float, seconds: float) -> list[Pixels]:
@@ -82,12 +81,25 @@ def timed(work: Callable[[], T]) -> tuple[T, float]:
     return work(), time.process_time() - begin
 
 
-def measured(clip: Path, start: float, seconds: float, strength: str, left_out: str, folder: Path) -> Any:
+@dataclass(frozen=True)
+class Plan:
+    """What is measured: `seconds` of a clip from `start`; `judged` frames, as they are and after H.264."""
+
+    start: float
+    seconds: float
+    strength: str
+    left_out: str
+    judged: int
+    crf: Sequence[int]
+
+
+def measured(clip: Path, plan: Plan, folder: Path) -> Any:
     """The rows of one clip: of the clip, and of its matches."""
-    before = frames(clip, start, seconds)
+    strength = plan.strength
+    before = frames(clip, plan.start, plan.seconds)
     tracks, following = timed(lambda: finish(follow(enumerate(before))))
     tracks = tracks.of(tracks.people[:1])
-    chosen = settings(strength, surrogates=attacked(left_out))
+    chosen = settings(strength, surrogates=attacked(plan.left_out))
 
     def frames_of(wanted: Any) -> Iterator[tuple[int, Pixels]]:
         return ((index, before[index]) for index in sorted(wanted))
@@ -99,7 +111,7 @@ def measured(clip: Path, start: float, seconds: float, strength: str, left_out: 
         [np.concatenate(pair, 1) for pair in zip(before, after, strict=True)], 0, folder / f"{clip.stem}.mp4"
     )
     seen = track.indexes[track.seen]
-    places = seen[np.linspace(0, len(seen) - 1, min(len(seen), JUDGED)).round().astype(int)].tolist()
+    places = seen[np.linspace(0, len(seen) - 1, min(len(seen), plan.judged)).round().astype(int)].tolist()
 
     def shown(pictures: Sequence[Pixels]) -> Iterator[tuple[Pixels, Face]]:
         for index in places:
@@ -109,7 +121,7 @@ def measured(clip: Path, start: float, seconds: float, strength: str, left_out: 
 
     clean = judge.seen(shown(before), packaged())
     matches = list[dict[str, Any]]()
-    for name, crf in CODED.items():
+    for name, crf in {"none": None, **{f"CRF {crf}": crf for crf in plan.crf}}.items():
         there = judge.seen(shown(after if crf is None else encoded(after, crf)), packaged())
         for one in judge.match(clean, there, frozenset(chosen.surrogates)):
             matches.append({"clip": clip.stem, "strength": strength, "encoding": name, **one.model_dump()})
@@ -119,6 +131,7 @@ def measured(clip: Path, start: float, seconds: float, strength: str, left_out: 
         "clip": {
             "clip": clip.stem,
             "strength": strength,
+            "start": plan.start,
             "frames": len(before),
             "tracks": len(tracks.tracks),
             "unseen": int((~track.seen).sum()),
@@ -144,16 +157,18 @@ def main(
     strength: str = "balanced",
     judge: str = "",
     only: str = "",
+    judged: int = 12,
+    crf: Annotated[list[int], typer.Option()] = [23, 28, 35],  # noqa: B006
 ) -> None:
     """Measure what is missing, and write the tables. `only`: a part of the names of the clips."""
-    left_out = judge or held_out()
-    folder = out / f"{strength}-{left_out}"
+    plan = Plan(start, seconds, strength, judge or held_out(), judged, crf)
+    folder = out / f"{strength}-{plan.left_out}"
     folder.mkdir(parents=True, exist_ok=True)
     for clip in sorted(path for path in clips.iterdir() if path.suffix in ENDINGS and only in path.name):
         done = folder / f"{clip.stem}.json"
         if not done.exists():
             print(clip.stem)
-            row = measured(clip, start, seconds, strength, left_out, folder)
+            row = measured(clip, plan, folder)
             with atomic_write(done) as (part,):
                 part.write_text(json.dumps(row, indent=1))
     rows = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]

@@ -19,6 +19,7 @@ from veil.attacks.faces.detection import find_faces
 from veil.attacks.faces.tracking import mesh_at
 from veil.attacks.faces.tracks import Mesh, MeshTrack, Tracks, face_of
 from veil.attacks.faces.transforms import inverse
+from veil.core.errors import BadSettings
 from veil.core.images import to_tensor
 from veil.core.progress import finish
 from veil.core.types import Pixels, Stage, Step
@@ -173,6 +174,12 @@ def test_views_differ_and_checks_lie_between(tracks: Tracks) -> None:
     assert {100, 159} < set(order[:VIEWED])
     assert 107 not in order
     assert _chosen(replace(long, seen=np.arange(count) == 7)) == [107]
+
+
+@pytest.mark.parametrize("changes", [{"method": "pgd"}, {"goal": "impersonate"}])
+def test_what_there_is_not_for_videos_is_told(changes: dict[str, str], tracks: Tracks) -> None:
+    with pytest.raises(BadSettings, match="Videos"):
+        finish(find_changes(frames_of, tracks, settings(**changes)))
 
 
 @pytest.mark.parametrize("data", [b"", b"no archive"])

@@ -113,6 +113,17 @@ def test_a_face_that_is_hidden_for_a_while_is_carried_and_named() -> None:
     assert track.gaps == [(first, last)]
 
 
+def test_two_that_come_upon_one_face_are_parted() -> None:
+    far, near = (
+        {number: mesh() + np.float32(gap) for number, gap in enumerate(gaps)}
+        for gaps in ((0, 0, 0, 0), (90, 90, 5, 90))
+    )
+    kept, trail = tracking.Trail(0, far), tracking.Trail(0, near)
+    tracking._part(kept, trail, [1, 2, 3])  # pyright: ignore[reportPrivateUsage]
+    assert list(kept.meshes) == [0, 1, 2, 3]
+    assert list(trail.meshes) == [0, 1]
+
+
 @pytest.mark.slow
 def test_shots_are_cut_and_people_are_known_again() -> None:
     other = another()

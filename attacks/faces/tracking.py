@@ -21,10 +21,13 @@ from ..networks.facemesh import SIZE as MESH_SIZE
 from ..networks.facemesh import landmarks_in_crop
 from .boxes import clipped, iou, padded
 from .detection import around, search, second_opinion
+from .found import SMALLEST
 from .tracks import GAP, Mesh, Tracks, face_of, track_of
 from .transforms import ARCFACE, template_transform
 
 EVERY = 15  # frames from one detection to the next
+# The smallest faces that are looked for: LEAST pixels, in large frames only those that are worth protecting.
+LEAST, FINE = 20.0, 60.0  # the second is a frame's longer side in sides of the smallest face
 CHECKED = 3  # frames from one time that BlazeFace is asked whether a mesh is a face's to the next
 BELIEVED = 0.25  # how well BlazeFace has to support a face, for the mesh to be followed further
 # Where the five points lie in the crop of the mesh, in fractions of its side: higher than in `MESH_TEMPLATE`,
@@ -34,6 +37,7 @@ MOVED = 0.1  # of the eye distance: if a face has moved further, its mesh is loo
 ROUNDS = 4  # at most so many times
 JUMP = 1.5  # eye distances that a face may move from one frame to the next
 STRAYED = 0.3  # of the eye distance between mesh and detector, from which the detector is believed
+ONE_FACE = 0.4  # of the eye distance: two meshes that are nearer are of one face
 CUT, LEAP = 0.08, 5.0  # a scene change: frames differ so much, and so many times more than those before
 THUMB = 32  # pixels: the side of the copies that are compared for that
 SIDE = 256  # pixels: of the picture that is kept of a face
@@ -123,8 +127,11 @@ class Follower:
         if len(self.stretch) < 2:
             return
         first, *rest = self.stretch
-        for trail in self._known(first[0]):
+        known = self._known(first[0])
+        for place, trail in enumerate(known):
             _go(trail, rest)
+            for other in known[:place]:
+                _part(other, trail, [index for index, _ in rest])
         self._detect()
 
     def _known(self, frame: int) -> list[Trail]:
@@ -133,7 +140,8 @@ class Follower:
     def _detect(self) -> None:
         """Look for faces in the last frame, and follow new ones back through those that are held."""
         index, pixels = self.stretch[-1]
-        for face in search(pixels).faces:
+        smallest = np.clip(max(pixels.shape) / FINE, LEAST, SMALLEST)
+        for face in search(pixels, float(smallest)).faces:
             trail = next((one for one in self._known(index) if _same(face_of(one.meshes[index]), face)), None)
             mesh = mesh_at(pixels, face)
             if mesh is None:
@@ -212,6 +220,17 @@ def _go(trail: Trail, frames: Iterable[tuple[int, Pixels]]) -> None:
         if found is None:
             return
         trail.meshes[index] = found
+
+
+def _part(kept: Trail, trail: Trail, indexes: Sequence[int]) -> None:
+    """End a trail where, in these frames, it has come upon the face of another one."""
+    one_face = False
+    for index in indexes:
+        mesh, other = trail.meshes.get(index), kept.meshes.get(index)
+        if mesh is not None and other is not None:
+            one_face = one_face or _apart(face_of(mesh), face_of(other)) < ONE_FACE
+        if one_face:
+            trail.meshes.pop(index, None)
 
 
 def _apart(a: Face, b: Face) -> float:

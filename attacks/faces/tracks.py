@@ -216,7 +216,8 @@ def _filled(
     before = np.where(seen[after] > frames, after - 1, after).clip(0)
     span = (seen[after] - seen[before]).clip(1)
     share = ((frames - seen[before]) / span).clip(0, 1).astype(np.float32)[:, None, None]
-    return (1 - share) * known[before] + share * known[after]
+    filled = (1 - share) * known[before] + share * known[after]
+    return filled.astype(np.float32)
 
 
 def smoothed(points: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -227,7 +228,7 @@ def smoothed(points: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     unit = float(np.linalg.norm(points[:, 263] - points[:, 33], axis=1).mean()) or 1.0
     forwards = _one_euro(points, unit)
-    return (forwards + _one_euro(points[::-1], unit)[::-1]) / 2
+    return ((forwards + _one_euro(points[::-1], unit)[::-1]) / 2).astype(np.float32)
 
 
 def _one_euro(points: NDArray[np.float32], unit: float) -> NDArray[np.float32]:
