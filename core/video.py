@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 ENDINGS = frozenset(".mp4 .m4v .mov .mkv .webm .avi .mts .m2ts .mpg .mpeg .wmv .flv .3gp .ogv".split())
-BYTES_PER_PIXEL = 100  # of memory, from decoding a picture to encoding it, with those that codecs hold back
+BYTES_PER_PIXEL = 180  # of memory, from decoding a picture to encoding it, with those that codecs hold back
 LONGEST_GAP = 1.0  # seconds without a picture that can be decoded, in which the one before is shown
 HDR = {16: "PQ", 18: "HLG"}  # by the number of the transfer characteristic (ITU-T H.273)
 
@@ -229,7 +229,7 @@ def _read_index(name: str, path: Path, container: InputContainer) -> Index:
         raise incomplete
     for packet in container.demux(stream, *covers):
         if packet.stream_index != stream.index:
-            cover = cover or bytes(packet)
+            cover = cover or bytes(packet) or None
         elif packet.is_corrupt:
             raise incomplete
         elif packet.pts is not None and _is_shown(stream, packet):

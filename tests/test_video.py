@@ -128,6 +128,7 @@ def test_times_and_sound_stay_exactly(film: Any, tmp_path: Path, ending: str, ho
     assert shown(after) == shown(clip)
     assert len(shown(clip)) == len(how.get("times", range(12)))
     assert after.seconds == clip.seconds > 0
+    assert clip.cover is None
     assert (after.codec, after.size, after.colours) == (clip.codec, clip.size, clip.colours)
     assert copied(result) == copied(source)
     assert len(copied(result)) == ("sound" in how) + ("subtitles" in how)

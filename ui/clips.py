@@ -197,7 +197,7 @@ def _changes(clip: Clip, tracks: Tracks, settings: Settings, place: Path) -> Ste
         with suppress(OSError, KeyError, ValueError):
             changes.append(ClipChange.load(path, alone))
             continue
-        run = WithResult(find_changes(clip.chosen, alone, settings))
+        run = WithResult(find_changes(clip.chosen, alone, settings, tuple(changes)))
         for step in run:
             yield replace(step, item=Item(number + 1, number + 1, total)) if total > 1 else step
         run.result.save(path)

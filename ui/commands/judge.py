@@ -126,7 +126,8 @@ def faces(
 ) -> None:
     """List the faces of a photo, the largest first, numbered as `veil protect --faces` takes them.
 
-    Of a clip list its people, those first who are shown most, and write a picture of them, NAME.veil-faces.png.
+    Of a clip list the people, those first who are shown most, and write a picture of them beside it,
+    NAME.veil-faces.png.
     """
     from ...attacks.faces.detection import search
     from ...core.images import open_photo
