@@ -17,7 +17,7 @@ from PIL import Image
 
 from ..attacks import RECOGNIZERS
 from ..attacks.faces.detection import search
-from ..core.errors import BadPhoto
+from ..core.errors import BadPhoto, BadSettings
 from ..core.images import open_photo as opened
 from ..core.progress import finish
 from ..core.types import Face, Photo, Pixels, Step
@@ -185,6 +185,8 @@ def protect(
     chosen = settings(strength, effort, **{"device": workflow.device(), **goal, **changes})
     workflow.check_models(chosen)
     if isinstance(photo, str | Path) and pipes.is_clip(Path(photo)):
+        if any(True for _ in album):
+            raise BadSettings("An album is one of photos.", "Leave album= away for clips.")
         other = workflow.with_largest_face(open_photo(probe)) if probe is not None else None
         return protect_clip(Path(photo), chosen, faces, other, crf, codec, progress)
     before = open_photo(photo)

@@ -170,7 +170,7 @@ def run(
 
 def _tracks(clip: Clip, origin: ClipOrigin, work: Path) -> Steps[Tracks]:
     """The faces of a clip, as they were followed before, or now."""
-    path = work / f"tracks-{origin.clip[:16]}.npz"
+    path = work / f"tracks-{origin.clip[:16]}-{version('veil')}.npz"
     with suppress(OSError, KeyError, ValueError):
         return Tracks.load(path)
     tracks = yield from follow(clip.frames(), clip.count)
