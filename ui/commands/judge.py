@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -115,30 +116,47 @@ def _link(terminal: Terminal, album: Path, judges: tuple[str, ...], used: frozen
 
 
 def faces(
-    photo: Annotated[Path, typer.Argument(help="The photo; - reads it.", show_default=False)],
+    photos: Annotated[
+        list[Path], typer.Argument(help="The photos, or folders of them; - reads one.", show_default=False)
+    ],
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Folders with all that are in them.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """List the faces of a photo, the largest first, numbered as `veil protect --faces` takes them."""
+    """List the faces of photos, the largest first, numbered as `veil protect --faces` takes them."""
     from ...attacks.faces.detection import search
     from ...core.images import open_photo
     from .. import pipes, records
     from ..wording import FACE_COLUMNS, face_rows
 
-    terminal = Terminal(json)
-    with ExitStack() as stack:
-        (path,) = pipes.expanded(photo, False, stack) if photo == pipes.PIPE else [photo]
+    terminal, beside = Terminal(json), records.Beside()
+    name = partial(pipes.name, folders=photos)
+
+    def tell(path: Path) -> None:
         found = search(open_photo(path).pixels)
-        protected = records.already_protected(path, found)
-    terminal.object(
-        photo=pipes.name(photo),
-        faces=[
-            {
-                "number": number,
-                "box": face.box.round().tolist(),
-                "protectable": number in found.protectable,
-                "protected": number in protected,
-            }
-            for number, face in found.numbered.items()
-        ],
-    )
-    terminal.table(FACE_COLUMNS, face_rows(found, protected))
+        protected = beside.already_protected(path, found)
+        if len(todo) > 1:
+            terminal.path(name(path))
+        terminal.object(
+            photo=name(path),
+            faces=[
+                {
+                    "number": number,
+                    "box": face.box.round().tolist(),
+                    "protectable": number in found.protectable,
+                    "protected": number in protected,
+                }
+                for number, face in found.numbered.items()
+            ],
+        )
+        terminal.table(FACE_COLUMNS, face_rows(found, protected))
+
+    with ExitStack() as stack:
+        lists = terminal.each(
+            photos, lambda path: pipes.expanded(path, recursive, stack, terminal.note), pipes.name
+        )
+        todo = [photo for photos in lists for photo in photos]
+        done = terminal.each(todo, tell, name)
+    if len(lists) < len(photos) or len(done) < len(todo):
+        raise typer.Exit(2)
