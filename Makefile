@@ -17,6 +17,7 @@ dev: .venv/.dev
 
 # Stamps: the environment is made once for each extra, and again when pyproject.toml changes.
 .venv/.%: pyproject.toml
+	@echo "Installing veil with its [$*] packages, PyTorch among them, in .venv: some minutes, up to 7 GB of disk"
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet $(locked) --editable ".[$*]"
 	touch $@

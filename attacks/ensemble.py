@@ -18,6 +18,32 @@ from .views import VIEWS, draw
 FaceImage: TypeAlias = tuple[Tensor, Face]  # (1, 3, H, W) in [0, 1], and the face as it lies there
 
 
+def losses_together(objectives: Sequence[Ensemble], images: Sequence[FaceImage]) -> Tensor:
+    """The losses (B,) of images of B people, each by the person's own objective, as calling it has them.
+
+    Each recogniser is asked once for all of them: a GPU takes about as long for many crops as for one.
+
+    Args:
+        objectives: of the same recognisers.
+    """
+    drawn = [one.draw(*image) for one, image in zip(objectives, images, strict=True)]
+    embeddings = _embeddings([recognizer for recognizer, *_ in objectives[0].parts], drawn)
+    return torch.cat([one.score(own) for one, own in zip(objectives, embeddings, strict=True)])
+
+
+def _embeddings(
+    recognizers: Sequence[Recognizer], drawn: Sequence[Sequence[FaceImage]]
+) -> list[list[Tensor]]:
+    """For each person the embeddings (V, D) of V views, one tensor a recogniser."""
+    found: list[list[Tensor]] = [[] for _ in drawn]
+    for one in recognizers:
+        crops = [one.align(view, place) for views in drawn for view, place in views]
+        together = one.embed(torch.cat(crops)).split([len(views) for views in drawn])
+        for own, embeddings in zip(found, together, strict=True):
+            own.append(embeddings)
+    return found
+
+
 class Ensemble:
     """An objective over images of one person's face: the lower, the better it is protected.
 
@@ -75,13 +101,13 @@ class Ensemble:
         Args:
             face: as it lies in the image.
         """
-        return self._loss(image, face, self.views)
+        return losses_together([self], [(image, face)])
 
     @property
-    def worst_margin(self) -> float:
+    def worst_margin(self) -> Tensor:
         """By how many standard deviations of strangers' cosines the worst recogniser, over the views of the
-        last call, was on the right side of its threshold at FAR 0.1 %."""
-        return float(torch.stack(self.margins).min())
+        last call, was on the right side of its threshold at FAR 0.1 %: a tensor (), not waited for."""
+        return torch.stack(self.margins).min()
 
     @torch.no_grad()
     def verdict(
@@ -92,24 +118,32 @@ class Ensemble:
 
         Of the clean image a cosine is a little below 1, since its mirror image counts too.
         """
-        self._loss(image, face, views)
-        return {name: float(cosine) for name, cosine in self.cosines.items()}, self.worst_margin
+        drawn = self.draw(image, face, views)
+        (embeddings,) = _embeddings([recognizer for recognizer, *_ in self.parts], [drawn])
+        self.score(embeddings)
+        return {name: float(cosine) for name, cosine in self.cosines.items()}, float(self.worst_margin)
 
-    def _loss(self, image: Tensor, face: Face, views: int) -> Tensor:
-        drawn = list(draw(image, face, views, self.step, self.generator))
+    def draw(self, image: Tensor, face: Face, views: int | None = None) -> list[FaceImage]:
+        """The next views of an image (1, 3, H, W): as many as the objective has, or so many."""
+        drawn = list(draw(image, face, self.views if views is None else views, self.step, self.generator))
         self.step += 1
+        return drawn
+
+    def score(self, embeddings: Sequence[Tensor]) -> Tensor:
+        """The loss (1,) of embeddings (V, D) of views, one tensor a recogniser; keeps margins and cosines."""
         losses, self.margins, self.cosines = list[Tensor](), list[Tensor](), dict[str, Tensor]()
-        for recognizer, (mean, deviation), own, album, target in self.parts:
-            embeddings = recognizer.embed(torch.cat([recognizer.align(view, place) for view, place in drawn]))
-            cosines = embeddings @ own
+        for (recognizer, (mean, deviation), own, album, target), found in zip(
+            self.parts, embeddings, strict=True
+        ):
+            cosines = found @ own
             loss = nearest = dodge(cosines, mean) / deviation
             if album is not None:
-                linked = dodge(embeddings @ album.T, mean) / deviation
+                linked = dodge(found @ album.T, mean) / deviation
                 nearest = torch.cat([loss[:, None], linked], 1).amax(1)
                 loss = torch.cat([loss[:, None], linked - self.album_slack], 1).logsumexp(1)
             margin = DEVIATIONS["far01"] - nearest.detach().mean()
             if target is not None:
-                to_target = embeddings @ target
+                to_target = found @ target
                 loss = impersonate(to_target) / deviation + self.source_weight * loss.clamp(min=0)
                 margin = (to_target.detach().mean() - mean) / deviation - DEVIATIONS["far01"]
             losses.append(loss.mean() * (1 if self.standardise_cosines else deviation))

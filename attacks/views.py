@@ -13,6 +13,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from ..core.images import onto
 from ..core.types import Face
 
 View = Callable[[Tensor, Generator], Tensor]  # images (B, 3, H, W) -> the same shape
@@ -36,7 +37,7 @@ def resized(image: Tensor, generator: Generator) -> Tensor:
 def noisy(image: Tensor, generator: Generator) -> Tensor:
     """With Gaussian noise of 0.02."""
     noise = torch.randn(image.shape, generator=generator)
-    return (image + 0.02 * noise.to(image)).clamp(0, 1)
+    return (image + 0.02 * onto(noise, image)).clamp(0, 1)
 
 
 def blurred(image: Tensor, generator: Generator) -> Tensor:
@@ -51,7 +52,7 @@ def compressed(image: Tensor, generator: Generator) -> Tensor:
     """As a JPEG of quality 50 to 90, by kornia's differentiable codec."""
     from kornia.enhance import jpeg_codec_differentiable
 
-    quality = torch.full((len(image),), _between(50, 90, generator)).to(image)
+    quality = torch.full((len(image),), _between(50, 90, generator))  # on the CPU, where kornia checks it
     high, wide = image.shape[-2:]
     padded = functional.pad(image, (0, -wide % 16, 0, -high % 16), mode="replicate")
     return jpeg_codec_differentiable(padded.clamp(0, 1), quality)[..., :high, :wide]

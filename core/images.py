@@ -214,6 +214,13 @@ def to_tensor(pixels: Pixels) -> Tensor:
     return torch.tensor(pixels).permute(2, 0, 1)[None].float() / 255
 
 
+def onto(values: Tensor, like: Tensor) -> Tensor:
+    """Values from main memory, on the device and in the type of another tensor; no GPU is waited for."""
+    if like.is_cuda:
+        return values.to(like.dtype).pin_memory().to(like.device, non_blocking=True)
+    return values.to(like)
+
+
 def to_pixels(image: Tensor) -> Pixels:
     """A tensor (1, 3, H, W) in [0, 1], on any device, values outside clipped -> pixels (H, W, 3)."""
     import torch

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from .bootstrap import rate
 from .summary import Frame, frame
 
 COLUMNS = ["method", "recognizer", "direction", "measure", "rate", "low", "high", "n"]
+UNDISTURBED = ("none", "photo", "probe")  # the first part of the names of embeddings
 DIRECTIONS = ("clean gallery, protected probe", "protected gallery, clean probe")
 
 
@@ -25,13 +28,14 @@ def identification(folder: Path, rows: Frame) -> Frame:
         (rows["disturbance"] == "none") & (rows["seed"] == rows["seed"].min()) & rows["probe"].notna()
     ]
     table: list[list[Any]] = []
+    embeddings = kept_embeddings()
     for (method, recognizer), part in rows.groupby(["method", "recognizer"], sort=False):
         seen = part.drop_duplicates("identity")
         files = [result_file(folder, row, ROWS) for row in seen.to_dict("records")]
         people = seen["identity"].tolist()
         if len(people) < 2:
             continue
-        vectors = [unpack(file)[1] for file in files]
+        vectors = [embeddings(file) for file in files]
         protected, clean, photo = (
             stacked([one[f"{kind}/{recognizer}"] for one in vectors]) for kind in ("none", "probe", "photo")
         )
@@ -44,6 +48,15 @@ def identification(folder: Path, rows: Frame) -> Frame:
         open_set = rate(missed(clean, protected, photo), people)
         table.append([method, recognizer, DIRECTIONS[0], "FNIR at FPIR 1 %", *open_set])
     return frame(table, COLUMNS)
+
+
+def kept_embeddings() -> Callable[[Path], dict[str, Array]]:
+    """What gives the embeddings of undisturbed photos in the file of a result, and reads each file once."""
+
+    def read(file: Path) -> dict[str, Array]:
+        return {name: one for name, one in unpack(file)[1].items() if name.split("/")[0] in UNDISTURBED}
+
+    return cache(read)
 
 
 def ranks(gallery: Array, probes: Array) -> Array:

@@ -6,15 +6,17 @@ Where photos are disturbed, those that are cloaked are; the others stay as they 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..core.types import Array
 from . import CLEAN
-from .benchmark import ROWS, probe_file, result_file, unpack
+from .benchmark import ROWS, probe_file, result_file
 from .bootstrap import HEADLINE_RATES, mean, rate
-from .identification import ranks, stacked
+from .identification import kept_embeddings, ranks, stacked
 from .summary import Frame, frame, interval, judges
 
 # The columns of rows that hold the cosines of each.
@@ -85,6 +87,7 @@ def ranked(folder: Path, rows: Frame) -> Frame:
     rows = rows.assign(**{_rank(pairing): np.nan for pairing in PAIRINGS})
     undisturbed = rows[(rows["disturbance"] == "none") & rows["probe"].notna()]
     both = undisturbed[undisturbed["cloaked_cloaked"].notna()]
+    embeddings = kept_embeddings()
     for (_, name, seed), part in both.groupby(["method", "recognizer", "seed"], sort=False):
         part = part.drop_duplicates("identity")
         others = undisturbed[
@@ -93,8 +96,8 @@ def ranked(folder: Path, rows: Frame) -> Frame:
             & (undisturbed["seed"] == seed)
             & ~undisturbed["identity"].isin(part["identity"])
         ]
-        first, second = _sides(folder, part, str(name))
-        rest = [unpack(result_file(folder, row, ROWS))[1][f"probe/{name}"] for row in _each(others)]
+        first, second = _sides(folder, part, str(name), embeddings)
+        rest = [embeddings(result_file(folder, row, ROWS))[f"probe/{name}"] for row in _each(others)]
         for pairing in PAIRINGS:
             probe, known = pairing.split("-")
             gallery = stacked([*second[known], *rest])
@@ -103,10 +106,12 @@ def ranked(folder: Path, rows: Frame) -> Frame:
     return rows
 
 
-def _sides(folder: Path, part: Frame, name: str) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
+def _sides(
+    folder: Path, part: Frame, name: str, embeddings: Callable[[Path], dict[str, Array]]
+) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
     """How a recogniser sees the first photos of people and their second, each as they were and cloaked."""
     ours, theirs = (
-        [unpack(file(folder, row, ROWS))[1] for row in _each(part)] for file in (result_file, probe_file)
+        [embeddings(file(folder, row, ROWS)) for row in _each(part)] for file in (result_file, probe_file)
     )
     first = {
         "clean": [one[f"photo/{name}"] for one in ours],

@@ -7,10 +7,12 @@ last: whatever is killed, at whatever moment, it is finished or it has not begun
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from itertools import islice
 from multiprocessing import connection, get_context, parent_process
@@ -18,16 +20,19 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, TypeAlias, TypeVar
 
-from ..core.errors import VeilError
+from ..core.errors import BadSettings, VeilError
 from ..core.extras import needs
 from ..core.files import atomic_write
 from ..core.types import Stage, Step, Steps
 
 Payload = TypeVar("Payload")
+Result = TypeVar("Result")
 Files: TypeAlias = Mapping[str, bytes]  # by the ending of their names; the last one says "done"
 Job: TypeAlias = tuple[str, Payload]  # its key, a relative path, and what has to be done
 Finished: TypeAlias = Iterator[tuple[str, Files]]
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+# What a worker of a cluster that runs already would not know: where weights lie, how threads work.
+INHERITED = ("VEIL_WEIGHTS", "MKL_CBWR", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 MAX_CRASHES = 3  # how often in a row a worker may die
 QUEUED_PER_WORKER = 2  # jobs that are handed out for each worker
 
@@ -78,14 +83,14 @@ def run(
         cluster: address of a Ray cluster to use instead, or "local" to start one.
 
     Raises:
-        BadSettings: Ray is not installed.
+        BadSettings: Ray is not installed, or there is no such cluster.
         VeilError: a job ended its process three times.
     """
     everything = list(jobs)
     missing = [job for job in everything if not store.has(job[0])]
     before = len(everything) - len(missing)
     if cluster:
-        done = on_ray(missing, work, cluster)
+        done = on_cluster(missing, work, cluster)
     else:
         done = in_processes(missing, work, workers) if workers else in_this_process(missing, work)
     for count, (key, files) in enumerate(done, 1):
@@ -146,35 +151,83 @@ def _begin() -> None:
     Thread(target=watch, daemon=True).start()
 
 
-def on_ray(jobs: Iterable[Job[Payload]], work: Callable[[Payload], Files], address: str) -> Finished:
-    """On a Ray cluster; a job whose worker is killed goes to another one.
+def on_cluster(jobs: Iterable[Job[Payload]], work: Callable[[Payload], Files], address: str) -> Finished:
+    """On a Ray cluster."""
+    with ray_cluster(address) as cluster:
+        for key, result in cluster.results(jobs, work, "benchmark"):
+            yield key, result()
 
-    Raises:
-        BadSettings: Ray is not installed.
-    """
-    with needs("cluster"):
-        ray: Any = import_module("ray")
-    variables = dict.fromkeys(THREADS, "1")
-    ray.init(
-        address=address,
-        runtime_env={"env_vars": variables},
-        include_dashboard=False,
-        log_to_driver=False,
-    )
-    try:
 
-        def job(payload: Payload) -> Files:  # Ray wants a plain function
+@dataclass(frozen=True)
+class Cluster:
+    """A Ray cluster that this process is connected to; `ray` is the package."""
+
+    ray: Any
+
+    def workers(self, gpu: bool = False) -> int:
+        """How many workers it has, each with a core or with a GPU of its own."""
+        return int(self.ray.cluster_resources().get("GPU" if gpu else "CPU", 0))
+
+    def results(
+        self,
+        jobs: Iterable[Job[Payload]],
+        work: Callable[[Payload], Result],
+        name: str,
+        gpu: bool = False,
+    ) -> Iterator[tuple[str, Callable[[], Result]]]:
+        """Do jobs, several at a time; one whose worker is killed goes to another worker.
+
+        Yields, as they end, the key of each and what returns its result, or raises what it raised or, where
+        it ended its process again and again, `VeilError`. A worker stays, with the models that it has
+        loaded, for one job after another.
+        """
+
+        def job(payload: Payload) -> Result:  # Ray wants a plain function
             return work(payload)
 
-        remote = ray.remote(num_cpus=1, max_retries=MAX_CRASHES)(job)
-        slots = QUEUED_PER_WORKER * int(ray.cluster_resources().get("CPU", 1))
+        job.__name__ = job.__qualname__ = name  # the title of a process that does one
+        options = {"num_cpus": 1, "num_gpus": int(gpu), "max_calls": 0, "max_retries": MAX_CRASHES}
+        remote = self.ray.remote(**options)(job)
         waiting, running = iter(jobs), dict[Any, str]()
         while True:
-            for key, payload in islice(waiting, slots - len(running)):
+            for key, payload in islice(waiting, QUEUED_PER_WORKER * self.workers(gpu) - len(running)):
                 running[remote.remote(payload)] = key
             if not running:
                 return
-            (finished, *_), _ = ray.wait(list(running), num_returns=1)
-            yield running.pop(finished), ray.get(finished)
+            (finished, *_), _ = self.ray.wait(list(running), num_returns=1)
+            yield running.pop(finished), partial(self._result, finished)
+
+    def _result(self, finished: Any) -> Any:
+        try:
+            return self.ray.get(finished)
+        except self.ray.exceptions.RayTaskError as error:  # what the job itself raised
+            raise error.cause from error
+        except self.ray.exceptions.RayError as error:
+            raise VeilError(
+                f"A worker of the cluster died again and again ({type(error).__name__}).",
+                "Is there enough memory on its machines?",
+            ) from error
+
+
+@contextmanager
+def ray_cluster(address: str) -> Generator[Cluster]:
+    """Connect to the Ray cluster at an address; "local" starts one.
+
+    Raises:
+        BadSettings: Ray is not installed, or there is no such cluster.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports to its maker otherwise
+    with needs("cluster"):
+        ray: Any = import_module("ray")
+    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    environment = {"env_vars": inherited | dict.fromkeys(THREADS, "1")}
+    try:
+        ray.init(address=address, runtime_env=environment, include_dashboard=False, log_to_driver=False)
+    except (ConnectionError, ValueError) as error:
+        raise BadSettings(
+            f"There is no Ray cluster at {address!r} ({error}).", "Start one with `ray start`, or say local."
+        ) from error
+    try:
+        yield Cluster(ray)
     finally:
         ray.shutdown()

@@ -51,16 +51,32 @@ class AppearancePenalty:
             self.expressions = emotion.expression(image, face)
 
     def __call__(self, image: Tensor) -> Tensor:
-        penalty = image.new_zeros(1)
-        if self.perceptual or self.landmarks:
-            points, features = facemesh.landmarks_and_features(image, self.face)
-            displacement = (points - self.points) / self.face.eyes
-            penalty = penalty + self.perceptual * perceptual_distance(
-                self.features, [directions(one) for one in features]
-            )
-            penalty = penalty + self.landmarks * displacement.square().sum(-1).mean(-1)
-        if self.expression:
-            log_probabilities = emotion.expression(image, self.face).clamp(min=1e-6).log()
-            divergence = functional.kl_div(log_probabilities, self.expressions, reduction="none").sum(-1)
-            penalty = penalty + self.expression * divergence
-        return penalty
+        return penalties_together([self], [image])
+
+
+def penalties_together(penalties: Sequence[AppearancePenalty], images: Sequence[Tensor]) -> Tensor:
+    """The penalties (B,) on images (1, 3, H, W) of B faces, each by its own penalty, as calling it has them.
+
+    Each network is asked once for all of them.
+
+    Args:
+        penalties: of the same weights.
+    """
+    first, faces = penalties[0], [one.face for one in penalties]
+    total = images[0].new_zeros(len(images))
+    if first.perceptual or first.landmarks:
+        transforms = [facemesh.mesh_transform(face) for face in faces]
+        points, features = facemesh.landmarks_together(images, transforms)
+        before = [torch.cat(layer) for layer in zip(*(one.features for one in penalties), strict=True)]
+        distance = perceptual_distance(before, [directions(one) for one in features])
+        displacement = torch.cat(
+            [(now - one.points) / one.face.eyes for now, one in zip(points, penalties, strict=True)]
+        )
+        total = total + first.perceptual * distance
+        total = total + first.landmarks * displacement.square().sum(-1).mean(-1)
+    if first.expression:
+        log_probabilities = emotion.expressions_together(images, faces).clamp(min=1e-6).log()
+        before = torch.cat([one.expressions for one in penalties])
+        divergence = functional.kl_div(log_probabilities, before, reduction="none").sum(-1)
+        total = total + first.expression * divergence
+    return total

@@ -73,7 +73,7 @@ class EmbeddingOptimisation:
         self.embedding = embedding.expand(len(latent), -1, -1).clone().requires_grad_()
         self.optimizer = torch.optim.AdamW([self.embedding], rate)
         self.best = self.embedding.detach().clone()
-        self.lowest = torch.full((len(latent),), torch.inf).to(latent)
+        self.lowest = latent.new_full((len(latent),), torch.inf)
         self.loss: Tensor | None = None
         self.step, self.stale = 0, 0
 
@@ -93,5 +93,6 @@ class EmbeddingOptimisation:
         losses = self.loss.detach()
         self.stale = 0 if bool((losses < 0.99 * self.lowest).any()) else self.stale + 1
         better = losses < self.lowest
-        self.best[better], self.lowest[better] = self.embedding.detach()[better], losses[better]
+        self.best = torch.where(better[:, None, None], self.embedding.detach(), self.best)
+        self.lowest = torch.where(better, losses, self.lowest)
         self.step += 1

@@ -78,7 +78,7 @@ def protect_in_batches(
             for sighting, crop in zip(subject.track.sightings, subject.crops, strict=True):
                 frame = sighting.frame
                 frames[frame] = paste(frames[frame], change[None], crop.placement, frame.grey)
-            blended = feather(change.shape[-1]).to(change) * change[None]
+            blended = feather(change.shape[-1], change.device) * change[None]
             sizes.append(255 * float(change_energy(blended).sqrt()) / settings.ceiling)
         subjects += some
     # on the final pixels: the change of a neighbour may reach into a face that was pasted before it

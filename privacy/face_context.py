@@ -33,7 +33,8 @@ class Crop:
     @property
     def mask(self) -> Tensor:
         """How much of a change of the crop is shown in each of its pixels (1, 1, S, S)."""
-        return feather(self.placement.size).to(self.pixels) * self.placement.opacity.to(self.pixels)
+        shown = self.placement.opacity.to(self.pixels)
+        return feather(self.placement.size, self.pixels.device) * shown
 
 
 def align_crop(
@@ -72,7 +73,7 @@ class FaceContext:
     def with_change(self, change: Tensor) -> Tensor:
         """The image with a crop's change (1, 3, S, S) blended in as it will be in the frame."""
         high, wide = self.image.shape[-2:]
-        masked = feather(change.shape[-1]).to(change) * (greyed(change) if self.grey else change)
+        masked = feather(change.shape[-1], change.device) * (greyed(change) if self.grey else change)
         return (self.image + self.placement.warp_into(masked, wide, high)).clamp(0, 1)
 
 

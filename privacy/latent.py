@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..core.images import to_pixels
+from ..attacks.ensemble import losses_together
+from ..core.images import onto, to_pixels
 from ..core.types import Stage, Step, Steps
-from .appearance import AppearancePenalty
+from .appearance import AppearancePenalty, penalties_together
 from .face_context import side_by_side
 from .paste import greyed
 from .penalties import (
@@ -66,10 +67,11 @@ def channel_scale(prior: Prior, inverted: InvertedFaces) -> Tensor:
     whatever they do for protection.
     """
     nudge = 0.1 * torch.randn(inverted.clean.shape[-2:], generator=torch.Generator().manual_seed(0))
+    nudge = onto(nudge, inverted.clean)
     gains: list[Tensor] = []
     for channel in range(inverted.clean.shape[1]):
         nudged = inverted.clean.clone()
-        nudged[:, channel] += nudge.to(nudged)
+        nudged[:, channel] += nudge
         gains.append((prior.decode(nudged) - inverted.reconstruction).square().mean((1, 2, 3)).log() / 2)
     logs = torch.stack(gains, 1)
     return (logs.mean(1, keepdim=True) - logs).exp()[..., None, None]
@@ -143,26 +145,26 @@ class Optimisation:
         with torch.enable_grad():
             change, maps = self.change(self.delta)
             images = [context.with_change(own[None]) for context, own in zip(contexts, change, strict=True)]
-            loss = torch.cat(
-                [
-                    subject.objective(image, context.face)
-                    for subject, image, context in zip(self.subjects, images, contexts, strict=True)
-                ]
-            )
+            faces = [(image, context.face) for image, context in zip(images, contexts, strict=True)]
+            loss = losses_together([subject.objective for subject in self.subjects], faces)
             visible = (self.before + self.mask * change).clamp(0, 1) - self.before
-            penalty = self.penalty(visible, maps) + torch.cat(
-                [self.appearance[context](image) for context, image in zip(contexts, images, strict=True)]
-            )
-            scales = loss.new_tensor([schedule.value for schedule in self.schedules])
+            appearance = penalties_together([self.appearance[context] for context in contexts], images)
+            penalty = self.penalty(visible, maps) + appearance
+            scales = onto(torch.tensor([schedule.value for schedule in self.schedules]), loss)
             total = (loss + scales * penalty).sum()
             self.optimizer.zero_grad()
             total.backward()
-        sizes = change_energy(visible.detach()).sqrt().tolist()
-        for subject, schedule, size in zip(self.subjects, self.schedules, sizes, strict=True):
-            schedule.update(subject.objective.worst_margin, size)
+        sizes = change_energy(visible.detach()).sqrt()
+        margins = torch.stack([subject.objective.worst_margin for subject in self.subjects])
+        # read at once: a GPU is waited for a single time
+        (value, *_), margins, sizes = torch.stack(
+            [total.detach().expand(len(sizes)), margins, sizes]
+        ).tolist()
+        for schedule, margin, size in zip(self.schedules, margins, sizes, strict=True):
+            schedule.update(margin, size)
         self.optimizer.step()
         self.last.append(self.delta.detach().clone())
-        return total.item(), [image.detach() for image in images]
+        return value, [image.detach() for image in images]
 
     def penalty(self, change: Tensor, maps: Sequence[Tensor]) -> Tensor:
         """What visible changes of the crops (B, 3, S, S) cost, without what the face looks like: (B,)."""

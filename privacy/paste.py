@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,12 +11,14 @@ from torch import Tensor
 from ..core.types import Pixels
 from .placement import Placement
 
+CPU = torch.device("cpu")
 FEATHER = 0.1  # of the crop's side: how wide the change fades in
 
 
-def feather(size: int) -> Tensor:
+@lru_cache(maxsize=8)  # since it is asked for at every step
+def feather(size: int, device: torch.device = CPU) -> Tensor:
     """The blend mask (1, 1, S, S): 0 on the crop's border, 1 inside, a smooth step between."""
-    depth = (torch.arange(size) + 0.5) / size
+    depth = (torch.arange(size, device=device) + 0.5) / size
     ramp = (torch.minimum(depth, 1 - depth) / FEATHER - 0.25).clamp(0, 1)
     smooth = ramp * ramp * (3 - 2 * ramp)
     return (smooth[:, None] * smooth[None, :])[None, None]
@@ -33,7 +37,7 @@ def paste(pixels: Pixels, change: Tensor, placement: Placement, grey: bool = Fal
     high, wide = pixels.shape[:2]
     left, top, right, bottom = placement.window(wide, high)
     change = change.cpu()
-    masked = change * feather(change.shape[-1]).to(change)
+    masked = change * feather(change.shape[-1])
     if grey:
         masked = greyed(masked)
     layer = placement.within(left, top).warp_into(masked, right - left, bottom - top)

@@ -271,14 +271,14 @@ EFFORTS: dict[str, dict[str, Any]] = {
 SECONDS = {"quick": 5, "normal": 20, "thorough": 60}  # a face, about, on two idle cores
 # What fits a prior, or a family of them, better than the defaults: the paper's for Stable Diffusion.
 FITTING: dict[str, dict[str, Any]] = {"stable-diffusion": {"embedding_steps": 20, "embedding_rate": 0.1}}
-# Likeness as rated blind; the README says by whom, how often and what else.
+# Likeness as a vision-language model rated it blind; the README says how often and what else.
 DESCRIPTIONS = {
-    "subtle": "People see you, side by side too (97 % of blind ratings). Hides you only from recognisers "
-    "that it has met, if at all.",
-    "balanced": "People mostly see you, with small changes (58 to 87 % of blind ratings). One in five "
-    "recognisers that it has not met no longer matches it to your other photos.",
+    "subtle": "People see you, side by side too (97 % of blind ratings by a vision-language model). Hides "
+    "you only from recognisers that it has met, if at all.",
+    "balanced": "People mostly see you, with small changes (58 to 87 % of blind ratings by a vision-language "
+    "model). One in five recognisers that it has not met no longer matches it to your other photos.",
     "strong": "Hides you from nine in ten recognisers that it has not met; people see a relative or somebody "
-    "else (no rating says the same person).",
+    "else (no rating by that model says the same person).",
 }
 
 

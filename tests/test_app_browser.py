@@ -117,7 +117,7 @@ def test_protecting_a_portrait(page: Page, portrait: Path, tmp_path: Path) -> No
     rows = verdict.locator("tbody tr")
     expect(rows.first).to_contain_text("sface")
     expect(rows.first).to_contain_text("honest judge")
-    expect(rows.first).to_contain_text(re.compile(r"similarity 1\.00 → -?0\.\d\d, limit 0\.31"))
+    expect(rows.first).to_contain_text(re.compile(r"similarity 1\.00 → -?0\.\d\d, threshold 0\.31"))
     expect(verdict.locator("thead")).to_contain_text("saved as JPEG 75")
     expect(verdict).to_contain_text("PSNR")
     expect(page.get_by_text("What this does not promise")).to_be_visible()

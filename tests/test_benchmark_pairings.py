@@ -32,6 +32,7 @@ from veil.eval.benchmark import (
 )
 from veil.eval.benchmark.results import pack
 from veil.eval.datasets import main_face
+from veil.eval.identification import kept_embeddings
 from veil.eval.pairings import PAIRINGS, pairings, ranked, unpaired
 from veil.eval.verification import embedding
 from veil.ui.engine_hooks import ENGINE_HOOKS
@@ -187,6 +188,16 @@ def test_pairings_need_two_photos_of_somebody(faces: Path, tmp_path: Path) -> No
     with pytest.raises(BadSettings, match="'people' has one of each"):
         finish(run(quick(faces), ENGINE_HOOKS, tmp_path, tmp_path / "run", 0))
     assert not (tmp_path / "run").exists()
+
+
+def test_the_embeddings_of_a_result_are_read_once(tmp_path: Path) -> None:
+    file = tmp_path / "result.npz"
+    file.write_bytes(pack([{}], {"none/sface": np.ones(3), "jpeg-75/sface": np.ones(3)}))
+    embeddings = kept_embeddings()
+    first = embeddings(file)
+    file.unlink()
+    assert embeddings(file) is first
+    assert set(first) == {"none/sface"}
 
 
 def test_shares_and_ranks_agree_with_counting(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from skimage.data import astronaut, checkerboard
 from torch import Tensor
 
 from veil.attacks import recognizer
-from veil.attacks.faces.detection import find_faces, largest_face
+from veil.attacks.faces.detection import around, find_faces, largest_face
 from veil.attacks.networks import blazeface, emotion, facemesh
 from veil.attacks.recognizers.base import copy_on
 from veil.core.images import to_tensor
@@ -99,6 +99,17 @@ def test_the_other_detector_finds_the_same_face(face: Face) -> None:
     wide = np.pad(astronaut(), ((0, 0), (0, 300), (0, 0)))
     (found,) = blazeface.find_faces(wide)
     assert away(found.points, face.points, face).max() < 0.1
+
+
+def test_the_other_detector_looks_at_one_face_from_close_by(face: Face) -> None:
+    """Also where the face is small in the picture, or large."""
+    expected = np.vstack([face.points[:3], face.points[3:].mean(0)])
+    for reach in (0.7, 1.0, 1.6):
+        part, scale, corner = around(astronaut(), face, reach, blazeface.CLOSE)
+        score, four = blazeface.most_likely(part)
+        assert score > 0.8
+        assert away(four / scale + corner, expected, face).mean() < 0.15
+    assert blazeface.most_likely(np.full((192, 192, 3), 127, np.uint8))[0] < 0.2
 
 
 def test_the_other_detector_tells_faces_from_none() -> None:

@@ -6,7 +6,6 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,16 +19,10 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from skimage.data import astronaut
-from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from veil.attacks import recognizer
-from veil.attacks.ensemble import Ensemble, person_embeddings
 from veil.attacks.faces.detection import find_faces
-from veil.attacks.faces.transforms import ARCFACE, template_transform
-from veil.attacks.networks import emotion, facemesh
-from veil.attacks.recognizers.base import Network
-from veil.attacks.recognizers.mobileface import MobileFace
 from veil.core.errors import BadSettings, DeviceFull, WeightsCorrupt, WeightsMissing
 from veil.core.progress import finish
 from veil.core.types import Photo, Stage, tracks_of
@@ -37,14 +30,12 @@ from veil.privacy import protect
 from veil.privacy.attention import recorded
 from veil.privacy.embeddings import learn
 from veil.privacy.engine import find_change, subject_of
-from veil.privacy.face_context import Crop, align_crop, context_of
+from veil.privacy.face_context import Crop, align_crop
 from veil.privacy.inversion import ddim_step, denoise, invert, levels
-from veil.privacy.latent import Optimisation, reconstruct
-from veil.privacy.penalties import chroma_energy
+from veil.privacy.latent import Optimisation
 from veil.privacy.priors import Prior, prior, stable_diffusion
 from veil.privacy.settings import settings
 from veil.privacy.structure import attention_distance, denoise_with_maps
-from veil.privacy.subject import Subject
 
 TOKENS, WIDTH = 77, 16  # of the embedding of a prompt
 CPU = torch.device("cpu")
@@ -327,52 +318,6 @@ def test_a_closed_generator_leaves_the_prior_as_it_was(used: Prior, photo: Photo
         pass
     deepest(used, crop)
     assert maps == []
-
-
-@pytest.mark.slow
-def test_everything_is_made_where_the_prior_is(
-    photo: Photo, crop: Crop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A step on a GPU, with tensors that know all but their values: torch refuses to mix devices in it."""
-    scheduler: Any = SimpleNamespace(
-        alphas_cumprod=np.linspace(0.999, 0.1, 1000), config={"prediction_type": "v_prediction"}
-    )
-    gpu = torch.device("cuda")
-    monkeypatch.setattr(torch.nn.Module, "to", lambda self, *_: self)  # fake weights cannot move
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (24e9, 24e9))
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        with gpu:
-            parts = unet("sd2"), autoencoder()
-            mesh, expressions = facemesh.FaceMesh(), emotion.MiniXception()
-            judge = Network(
-                "mobileface",
-                112,
-                MobileFace(),
-                lambda face, size: template_transform(face, ARCFACE, size),
-                (128,),
-                128,
-            )
-            empty = torch.zeros(1, TOKENS, WIDTH)
-        monkeypatch.setattr(facemesh, "network", lambda: mesh)
-        monkeypatch.setattr(emotion, "network", lambda: expressions)
-        used = stable_diffusion.build("fake", *parts, scheduler, empty, None, gpu, offload=False)
-        cropped = align_crop(photo.pixels, crop.face, used.template, used.size, used.device)
-        context = context_of(cropped, photo.pixels)
-        timesteps, plain = levels(used, 20, 2), [used.unconditional] * 2
-        latent = invert(used, used.encode(cropped.pixels), timesteps)[-1]
-        begin = reconstruct(used, latent, timesteps, plain)
-        objective = Ensemble([judge], person_embeddings([judge], [(context.image, context.face)]))
-        (track,) = tracks_of(photo, [crop.face])
-        subject = Subject(track, (cropped,), (context,), objective)
-        step = Optimisation(used, begin, settings(), [subject], begin.reconstruction)
-        change, maps = step.change(step.delta)
-        loss = (
-            subject.loss(change)
-            + attention_distance(maps, begin.maps)
-            + chroma_energy(change, step.colours)
-            + step.appearance[context](context.with_change(change))
-        )
-        assert {one.device.type for one in (cropped.pixels, context.image, change, loss, *maps)} == {"cuda"}
 
 
 def test_a_full_device_is_told(photo: Photo, crop: Crop, monkeypatch: pytest.MonkeyPatch) -> None:

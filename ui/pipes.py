@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import gettempdir
@@ -87,8 +87,11 @@ def temporary(stack: ExitStack) -> Path:
     return stack.enter_context(workplace(Path(gettempdir())))
 
 
-def name(path: Path) -> str:
-    """What to call a photo."""
+def name(path: Path, folders: Iterable[Path] = ()) -> str:
+    """What to call a photo: where it lies in the folder by which it was asked for, or its name."""
+    for folder in folders:
+        if path != folder and path.is_relative_to(folder):
+            return printable(path.relative_to(folder))
     return printable(path.name or path)
 
 

@@ -19,6 +19,7 @@ from ..core.files import printable
 from ..eval.datasets import checksum
 from ..eval.report import Report, Unprotected
 from ..privacy.settings import Settings
+from .outputs import Output
 from .selection import Choice
 from .wording import LIMITS
 
@@ -26,7 +27,9 @@ from .wording import LIMITS
 SCHEMA = 4
 
 
-Shortfall: TypeAlias = Literal["face left", "still recognised"]  # why a photo is not all protected
+Shortfall: TypeAlias = Literal[
+    "no face found", "face left", "still recognised"
+]  # why a photo is not all protected
 
 
 class Origin(BaseModel):
@@ -43,6 +46,20 @@ class Origin(BaseModel):
     quality: int | None = None
     keep_metadata: bool = False
     album: bool = False
+
+
+def origin(
+    output: Output, target: Path | None = None, probe: Path | None = None, album: bool = False
+) -> Origin:
+    """What the results of a run are made from, beside the photo of each."""
+    return Origin(
+        photo="",
+        target=checksum(target) if target else "",
+        probe=checksum(probe) if probe else "",
+        quality=output.quality,
+        keep_metadata=output.keep_metadata,
+        album=album,
+    )
 
 
 class Record(BaseModel):
@@ -149,26 +166,36 @@ def known_surrogates(after: Path) -> frozenset[str] | None:
     return frozenset(used.settings.surrogates)
 
 
-def earlier(photo: Path) -> Report | None:
-    """The report of the protection that made a photo; None where no record in its folder has its checksum."""
-    records = [photo.with_suffix(".json"), *sorted(photo.parent.glob("*.veiled.json"))]
-    there = [record for record in records if os.path.isfile(record)]
-    digest = checksum(photo) if there else ""
-    for record in there:
+class Beside:
+    """The records that lie beside photos; what a folder holds is read once, when its first photo is met."""
+
+    def __init__(self) -> None:
+        self._folders = dict[Path, dict[str, Report]]()
+
+    def earlier(self, photo: Path) -> Report | None:
+        """The report of the protection that made a photo; None where no record in its folder has its
+        checksum."""
+        if (folder := photo.parent) not in self._folders:
+            self._folders[folder] = _reports(sorted(folder.glob("*.veiled.json")))
+        known = _reports([photo.with_suffix(".json")]) | self._folders[folder]
+        return known.get(checksum(photo)) if known else None
+
+    def already_protected(self, photo: Path, found: Found) -> set[int]:
+        """The numbers of the faces of a photo that veil has protected, as the record of the photo says."""
+        report = self.earlier(photo)
+        boxes = [np.array(face.box, float) for face in report.faces] if report else []
+        return {
+            number
+            for number, face in found.numbered.items()
+            if any(iou(face.box, box) > SAME_PLACE for box in boxes)
+        }
+
+
+def _reports(records: Iterable[Path]) -> dict[str, Report]:
+    """The reports of records, by the checksum of the picture that each is of; no file may be one."""
+    known = dict[str, Report]()
+    for record in records:
         with suppress(OSError, ValidationError):
-            if digest.encode() in (text := record.read_bytes()):
-                known = _Earlier.model_validate_json(text)
-                if known.picture_sha256 == digest:  # and not what it was made from
-                    return known.report
-    return None
-
-
-def already_protected(photo: Path, found: Found) -> set[int]:
-    """The numbers of the faces of a photo that veil has protected, as the record of the photo says."""
-    report = earlier(photo)
-    boxes = [np.array(face.box, float) for face in report.faces] if report else []
-    return {
-        number
-        for number, face in found.numbered.items()
-        if any(iou(face.box, box) > SAME_PLACE for box in boxes)
-    }
+            read = _Earlier.model_validate_json(record.read_bytes())
+            known[read.picture_sha256] = read.report
+    return known

@@ -31,6 +31,13 @@ class Whom:
             return "shows nobody but the person who is to be spared"
         return "does not show the person who is to be protected"
 
+    def unmet(self, found: Found) -> str:
+        """What to say of a photo in which nobody could be protected; nothing where somebody can."""
+        named = [found.numbered[number] for number in self.numbers & found.numbered.keys()]
+        if found.protectable or any(face.side >= SMALLEST for face in named):
+            return ""
+        return "shows no face that is large enough" if found.faces else "shows no face"
+
 
 @dataclass(frozen=True)
 class Choice:

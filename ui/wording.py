@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 Row = tuple[str, ...]
 
 LIMITS = (
-    "What this does not promise: the figures hold for the recognisers above, today. People may see a "
-    "different person in the protected photo: compare it side by side with the photo before. Other "
+    "What this does not promise: the figures hold for the recognisers that veil asks, today. People may see "
+    "a different person in the protected photo: compare it side by side with the photo before. Other "
     "recognisers, and later ones, may still know the face: ten published methods all still matched on one "
     "commercial service, and a tracker that is retrained on protected photos undoes most of the protection. "
     "Nothing here prevents face swapping or hides photos that are known already; and people, names and "
@@ -103,8 +103,8 @@ def people(report: Report) -> str:
     if least >= RELATIVE:
         words = "looks like you" if least >= SAME else "may look like a relative of yours"
     return (
-        f"{words} (likeness {least:.3f}; of pictures that were rated blind, half pass for the same person "
-        f"with small changes at {SAME}, for a sibling at {RELATIVE})."
+        f"{words} (likeness {least:.3f}; of pictures that a vision-language model rated blind, half pass for "
+        f"the same person with small changes at {SAME}, for a sibling at {RELATIVE})."
     )
 
 
@@ -124,8 +124,9 @@ def remarks(report: Report) -> list[str]:
     """How to read the rows, which faces were not found again, and how much has changed."""
     other = "another photo of the person" if report.other_photo else "the photo before"
     return [
-        f"Before and after are cosines to {other}. Above its threshold, which 1 % of the pairs of "
-        "strangers exceed, a recogniser sees one person. Used: whether the protection was made against it.",
+        f"Before and after are similarities (cosines) to {other}: 1 is the same picture. Above its "
+        "threshold, which 1 % of the pairs of strangers exceed, a recogniser takes two pictures for one "
+        "person. Used: whether the protection was made against it.",
         *(
             f"Face {face.number} is no longer found; it was judged where it had been."
             for face in report.faces
@@ -200,6 +201,7 @@ def fell_short(photos: Iterable[Collection[str]], strict: bool) -> str:
     reasons = [reason for photo in photos for reason in photo]
     judge = "a recogniser" if strict else "a recogniser that judges"
     said = {
+        "no face found": "no face was found",
         "face left": "a face stayed as it was, too small to be protected",
         "still recognised": f"{judge} still knows a face",
     }
@@ -288,21 +290,5 @@ def sentence(match: Match, escape: Callable[[str], str]) -> str:
     kind = "bad" if match.still_recognised else "good"
     return (
         f'<b>{escape(match.recognizer)}</b>: <span class="veil-mark veil-{kind}">{says}</span><br>similarity '
-        f"{match.before:.2f} → {match.after:.2f}, limit {match.threshold:.2f} {judge}"
+        f"{match.before:.2f} → {match.after:.2f}, threshold {match.threshold:.2f} {judge}"
     )
-
-
-def plain_remarks(report: Report) -> list[str]:
-    """How to read the page's table, and how much has changed."""
-    other = "another photo of you" if report.other_photo else "the photo before"
-    return [
-        f"Similarity is to {other}: 1 is the same picture. Above its limit, which 1 % of the pairs of "
-        "strangers exceed, a recogniser takes two pictures for one person.",
-        *(
-            f"Face {face.number} is no longer found by the detector; it was judged where it had been."
-            for face in report.faces
-            if not face.found
-        ),
-        *limits_met(report),
-        change(report),
-    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,6 +12,7 @@ from pathlib import Path
 from ..attacks import RECOGNIZERS, attacked, packaged
 from ..attacks.faces.boxes import clipped, padded
 from ..attacks.faces.detection import largest_face, search
+from ..attacks.faces.found import Found
 from ..attacks.person import Person
 from ..core.errors import BadPhoto, BadSettings
 from ..core.files import atomic_write, printable
@@ -28,7 +29,7 @@ from ..weights import store
 from ..weights.registry import card, cards, remember
 from .albums import Album
 from .outputs import Output, claimed, fallen_back, picture_of, real
-from .records import Origin, Record, done_before, earlier
+from .records import Beside, Origin, Record, Shortfall, done_before, left_behind, origin
 from .selection import Choice, Whom, choose, left_of
 
 AGAIN = (
@@ -60,11 +61,15 @@ class Job:
 
 @dataclass(frozen=True)
 class PassedOver:
-    """A photo for which nothing is written, why (a verb and what follows), and the faces found in it."""
+    """A photo for which nothing is written, why (a verb and what follows), and the faces found in it.
+
+    shortfalls: why it is not all protected, where that was wanted.
+    """
 
     source: Path
     why: str
     unprotected: tuple[Unprotected, ...] = ()
+    shortfalls: tuple[Shortfall, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,50 +132,48 @@ def prepare(
     taken: set[str],
     alone: bool = True,
     settings: Settings | None = None,
-    target: Path | None = None,
-    probe: Path | None = None,
-    album: bool = False,
+    common: Origin | None = None,
+    beside: Beside | None = None,
+    find: Callable[[Path], Found] | None = None,
 ) -> Job | PassedOver | Done:
     """Check everything that could go wrong with one photo, and choose its faces.
 
     Args:
         taken: the real paths that must not be written to; those of this job are added.
         alone: whether it is the one photo that was asked for; then a result of veil is protected again,
-            with a word, and otherwise passed over.
-        settings, target, probe, album: what `run` is going to be given. A result that was made in just this
-            way is done; without settings, or where results are to be replaced, none is.
+            with a word, and one that shows no face is an error; otherwise they are passed over.
+        settings, common: what `run` is going to be given, `common` by `records.origin`. A result that was
+            made in just this way is done; without settings, or where results are to be replaced, none is.
+        beside: the records beside photos, where many are prepared.
+        find: what finds the faces of a photo, where it is not done here.
 
     Raises:
         BadPhoto: the photo cannot be used, or the result not be written.
         NoFace, BadSettings: as `selection.choose` does.
     """
     photo = open_photo(source)
-    origin = Origin(
-        photo=checksum(source),
-        target=checksum(target) if target else "",
-        probe=checksum(probe) if probe else "",
-        quality=output.quality,
-        keep_metadata=output.keep_metadata,
-        album=album,
-    )
-    again = earlier(source) is not None
+    made_from = (common or origin(output)).model_copy(update={"photo": checksum(source)})
+    again = (beside or Beside()).earlier(source) is not None
     if again and not alone:
         return PassedOver(source, "is protected already")
-    found = search(photo.pixels)
-    if whom.person and not found.faces:
-        return PassedOver(source, "shows no face", left_of(photo, found))
+    found = find(source) if find else search(photo.pixels)
+    if (whom.person or not alone) and (why := whom.unmet(found)):
+        left = left_of(photo, found)
+        none: tuple[Shortfall, ...] = () if found.faces or whom.person else ("no face found",)
+        return PassedOver(source, why, left, (*none, *left_behind(left)))
     choice = choose(photo, found, whom)
     if not choice.faces:
-        return PassedOver(source, whom.missing, choice.unprotected)
+        left = choice.unprotected
+        return PassedOver(source, whom.missing, left, left_behind(left))
     picture = picture_of(source, photo, output, taken)
     record = picture.with_suffix(".json")
     if settings and not output.force and not {real(picture), real(record)} & taken:
-        if said := done_before(picture, settings, origin, choice):
+        if said := done_before(picture, settings, made_from, choice):
             taken |= {real(picture), real(record)}
             return Done(source, picture, record, choice, said)
     taken |= claimed((picture, record), taken, output.force)
     notes = (*[AGAIN.format(photo.name)] * again, *photo.warnings, *fallen_back(photo, picture, output))
-    return Job(source, origin, choice, picture, record, output, (*notes, *choice.notes))
+    return Job(source, made_from, choice, picture, record, output, (*notes, *choice.notes))
 
 
 def add(job: Done, album: Album) -> None:

@@ -20,6 +20,7 @@ from .facemesh import MESH_TEMPLATE, five_points, landmarks, landmarks_in_crop
 from .facemesh import SIZE as MESH_SIZE
 
 SIZE = 256
+CLOSE = 192  # pixels: the side of a picture of one face, which needs fewer
 MIN_SCORE = 0.5  # of a face; lower ones are dropped
 MAX_IOU = 0.3  # of two boxes; above it the one of the lower score is dropped
 # Where its eyes, nose and mouth (4, 2) lie in the crop of the face mesh, in fractions of the side.
@@ -31,7 +32,8 @@ def _block(in_channels: int, out_channels: int, stride: int = 1) -> BlazeBlock:
 
 
 class BlazeFace(nn.Module):
-    """(B, 3, 256, 256) in [-1, 1] -> logits (B, 896) and regressions (B, 896, 16) for the `anchors`.
+    """(B, 3, S, S) in [-1, 1] -> logits (B, A) and regressions (B, A, 16) for the `anchors`, where S is a
+    multiple of 32: 256, as it was trained, for 896 of them.
 
     A regression is the box's centre, width and height, and the eyes, nose, mouth and ears, in pixels
     relative to the anchor.
@@ -68,11 +70,11 @@ def _per_anchor(grid: Tensor, each: int) -> Tensor:
 
 
 @cache
-def anchors() -> Tensor:
-    """The anchors (896, 2): centres of grid cells in pixels; two a cell of 16 pixels, six a cell of 32."""
+def anchors(size: int = SIZE) -> Tensor:
+    """The anchors (A, 2): centres of grid cells in pixels; two a cell of 16 pixels, six a cell of 32."""
     centres: list[Tensor] = []
     for stride, each in ((16, 2), (32, 6)):
-        line = (torch.arange(SIZE // stride) + 0.5) * stride
+        line = (torch.arange(size // stride) + 0.5) * stride
         rows, columns = torch.meshgrid(line, line, indexing="ij")
         centres.append(torch.stack([columns, rows], -1).reshape(-1, 2).repeat_interleave(each, 0))
     return torch.cat(centres)
@@ -86,13 +88,13 @@ def network() -> BlazeFace:
 
 @torch.no_grad()
 def most_likely(pixels: Pixels) -> tuple[float, Array]:
-    """The face of the highest score in an image (256, 256, 3): its score in [0, 1], and its landmarks (4, 2).
+    """The face of the highest score in an image (192, 192, 3): its score in [0, 1], and its landmarks (4, 2).
 
     These are its eyes (from left to right), nose and mouth, in pixels.
     """
     scores, places = network()(2 * to_tensor(pixels) - 1)
     best = int(scores[0].argmax())
-    four = places[0, best, 4:12].reshape(4, 2) + anchors()[best] - 0.5
+    four = places[0, best, 4:12].reshape(4, 2) + anchors(CLOSE)[best] - 0.5
     return float(scores[0, best].sigmoid()), four.double().numpy()
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
+import torch
 from kornia.color import rgb_to_grayscale
 from torch import Tensor, nn
 
@@ -67,5 +69,15 @@ def network() -> MiniXception:
 
 def expression(image: Tensor, face: Face) -> Tensor:
     """Probabilities (B, 7) of `EXPRESSIONS` of a face in images (B, 3, H, W) in [0, 1]; differentiable."""
-    grey = rgb_to_grayscale(warp(image, box_transform(face.box, MARGIN, SIZE, face.turn), SIZE))
-    return copy_on(image.device, network())(2 * grey - 1)
+    return expressions_together([image], [face])
+
+
+def expressions_together(images: Sequence[Tensor], faces: Sequence[Face]) -> Tensor:
+    """`expression` of several faces, each in images of its own, in one batch."""
+    crops = torch.cat(
+        [
+            warp(image, box_transform(face.box, MARGIN, SIZE, face.turn), SIZE)
+            for image, face in zip(images, faces, strict=True)
+        ]
+    )
+    return copy_on(crops.device, network())(2 * rgb_to_grayscale(crops) - 1)

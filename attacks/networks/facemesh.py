@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...core.images import onto
 from ...core.types import Array, Face
 from ..faces.sampling import warp
 from ..faces.transforms import ARCFACE, template_transform
@@ -74,14 +76,31 @@ def landmarks_in_crop(image: Tensor, to_photo: Array) -> tuple[Tensor, list[Tens
     Args:
         to_photo: the transform (2, 3) from pixels of the crop to the image's.
     """
-    found, early = copy_on(image.device, network()).forward_features(warp(image, to_photo, SIZE))
-    matrix = torch.from_numpy(to_photo).to(found)
-    return (found.reshape(-1, 468, 3)[..., :2] - 0.5) @ matrix[:, :2].T + matrix[:, 2], early
+    (points,), early = landmarks_together([image], [to_photo])
+    return points, early
+
+
+def landmarks_together(
+    images: Sequence[Tensor], to_photo: Sequence[Array]
+) -> tuple[list[Tensor], list[Tensor]]:
+    """`landmarks_in_crop` of several faces, each in images of its own; the features of all in one batch."""
+    crops = torch.cat([warp(image, matrix, SIZE) for image, matrix in zip(images, to_photo, strict=True)])
+    found, early = copy_on(crops.device, network()).forward_features(crops)
+    matrices = onto(torch.from_numpy(np.stack(to_photo)), found)
+    each = zip(found.split([len(image) for image in images]), matrices, strict=True)
+    return [
+        (own.reshape(-1, 468, 3)[..., :2] - 0.5) @ matrix[:, :2].T + matrix[:, 2] for own, matrix in each
+    ], early
 
 
 def landmarks_and_features(image: Tensor, face: Face) -> tuple[Tensor, list[Tensor]]:
     """The landmarks and features (`landmarks_in_crop`) of a face in images (B, 3, H, W) in [0, 1]."""
-    return landmarks_in_crop(image, template_transform(face, MESH_TEMPLATE, SIZE))
+    return landmarks_in_crop(image, mesh_transform(face))
+
+
+def mesh_transform(face: Face) -> Array:
+    """The transform (2, 3) from pixels of the crop that the network wants of a face to the photo's."""
+    return template_transform(face, MESH_TEMPLATE, SIZE)
 
 
 def landmarks(image: Tensor, face: Face) -> Tensor:

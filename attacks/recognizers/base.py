@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
@@ -73,6 +74,12 @@ class SameConv(nn.Conv2d):
         return super().forward(functional.pad(input, padding))
 
 
+@cache  # since it is asked for at every step, and a GPU would be waited for
+def _by_channel(values: float | tuple[float, ...], device: torch.device) -> Tensor:
+    """One value for all channels or three, as (1 or 3, 1, 1) on a device."""
+    return torch.tensor(values, dtype=torch.float32, device=device).reshape(-1, 1, 1)
+
+
 @dataclass(frozen=True)
 class Network:
     """A PyTorch network that implements the `Recognizer` protocol: aligns, normalises, embeds.
@@ -110,7 +117,7 @@ class Network:
     def embed(self, crops: Tensor) -> Tensor:
         """The unit vectors (B, D) of aligned crops (B, 3, S, S) in [0, 1], on the device of the crops."""
         pixels = 255 * (crops.flip(1) if self.bgr else crops)
-        mean, scale = (crops.new_tensor(values).reshape(-1, 1, 1) for values in (self.mean, self.scale))
+        mean, scale = (_by_channel(values, crops.device) for values in (self.mean, self.scale))
         return functional.normalize(copy_on(crops.device, self.network)((pixels - mean) / scale))
 
 

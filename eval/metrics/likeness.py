@@ -12,8 +12,9 @@ from ...attacks.faces.transforms import inverse, template_transform
 from ...attacks.networks import facemesh
 from ...core.types import Face
 
-# Half of the pictures that were rated blind (benchmarks/ratings, rounds 2 to 6: 224 ratings, 14 people) pass
-# for the same person with small changes (4 or 5) at the first, and for a sibling at least (3) at the second.
+# Half of the pictures that a vision-language model rated blind (benchmarks/ratings, rounds 2 to 6: 224
+# ratings, 14 people) pass for the same person with small changes (4 or 5) at the first, and for a sibling at
+# least (3) at the second.
 SAME, RELATIVE = 0.973, 0.927
 SIDE = 192  # pixels of the crop, the face mesh's own
 REACH = 5.0  # pixels of it around the points of a part

@@ -55,8 +55,9 @@ class Prior:
     def noise(self, latent: Tensor, timestep: int, embedding: Tensor) -> Tensor:
         """The noise in latents (B, C, h, w) at a timestep, given embeddings (1 or B, N, D)."""
         dtype = self.unet.dtype
+        step = latent.new_full((1,), timestep).long()  # diffusers would copy a number to a GPU, and wait
         tokens = embedding.expand(len(latent), -1, -1).to(dtype)
-        predicted = self.unet(latent.to(dtype), timestep, tokens).sample.to(latent)
+        predicted = self.unet(latent.to(dtype), step, tokens).sample.to(latent)
         if self.scheduler.config["prediction_type"] == "epsilon":
             return predicted
         alpha_bar = self.alpha_bar(timestep)  # velocity: Salimans & Ho, arXiv 2202.00512, appendix D

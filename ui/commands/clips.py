@@ -23,17 +23,17 @@ GOES_ON = "What was found is kept beside the result; the same command goes on fr
 def protect(
     terminal: Terminal,
     job: clips.ClipJob | clips.ClipPassedOver | clips.ClipDone,
+    name: str,
     settings: Settings,
     whom: Whom,
     probe: Sighting | None,
     strict: bool,
 ) -> tuple[Shortfall, ...]:
     """Protect a clip, and say what became of it; returns why not all of it is protected."""
-    from .. import clips, pipes
+    from .. import clips
 
-    name = pipes.name(job.source)
     if isinstance(job, clips.ClipPassedOver):
-        return _passed_over(terminal, job)
+        return _passed_over(terminal, job, name)
     if isinstance(job, clips.ClipDone):
         terminal.note(f"{name} {job.why}: its result is left as it is.")
         record: ClipRecord | clips.ClipPassedOver = job.said
@@ -46,7 +46,7 @@ def protect(
             terminal.note(GOES_ON)
             raise
         if isinstance(record, clips.ClipPassedOver):
-            return _passed_over(terminal, record)
+            return _passed_over(terminal, record, name)
         for note in record.notes[len(job.notes) :]:
             terminal.note(note)
     short = record.shortfalls(strict, by_choice=bool(whom.numbers))
@@ -78,12 +78,12 @@ def _say(
     terminal.object(record, **named, exit=FELL_SHORT if short else 0, exit_because=short)
 
 
-def _passed_over(terminal: Terminal, clip: clips.ClipPassedOver) -> tuple[Shortfall, ...]:
+def _passed_over(terminal: Terminal, clip: clips.ClipPassedOver, name: str) -> tuple[Shortfall, ...]:
     """Say why nothing is written for a clip; returns whether a face was left for being too small."""
-    from .. import clip_words, pipes
+    from .. import clip_words
     from ..clip_records import left_behind
 
-    name, short = pipes.name(clip.source), left_behind(clip.faces)
+    short = left_behind(clip.faces)
     terminal.note(f"{name} {clip.why}: nothing is written for it.")
     for sentence in clip_words.unprotected(clip.faces):
         terminal.warn(sentence)
@@ -94,7 +94,7 @@ def _passed_over(terminal: Terminal, clip: clips.ClipPassedOver) -> tuple[Shortf
     return short
 
 
-def faces(terminal: Terminal, path: Path, output: Path | None, force: bool) -> None:
+def faces(terminal: Terminal, path: Path, name: str, output: Path | None, force: bool) -> None:
     """List the people of a clip, those first who are shown most, and write a picture of them.
 
     Raises:
@@ -103,9 +103,8 @@ def faces(terminal: Terminal, path: Path, output: Path | None, force: bool) -> N
     from ...attacks.faces.tracking import follow
     from ...core.files import atomic_write, check_writable, fitting
     from ...core.video import open_clip
-    from .. import clip_faces, clip_words, outputs, pipes
+    from .. import clip_faces, clip_words, outputs
 
-    name = pipes.name(path)
     sheet = output or path.parent / fitting(path.parent, path.stem, ".veil-faces.png")
     check_writable(sheet.parent)
     outputs.claimed((sheet,), outputs.reserved(path), force)

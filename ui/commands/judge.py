@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -115,16 +116,22 @@ def _link(terminal: Terminal, album: Path, judges: tuple[str, ...], used: frozen
 
 
 def faces(
-    photo: Annotated[Path, typer.Argument(help="The photo or clip; - reads a photo.", show_default=False)],
+    photos: Annotated[
+        list[Path],
+        typer.Argument(help="The photos and clips, or folders of them; - reads a photo.", show_default=False),
+    ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Of a clip: the picture of its faces, otherwise beside it."),
+        typer.Option("--output", "-o", help="Of one clip: the picture of its faces, otherwise beside it."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace that picture.")] = False,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Folders with all that are in them.")
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """List the faces of a photo, the largest first, numbered as `veil protect --faces` takes them.
+    """List the faces of photos, the largest first, numbered as `veil protect --faces` takes them.
 
     Of a clip list the people, those first who are shown most, and write a picture of them beside it,
     NAME.veil-faces.png.
@@ -135,23 +142,37 @@ def faces(
     from ..wording import FACE_COLUMNS, face_rows
     from .clips import faces as faces_of_clip
 
-    terminal = Terminal(json, quiet)
-    if pipes.is_clip(photo):
-        return faces_of_clip(terminal, photo, output, force)
-    with ExitStack() as stack:
-        (path,) = pipes.expanded(photo, False, stack) if photo == pipes.PIPE else [photo]
+    terminal, beside = Terminal(json, quiet), records.Beside()
+    name = partial(pipes.name, folders=photos)
+
+    def tell(path: Path) -> None:
+        if pipes.is_clip(path):
+            return faces_of_clip(terminal, path, name(path), output, force)
         found = search(open_photo(path).pixels)
-        protected = records.already_protected(path, found)
-    terminal.object(
-        photo=pipes.name(photo),
-        faces=[
-            {
-                "number": number,
-                "box": face.box.round().tolist(),
-                "protectable": number in found.protectable,
-                "protected": number in protected,
-            }
-            for number, face in found.numbered.items()
-        ],
-    )
-    terminal.table(FACE_COLUMNS, face_rows(found, protected))
+        protected = beside.already_protected(path, found)
+        if len(todo) > 1:
+            terminal.path(name(path))
+        terminal.object(
+            photo=name(path),
+            faces=[
+                {
+                    "number": number,
+                    "box": face.box.round().tolist(),
+                    "protectable": number in found.protectable,
+                    "protected": number in protected,
+                }
+                for number, face in found.numbered.items()
+            ],
+        )
+        terminal.table(FACE_COLUMNS, face_rows(found, protected))
+
+    with ExitStack() as stack:
+        lists = terminal.each(
+            photos, lambda path: pipes.expanded(path, recursive, stack, terminal.note), pipes.name
+        )
+        todo = [photo for photos in lists for photo in photos]
+        if output and len(todo) > 1:
+            raise BadSettings("-o names the picture of one clip.", "Leave it away for several.")
+        done = terminal.each(todo, tell, name)
+    if len(lists) < len(photos) or len(done) < len(todo):
+        raise typer.Exit(2)

@@ -117,6 +117,10 @@ def protect(
             "--fail-if-recognised", help="Exit with 3 where any recogniser, used or not, still knows a face."
         ),
     ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(help="Share many photos among the machines of a Ray cluster: its address, or local."),
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -126,12 +130,13 @@ def protect(
     A result that is there, made of the same photo in the same way and not changed since, was done before and
     is left as it is. Work on a clip that was stopped goes on where it was.
 
-    Exit code: 0 where all is protected; 3 where not, for one of two reasons, which the last line and the
-    exit_because of --json name: "face left" (it is too small) or "still recognised" (by a recogniser that was
-    not used, as balanced mostly leaves it); 2 where a photo could not be protected at all.
+    Exit code: 0 where all is protected; 3 where not, for reasons that the last line and the exit_because of
+    --json name: "no face found" (in one of several photos), "face left" (it is too small) or "still
+    recognised" (by a recogniser that was not used, as balanced mostly leaves it); 2 where a photo could not
+    be protected at all.
     """
     from ...privacy.settings import settings
-    from .. import pipes, records, workflow
+    from .. import cluster, pipes, records, workflow
     from ..albums import Album
     from ..outputs import Output, real, reserved
     from ..wording import LIMITS, fell_short
@@ -140,9 +145,15 @@ def protect(
     chosen = settings(
         strength, effort, surrogates=used, goal=goal, seed=seed, prior=prior, size=size, device=device
     )
-    workflow.check_models(chosen)
+    # the device of a cluster's workers is not here
+    workflow.check_models(chosen.model_copy(update={"device": "cpu"}) if ray else chosen)
     if (goal == "impersonate") != (target is not None):
         raise BadSettings("--goal impersonate and --target belong together.", "Give both or neither.")
+    if ray and album:
+        raise BadSettings(
+            "--album and --ray exclude each other.",
+            "Each photo of an album is kept apart from those before it, so they cannot be shared out.",
+        )
     if quality and format == "png":
         raise BadSettings("A PNG has no quality: it is exact.", "Leave --quality away.")
     aim, other = workflow.photo_and_face(target), workflow.photo_and_face(probe)
@@ -162,40 +173,49 @@ def protect(
         wanted.check(len(todo))
         taken = reserved(*todo, target, probe, *(only or ()), *(spare or ()))
         alone = len(todo) == 1 and todo == photos
+        workers = stack.enter_context(cluster.workers(ray, chosen)) if ray else None
+        find = workers.search([path for path in todo if not pipes.is_clip(path)]) if workers else None
+        name = partial(pipes.name, folders=photos)
+        common, beside = records.origin(wanted, target, probe, album), records.Beside()
 
         def prepare(path: Path) -> Any:
             if pipes.is_clip(path):
                 from .. import clips
 
                 return clips.prepare(path, wanted, whom, taken, alone, chosen, only or spare or (), probe)
-            return workflow.prepare(path, wanted, whom, taken, alone, chosen, target, probe, album)
+            return workflow.prepare(path, wanted, whom, taken, alone, chosen, common, beside, find)
 
-        ready = terminal.each(todo, prepare, pipes.name)
-        shown = Album() if album else None
+        ready = terminal.each(todo, prepare, name)
+        shown, against = Album() if album else None, other.frame if other else None
         for job in ready:
             if shown and isinstance(job, workflow.Done):
                 workflow.add(job, shown)
+        jobs = [job for job in ready if isinstance(job, workflow.Job)]
+        arriving = workers.protect(jobs, chosen, aim, against) if workers else None
         judge = partial(records.Record.shortfalls, strict=fail_if_recognised, by_choice=bool(whom.numbers))
 
         def run(job: Any) -> tuple[records.Shortfall, ...]:
             if pipes.is_clip(job.source):
-                return protect_clip(terminal, job, chosen, whom, other, fail_if_recognised)
+                return protect_clip(terminal, job, name(job.source), chosen, whom, other, fail_if_recognised)
             if isinstance(job, workflow.PassedOver):
-                return _passed_over(terminal, job, piped)
+                return _passed_over(terminal, job, name(job.source), piped)
             if isinstance(job, workflow.Done):
-                terminal.note(f"{pipes.name(job.source)} {job.why}: its result is left as it is.")
+                terminal.note(f"{name(job.source)} {job.why}: its result is left as it is.")
                 _told(terminal, job, job.said, judge(job.said))
                 return judge(job.said)
             for note in job.notes:
                 terminal.note(note)
-            work = workflow.run(job, chosen, aim, other.frame if other else None, shown)
-            _, record = terminal.follow(work, pipes.name(job.source))
+            if arriving:
+                record = terminal.follow(arriving(job), name(job.source))
+            else:
+                work = workflow.run(job, chosen, aim, against, shown)
+                _, record = terminal.follow(work, name(job.source))
             _told(terminal, job, record, judge(record))
             if piped:
                 pipes.write(job.picture)
             return judge(record)
 
-        done = terminal.each(ready, run, lambda job: pipes.name(job.source))
+        done = terminal.each(ready, run, lambda job: name(job.source))
     if any(not pipes.is_clip(path) for path in todo) and done:
         terminal.say(f"\n{LIMITS}")
     if len(lists) < len(photos) or len(done) < len(todo):
@@ -234,26 +254,23 @@ def _exit(short: tuple[records.Shortfall, ...]) -> dict[str, Any]:
 
 
 def _passed_over(
-    terminal: Terminal, photo: workflow.PassedOver, piped: bool
+    terminal: Terminal, photo: workflow.PassedOver, name: str, piped: bool
 ) -> tuple[records.Shortfall, ...]:
-    """Say why nothing is written for a photo; returns whether a face was left for being too small.
+    """Say why nothing is written for a photo; returns why it is not all protected.
 
     Raises:
         NoFace: a picture was to go to standard output.
     """
-    from .. import pipes, records
     from ..wording import unprotected
 
-    name = pipes.name(photo.source)
     if piped:
         raise NoFace(f"{name} {photo.why}.", "Nothing was written.")
-    short = records.left_behind(photo.unprotected)
     terminal.note(f"{name} {photo.why}: nothing is written for it.")
     for sentence in unprotected(photo.unprotected):
         terminal.warn(sentence)
     left = [face.model_dump(mode="json") for face in photo.unprotected]
-    terminal.object(photo=name, **_exit(short), passed_over=photo.why, unprotected=left)
-    return short
+    terminal.object(photo=name, **_exit(photo.shortfalls), passed_over=photo.why, unprotected=left)
+    return photo.shortfalls
 
 
 def _whom(faces: str | None, largest: bool, only: list[Path] | None, spare: list[Path] | None) -> Whom:

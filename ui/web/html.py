@@ -136,7 +136,7 @@ def verdict(report: Report, survives: Survival) -> str:
     tables = "".join(
         (f"<h3>Face {face.number}</h3>" if several else "") + _table(face, survives) for face in report.faces
     )
-    remarks = "".join(f"<li>{escape(text)}</li>" for text in wording.plain_remarks(report))
+    remarks = "".join(f"<li>{escape(text)}</li>" for text in wording.remarks(report))
     left = "".join(f"<p>{escape(text)}</p>" for text in wording.unprotected(report.unprotected))
     return (
         f'<section class="veil-verdict">{_warning(left)}'
@@ -210,7 +210,8 @@ def same_person(rows: Iterable[wording.Comparison]) -> str:
         f'<tr><td data-of="Recogniser"><b>{escape(row.recognizer)}</b></td><td data-of="Says">'
         f'<span class="veil-mark veil-{"bad" if row.same else "good"}">'
         f"{'the same person' if row.same else 'two people'}</span></td>"
-        f'<td data-of="Similarity">{row.similarity:.2f} <small>(limit {row.threshold:.2f})</small></td></tr>'
+        f'<td data-of="Similarity">{row.similarity:.2f} <small>(threshold {row.threshold:.2f})</small></td>'
+        "</tr>"
         for row in found
     )
     return (
@@ -218,9 +219,9 @@ def same_person(rows: Iterable[wording.Comparison]) -> str:
         "take them for the same person.</p><div class='veil-table'><table><thead><tr>"
         "<th scope='col'>Recogniser</th>"
         "<th scope='col'>Says</th><th scope='col'>Similarity</th></tr></thead>"
-        f"<tbody>{body}</tbody></table></div><p class='veil-note'>Above its limit, which 1 % of the pairs of "
-        "strangers exceed, a recogniser sees one person. Two strangers may pass for one, and one person for "
-        "two.</p></section>"
+        f"<tbody>{body}</tbody></table></div><p class='veil-note'>Above its threshold, which 1 % of the "
+        "pairs of strangers exceed, a recogniser sees one person. Two strangers may pass for one, and one "
+        "person for two.</p></section>"
     )
 
 

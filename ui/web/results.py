@@ -15,7 +15,7 @@ from ...core.images import open_photo
 from ...core.types import Photo, Steps
 from ...eval.report import Report
 from ...privacy.settings import Goal, Settings, settings
-from .. import workflow
+from .. import records, workflow
 from ..albums import Album
 from ..outputs import Output
 from ..selection import Whom
@@ -124,7 +124,8 @@ def protect(
     """
     folder = visitor.path_for("any").parent
     output, whom = Output(folder, wish.format), Whom(frozenset(numbers), person)
-    job = workflow.prepare(source, output, whom, set(), target=wish.target, album=album is not None)
+    common = records.origin(output, wish.target, album=album is not None)
+    job = workflow.prepare(source, output, whom, set(), common=common)
     if not isinstance(job, workflow.Job):
         raise NoFace(f"{source.name} {job.why}.", "Nothing is changed in it.")
     aim = workflow.photo_and_face(wish.target)
