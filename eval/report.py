@@ -19,6 +19,8 @@ from ..core.images import to_tensor
 from ..core.types import Face, Photo
 from ..weights.registry import card
 from . import FACE_MEASURES, METRICS, SEEN_BY_PEOPLE
+from .behaviour import Behaviour, compare_photos
+from .behaviour.page import sentence
 from .detectors import same_place
 from .verification import Match, embedding, used_by
 
@@ -42,6 +44,7 @@ class FaceReport(BaseModel):
     likeness, naturalness: how far people still see the person, and an untouched photo: 1 for no change
         (`eval.metrics`); None in reports of before.
     quality: each metric over the box.
+    behaviour: what the person expresses, beside the photo before as JPEG; None in reports of before.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -54,6 +57,7 @@ class FaceReport(BaseModel):
     likeness: float | None = None
     naturalness: float | None = None
     quality: dict[str, float]
+    behaviour: Behaviour | None = None
     matches: tuple[Match, ...]
 
 
@@ -98,6 +102,12 @@ class Report(BaseModel):
         if not fair:
             return None
         return Headline(fooled=sum(not match.still_recognised for match in fair), judges=len(fair))
+
+    def expressed(self) -> list[str]:
+        """A sentence on what each person still expresses, of those of whom that is known."""
+        several = len(self.faces) > 1
+        known = ((face.behaviour, f" of face {face.number}" * several) for face in self.faces)
+        return [sentence(behaviour, whose) for behaviour, whose in known if behaviour and behaviour.read]
 
 
 def assess(
@@ -155,6 +165,7 @@ def assess(
                 for name in SEEN_BY_PEOPLE
             },
             quality=_quality(*(image[..., top:bottom, left:right] for image in images)),
+            behaviour=compare_photos(before.pixels, after.pixels, face),
             matches=tuple(_match(name, images, places, person, surrogates) for name in names),
         )
 

@@ -24,10 +24,15 @@ LADDER = {  # what each folder may import
 }
 ROOMS = {  # from the lowest: what each may import of its own folder lies before it
     "eval": (
-        *("bootstrap", "disturbances", "detectors", "datasets", "verification", "metrics", "report"),
+        *("bootstrap", "disturbances", "detectors", "datasets", "verification", "metrics"),
+        *("behaviour", "report"),
         *("linking", "tracks"),
         *("calibration", "resumable", "benchmark", "summary", "identification", "pairings"),
         *("table_text", "set_metrics", "plots", "html_report"),
+    ),
+    "eval/behaviour": (
+        *("reading", "figures", "curves", "blendshapes", "gaze", "blinks", "mouth", "emotion", "motion"),
+        *("head", "hands", "body", "scene", "comparison", "page"),
     ),
     "eval/benchmark": (
         *("spec", "hooks", "checks", "manifest", "results", "plan", "judge", "matching", "runner"),
@@ -116,6 +121,7 @@ def test_every_package_is_listed() -> None:
 
 
 MODULES = {
+    "opencv-python-headless": "cv2",
     "facenet-pytorch": "facenet_pytorch",
     "huggingface-hub": "huggingface_hub",
     "pillow": "PIL",

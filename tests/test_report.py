@@ -116,6 +116,7 @@ def test_an_unprotected_photo_is_still_recognised_by_all() -> None:
     assert (report.headline.fooled, report.headline.judges) == (0, 7)
     assert report.changed == 0
     assert not report.other_photo
+    assert any("the same expression is read" in text for text in wording.plain_remarks(report))
 
 
 def test_a_face_that_is_no_longer_found_is_judged_where_it_was() -> None:
@@ -125,6 +126,9 @@ def test_a_face_that_is_no_longer_found_is_judged_where_it_was() -> None:
     assert report.headline
     assert report.headline.fooled == report.headline.judges == 2
     assert 0 < report.changed < 0.2
+    assert face.behaviour
+    assert (face.behaviour.read, face.behaviour.read_after, face.behaviour.read_control) == (1, 0, 1)
+    assert any("can no longer be read" in text for text in wording.remarks(report))
     assert face.quality["psnr"] < report.quality["psnr"]
 
 

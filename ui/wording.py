@@ -133,6 +133,7 @@ def remarks(report: Report) -> list[str]:
             if not face.found
         ),
         *limits_met(report),
+        *report.expressed(),
         change(report),
     ]
 

@@ -48,3 +48,16 @@ def box_transform(box: Array, margin: float, size: int, turn: int = 0) -> Array:
     linear = side / size * np.array([[cos, -sin], [sin, cos]])
     middle = box.reshape(2, 2).mean(0) - 0.5
     return np.hstack([linear, (middle - linear @ np.full(2, (size - 1) / 2))[:, None]])
+
+
+def square_transform(centre: Array, side: float, down: Array, size: int) -> Array:
+    """The transform (2, 3) from a crop of `size` pixels, a square of a photo around `centre` (2,) whose lower
+    side lies in the direction `down` (2,), to the photo."""
+    y = down / np.linalg.norm(down)
+    linear = side / size * np.array([[y[1], y[0]], [-y[0], y[1]]])
+    return np.hstack([linear, (centre - linear @ np.full(2, (size - 1) / 2))[:, None]])
+
+
+def from_crop(points: Array, to_photo: Array) -> Array:
+    """Points (N, 2) as networks count them, from the corner of a crop, in pixels of the photo."""
+    return (points - 0.5) @ to_photo[:, :2].T + to_photo[:, 2]

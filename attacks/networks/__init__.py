@@ -1,1 +1,1 @@
-"""Packaged networks that are no recognisers: expression, face mesh, face detector."""
+"""Packaged networks that are no recognisers: expression, face meshes, face detector, hands, pose."""

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from ...core.errors import VeilError
 from ...core.types import Face
+from ...eval.behaviour import page
 from ...eval.report import FaceReport, Report
 from ...weights.registry import cards
 from .. import wording
@@ -141,7 +142,34 @@ def verdict(report: Report, survives: Survival) -> str:
     return (
         f'<section class="veil-verdict">{_warning(left)}'
         f'<p class="veil-headline">{escape(wording.headline(report))}</p>'
-        f"{tables}<ul>{remarks}</ul></section>"
+        f"{tables}<ul>{remarks}</ul></section>{_expressed(report)}"
+    )
+
+
+def _expressed(report: Report) -> str:
+    """What each person expresses, in full, folded away."""
+    several = len(report.faces) > 1
+    return "".join(
+        f"<details><summary>{page.HEADING}{f', face {face.number}' * several}</summary>"
+        f"<p>{escape(page.about(face.behaviour))}</p>{_plain_table(page.rows(face.behaviour))}</details>"
+        for face in report.faces
+        if face.behaviour
+    )
+
+
+def _plain_table(rows: Sequence[Sequence[str]]) -> str:
+    """A table of text whose first row names the columns."""
+    heads = "".join(f"<th scope='col'>{escape(cell)}</th>" for cell in rows[0])
+    lines = "".join(
+        "<tr>"
+        + "".join(
+            f'<td data-of="{escape(of)}">{escape(cell)}</td>' for of, cell in zip(rows[0], row, strict=True)
+        )
+        + "</tr>"
+        for row in rows[1:]
+    )
+    return (
+        f"<div class='veil-table'><table><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table></div>"
     )
 
 

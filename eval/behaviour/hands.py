@@ -1,0 +1,66 @@
+"""Hands: whether they are found again, where their points lie, and what becomes of them before the face."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.path import Path
+
+from ...core.types import Array
+from .figures import Measured
+from .reading import Reading
+
+WRIST, KNUCKLE = 0, 9  # of the 21 points: the wrist, and where the middle finger begins
+OVAL = (  # the outline of a face, of the mesh
+    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
+    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
+)
+
+
+def hands(before: Reading, after: Reading) -> Sequence[Measured]:
+    """The drift of the points, over all and before the face; none where no hand is found before."""
+    drifts: list[float] = []
+    before_face: list[float] = []
+    lost = 0
+    for index, (old, new) in enumerate(zip(before.hands, after.hands, strict=True)):
+        for hand in old:
+            drift = min((drift_of(hand, other) for other in new), default=float("inf"))
+            if drift > 1:  # it is another hand
+                lost += 1
+                continue
+            drifts.append(drift)
+            if over_face(hand, before.mesh[index]):
+                before_face.append(drift)
+    total = len(drifts) + lost
+    if not total:
+        return []
+    share = 100 / len(before.times)
+    frames = sum(any(over_face(hand, mesh) for hand in old) for old, mesh in _frames(before))
+    figures = [
+        Measured("found again", 100 * len(drifts) / total, "%", "higher"),
+        Measured("drift", 100 * float(np.mean(drifts)) if drifts else float("nan"), "% of a palm", "lower"),
+        Measured("frames with a hand over the face", share * frames, "%", ""),
+    ]
+    if before_face:
+        figures.append(
+            Measured("drift over the face", 100 * float(np.mean(before_face)), "% of a palm", "lower")
+        )
+    return figures
+
+
+def drift_of(hand: Array, other: Array) -> float:
+    """How far the points of a hand (21, 2) lie from those of another, in lengths of its palm."""
+    size = max(float(np.linalg.norm(hand[KNUCKLE] - hand[WRIST])), 1.0)
+    return float(np.linalg.norm(other - hand, axis=1).mean()) / size
+
+
+def over_face(hand: Array, mesh: Array) -> bool:
+    """Whether a point of a hand (21, 2) lies within the outline of a face (478, 3)."""
+    if np.isnan(mesh[0, 0]):
+        return False
+    return bool(Path(mesh[[*OVAL], :2]).contains_points(hand).any())
+
+
+def _frames(reading: Reading) -> Sequence[tuple[tuple[Array, ...], Array]]:
+    return [*zip(reading.hands, reading.mesh, strict=True)]
