@@ -110,13 +110,15 @@ class Ensemble:
         return torch.stack(self.margins).min()
 
     @torch.no_grad()
-    def verdict(self, image: Tensor, face: Face) -> tuple[dict[str, float], float]:
+    def verdict(
+        self, image: Tensor, face: Face, views: int = 1 + len(VIEWS)
+    ) -> tuple[dict[str, float], float]:
         """The cosines to the person's own clean embeddings, by recogniser, of an image (1, 3, H, W) as it is,
-        and the worst margin over it and a view of each kind.
+        and the worst margin over it and a view of each kind; with `views` of 0, of the image alone.
 
         Of the clean image a cosine is a little below 1, since its mirror image counts too.
         """
-        drawn = self.draw(image, face, 1 + len(VIEWS))
+        drawn = self.draw(image, face, views)
         (embeddings,) = _embeddings([recognizer for recognizer, *_ in self.parts], [drawn])
         self.score(embeddings)
         return {name: float(cosine) for name, cosine in self.cosines.items()}, float(self.worst_margin)

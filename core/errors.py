@@ -2,6 +2,7 @@
 
     VeilError(message, hint)
     ├── BadPhoto           a file that is no usable photograph, or cannot be written
+    │   └── BadClip        a file that is no usable video
     ├── NoFace             no face, or none large enough, where one is needed
     ├── BadSettings        a value outside of what is allowed
     │   └── UnknownName    a name that no registry knows
@@ -25,6 +26,10 @@ class VeilError(Exception):
 
 class BadPhoto(VeilError):
     """A file that is no usable photograph, or a place where none can be written."""
+
+
+class BadClip(BadPhoto):
+    """A file that is no usable video."""
 
 
 class NoFace(VeilError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Generator, Sequence
@@ -11,7 +12,7 @@ from tempfile import mkdtemp
 
 from filelock import FileLock, Timeout
 
-from .errors import BadPhoto
+from .errors import BadPhoto, BadSettings, NoFace
 
 PREFIX = ".veil-"  # of the temporary folders in which files are written
 # The marker that lies in such a folder from when its files are whole until all are moved; whether they may
@@ -86,6 +87,39 @@ def _move_one(part: Path, path: Path) -> None:
             f"{printable(path)} appeared while veil was at work, and was left as it is.",
             "Give --force to replace it, or name another folder.",
         ) from error
+
+
+@contextmanager
+def kept_workplace(path: Path) -> Generator[Path]:
+    """A folder beside `path` for what leads to that file: deleted at the end, but kept where work is stopped.
+
+    It is kept, too, where anything is raised but that there is nothing to do. It is locked as long as its
+    process lives, and nobody but this user can read it.
+
+    Raises:
+        BadPhoto: another process is at work on the same file, or the folder is not this user's.
+    """
+    name = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]
+    place = path.parent / f"{PREFIX}of-{name}"  # not as long as those that `workplace` clears
+    place.mkdir(mode=0o700, exist_ok=True)
+    if place.is_symlink() or (hasattr(os, "getuid") and place.stat().st_uid != os.getuid()):
+        raise BadPhoto(f"{printable(place)} is not yours.", "Delete it, or name another folder with -o.")
+    lock = _lock(place)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise BadPhoto(f"Another veil is at work on {printable(path)}.", "Wait until it is done.") from error
+    try:
+        yield place
+    except (NoFace, BadSettings):
+        _empty(place)
+        raise
+    else:
+        _empty(place)
+    finally:
+        lock.release()
+        if not any(part.name != LOCK for part in place.iterdir()):
+            shutil.rmtree(place, ignore_errors=True)
 
 
 @contextmanager
@@ -178,3 +212,24 @@ def check_writable(folder: Path) -> None:
         raise BadPhoto(
             f"Nothing can be written into {printable(folder)}.", "Name another folder with -o."
         ) from error
+
+
+def check_file(path: Path, kind: str = "photo") -> None:
+    """Check that a file can be read, and holds something.
+
+    Raises:
+        BadPhoto: there is none, it is empty, or no file.
+    """
+    shown = printable(path)
+    try:
+        exists = path.exists()
+    except OSError as error:
+        raise BadPhoto(f"{shown} cannot be read ({error.strerror}).", "Give it another name.") from error
+    if not exists:
+        raise BadPhoto(f"There is no file {shown}.", "Check its name and folder.")
+    if path.is_dir():
+        raise BadPhoto(f"{shown} is a folder.", f"Name a {kind}.")
+    if not path.is_file():
+        raise BadPhoto(f"{shown} is not a file.", f"Name a {kind}.")
+    if path.stat().st_size == 0:
+        raise BadPhoto(f"{shown} is empty (zero bytes).", "Copy or download it again.")

@@ -20,7 +20,7 @@ from PIL import ExifTags, Image, ImageCms, ImageOps, JpegImagePlugin, Unidentifi
 from . import metadata
 from .decoding import decode_deep_tiff, jxl_size, tiff_size, to_eight_bit
 from .errors import BadPhoto
-from .files import printable
+from .files import check_file, printable
 from .pillow import pixel_limit, register_plugins
 from .types import Photo, Pixels
 
@@ -44,7 +44,7 @@ def open_photo(path: Path) -> Photo:
     """
     shown = printable(path)
     try:
-        _check_file(path)
+        check_file(path)
         with pixel_limit.lifted(), _opened(path) as image:  # which is limited by the free memory
             return _to_photo(image, path)
     except BadPhoto:
@@ -76,22 +76,6 @@ def size_of(path: Path) -> tuple[int, int]:
             return image.size
     except UnidentifiedImageError:
         return tiff_size(path)
-
-
-def _check_file(path: Path) -> None:
-    shown = printable(path)
-    try:
-        exists = path.exists()
-    except OSError as error:
-        raise BadPhoto(f"{shown} cannot be read ({error.strerror}).", "Give it another name.") from error
-    if not exists:
-        raise BadPhoto(f"There is no file {shown}.", "Check its name and folder.")
-    if path.is_dir():
-        raise BadPhoto(f"{shown} is a folder.", "Name a photo.")
-    if not path.is_file():
-        raise BadPhoto(f"{shown} is not a file.", "Name a photo.")
-    if path.stat().st_size == 0:
-        raise BadPhoto(f"{shown} is empty (zero bytes).", "Copy or download it again.")
 
 
 @contextmanager

@@ -117,9 +117,11 @@ def tracks_of(photo: Photo, faces: Iterable[Face]) -> tuple[Track, ...]:
 class Stage(StrEnum):
     """What long work is doing; `ui.wording` has the words."""
 
+    FOLLOWING = auto()
     GETTING_READY = auto()
     LEARNING_EMBEDDINGS = auto()
     PROTECTING = auto()
+    RENDERING = auto()
     RECONSTRUCTING = auto()
     JUDGING = auto()
     DISTURBING = auto()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -100,12 +101,23 @@ def protect(tracks: Sequence[Track], settings: Settings, target: Sighting | None
         WeightsMissing, WeightsCorrupt: a model's file is not here, or not what it should be.
         DeviceFull: the device ran out of memory.
     """
+    with telling_when_full(settings.device):
+        return (yield from METHODS[settings.method](tracks, settings, target))
+
+
+@contextmanager
+def telling_when_full(device: str) -> Generator[None]:
+    """Work on a device within.
+
+    Raises:
+        DeviceFull: it ran out of memory.
+    """
     from torch import OutOfMemoryError
 
     try:
-        return (yield from METHODS[settings.method](tracks, settings, target))
+        yield
     except OutOfMemoryError as error:
         raise DeviceFull(
-            f"The device {settings.device!r} ran out of memory.",
+            f"The device {device!r} ran out of memory.",
             "Close what else uses it, take smaller crops (--size 256) or another device (VEIL_DEVICE=cpu).",
         ) from error

@@ -30,6 +30,12 @@ class Crop:
     face: Face
     placement: Placement
 
+    @property
+    def mask(self) -> Tensor:
+        """How much of a change of the crop is shown in each of its pixels (1, 1, S, S)."""
+        shown = self.placement.opacity.to(self.pixels)
+        return feather(self.placement.size, self.pixels.device) * shown
+
 
 def align_crop(
     pixels: Pixels, face: Face, template: Array, size: int, device: torch.device | str = "cpu"

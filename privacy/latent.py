@@ -14,7 +14,7 @@ from ..core.images import onto, to_pixels
 from ..core.types import Stage, Step, Steps
 from .appearance import AppearancePenalty, penalties_together
 from .face_context import side_by_side
-from .paste import feather, greyed
+from .paste import greyed
 from .penalties import (
     PenaltySchedule,
     ceiling_scale,
@@ -107,7 +107,8 @@ class Optimisation:
             for subject in subjects
             for context in subject.contexts
         }
-        self.mask, self.before = feather(prior.size, origin.device), origin.clamp(0, 1)
+        self.mask = torch.cat([subject.crop.mask for subject in subjects])
+        self.before = origin.clamp(0, 1)
         self.colours, self.smooth = colours(self.before), smooth(self.before)
         self.channel_scale = (
             channel_scale(prior, inverted) if settings.equalise_channels else torch.ones(()).to(origin)
@@ -123,6 +124,12 @@ class Optimisation:
             )
             for _ in subjects
         ]
+
+    def go_on_from(self, other: Optimisation) -> None:
+        """Begin where another optimisation of the same crops has ended."""
+        with torch.no_grad():
+            self.delta.copy_(torch.stack(tuple(other.last)).mean(0))
+        self.schedules = other.schedules
 
     def change(self, delta: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The change of the crops (B, 3, S, S) when `delta` (B, C, h, w), scaled by channel, is added to the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -28,6 +29,11 @@ class Placement:
     def scale(self) -> float:
         """How many pixels of the image one of the crop covers along a side."""
         return float(np.linalg.det(self.matrix[:, :2])) ** 0.5
+
+    @cached_property
+    def opacity(self) -> Tensor:
+        """How much of a change is shown in each pixel of the crop: (1, 1, S, S) or a shape that fits."""
+        return torch.ones(1, 1, 1, 1)
 
     def window(self, width: int, height: int, margin: float = 0.0) -> tuple[int, int, int, int]:
         """The part (left, top, right, bottom) of an image that the crop covers, cut to the image.

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -19,9 +20,12 @@ from skimage.data import astronaut
 from typer.testing import CliRunner
 
 from veil.core.registry import Registry
-from veil.core.types import Face, Photo, Sighting, Stage, Step, Steps, Track
+from veil.core.types import Face, Photo, Pixels, Sighting, Stage, Step, Steps, Track
 from veil.privacy import Protected
 from veil.privacy.settings import STRENGTHS, Settings, settings
+
+if TYPE_CHECKING:
+    from veil.attacks.faces.tracks import MeshTrack, Tracks
 
 
 @dataclass
@@ -113,8 +117,6 @@ def portrait(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def open_page(**changes: Any) -> Generator[Opened]:
     """Open a page with the stand-in, and two judges instead of five."""
-    from dataclasses import replace
-
     from veil import privacy
     from veil.ui import workflow
     from veil.ui.web import policy, server
@@ -245,3 +247,188 @@ def verdicts() -> Any:
         for cosine in [person / 10 + lift + shift + more + 0.05]
     ]
     return pd.DataFrame(lines)
+
+
+def drifting(number: int, size: tuple[int, int] = (192, 192)) -> Any:
+    """A picture of the clips that `film` makes: scikit-image's astronaut, drifting."""
+    wide, high = size
+    return np.ascontiguousarray(astronaut()[number : number + high, 130 + 2 * number :][:, :wide])
+
+
+@dataclass(frozen=True)
+class Film:
+    """Makes clips.
+
+    times: of the pictures, in units of `unit` seconds. sound: when it begins, in seconds; None for none.
+    """
+
+    size: tuple[int, int] = (192, 192)
+    times: Sequence[int] = tuple(range(0, 12 * 512, 512))
+    unit: Fraction = Fraction(1, 15360)
+    encoder: str = "libx264"
+    pixel_format: str = "yuv420p"
+    transfer: int = 1
+    sound: float | None = None
+    sound_first: bool = False
+    subtitles: bool = False
+    rotation: int = 0
+    tags: dict[str, str] = field(default_factory=dict[str, str])
+
+    def __call__(self, path: Path, **changes: Any) -> Path:
+        """Make a clip at `path`, whose ending says in which container."""
+        return replace(self, **changes)._make(path)
+
+    def _make(self, path: Path) -> Path:
+        import av
+
+        quicktime = path.suffix in (".mp4", ".mov")
+        options = {"movie_timescale": "48000"} if quicktime else {}
+        with av.open(str(path), "w", container_options=options) as out:
+            sound = (
+                out.add_stream("aac", 48000, {"flags": "+bitexact"})
+                if self.sound is not None and self.sound_first
+                else None
+            )
+            pictures: Any = out.add_stream(self.encoder, 30, {"g": "5"}, time_base=self.unit)
+            pictures.width, pictures.height = self.size
+            pictures.pix_fmt, pictures.color_trc = self.pixel_format, self.transfer
+            if self.rotation:
+                pictures.set_display_rotation(self.rotation)
+            if self.sound is not None and sound is None:
+                sound = out.add_stream("aac", 48000, {"flags": "+bitexact"})
+            text = out.add_mux_stream("mov_text" if quicktime else "subrip") if self.subtitles else None
+            out.metadata.update(self.tags)
+            packets = [*self._pictures(pictures), *(self._sound(sound) if sound else [])]
+            if text:
+                packet = av.Packet(b"\0\5hello" if quicktime else b"hello")
+                packet.stream, packet.pts, packet.dts, packet.duration = text, 0, 0, 200
+                packet.time_base = Fraction(1, 1000)
+                packets.append(packet)
+            out.mux(sorted(packets, key=lambda packet: (packet.dts or 0) * packet.time_base))
+        return path
+
+    def _pictures(self, stream: Any) -> Generator[Any]:
+        import av
+
+        for number, when in enumerate(self.times):
+            frame = av.VideoFrame.from_ndarray(drifting(number, self.size))
+            frame.pts, frame.time_base = when, self.unit
+            yield from stream.encode(frame)
+        yield from stream.encode(None)
+
+    def _sound(self, stream: Any) -> Generator[Any]:
+        import av
+
+        for number in range(20):
+            tone = np.sin(np.arange(1024) * 0.05 * (number + 1)).astype(np.float32)
+            frame = av.AudioFrame.from_ndarray(np.stack([tone, tone]), "fltp", "stereo")
+            frame.sample_rate, frame.time_base = 48000, Fraction(1, 48000)
+            frame.pts = 1024 * number + round(48000 * (self.sound or 0))
+            yield from stream.encode(frame)
+        yield from stream.encode(None)
+
+
+@pytest.fixture
+def film() -> Film:
+    """Makes clips; skips where PyAV is not installed."""
+    pytest.importorskip("av")
+    return Film()
+
+
+def square_mesh(person: int, number: int, small: bool = False) -> Any:
+    """A mesh that fills a square which moves as the clips of `film` do."""
+    rows, columns = np.mgrid[:18, :26] / np.array([17, 25])[:, None, None]
+    scale = 20 if small else 80
+    left, top = (60 - 2 * number, 20) if person == 1 else (5, 150 - scale // 2)
+    return np.stack([left + scale * columns, top + scale * rows], -1).reshape(468, 2).astype(np.float32)
+
+
+def track_of_a_square(
+    person: int, frames: Sequence[int], small: bool = False, carried: Sequence[int] = ()
+) -> MeshTrack:
+    from veil.attacks.faces.tracks import MeshTrack  # which loads torch
+
+    points = np.stack([square_mesh(person, number, small) for number in frames])
+    indexes = np.array(frames)
+    return MeshTrack(person, 0, indexes, points, ~np.isin(indexes, carried))
+
+
+@dataclass
+class Change:
+    """A stand-in for what the engine finds: it makes one person's square bluer."""
+
+    tracks: Tracks
+    margins: tuple[float, ...] = (1.5,)
+
+    def save(self, path: Path) -> None:
+        path.write_text("found")
+
+    @classmethod
+    def load(cls, path: Path, tracks: Tracks) -> Change:
+        if path.read_text() != "found":
+            raise ValueError
+        return cls(tracks)
+
+
+@dataclass
+class Work:
+    """What stands in for following, solving, drawing and judging, and how often each was done.
+
+    stops: the picture before which drawing is stopped once.
+    """
+
+    followed: int = 0
+    found: int = 0
+    drawn: int = 0
+    stops: int = -1
+    tracks: tuple[MeshTrack, ...] = ()
+
+    def follow(self, frames: Any, total: int) -> Steps[Tracks]:
+        from veil.attacks.faces.tracks import Tracks
+
+        assert sum(1 for _ in frames) == total
+        self.followed += 1
+        yield Step(Stage.FOLLOWING, total, total)
+        return Tracks(self.tracks, (0,), total)
+
+    def find_changes(self, frames_of: Any, tracks: Tracks, settings: Any, known: Any) -> Steps[Change]:
+        assert [number for number, _ in frames_of([3, 1])] == [1, 3]
+        self.found += 1
+        yield Step(Stage.PROTECTING, 1, 1)
+        return Change(tracks)
+
+    def render(self, pixels: Pixels, number: int, change: Change) -> Pixels:
+        if number == self.stops:
+            self.stops = -1
+            raise KeyboardInterrupt
+        self.drawn += 1
+        (one,) = change.tracks.tracks
+        face = one.face(number)
+        if face is None:
+            return pixels
+        left, top, right, bottom = face.box.round().astype(int).clip(0)
+        result = pixels.copy()
+        result[top:bottom, left:right, 2] = 255
+        return result
+
+    def seen(self, frames: Any, names: Any) -> dict[str, Any]:
+        import torch
+
+        rows = [face.box[:2] for _, face in frames]
+        return {"sface": torch.nn.functional.normalize(torch.tensor(np.array(rows), dtype=torch.float32))}
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> Work:
+    """What stands in for the work on clips."""
+    from veil.ui import clips
+
+    work = Work(
+        tracks=(track_of_a_square(1, range(12)), track_of_a_square(2, range(3, 9), small=True, carried=(8,)))
+    )
+    for name in ("follow", "find_changes", "render", "seen"):
+        monkeypatch.setattr(clips, name, getattr(work, name))
+    monkeypatch.setattr(clips, "ClipChange", Change)
+    monkeypatch.setattr(clips, "packaged", lambda: ("sface",))
+    monkeypatch.setattr(clips, "LENGTH", 5)
+    return work

@@ -16,7 +16,7 @@ import veil
 PORTRAIT = astronaut()[0:260, 90:350].copy()
 EXPORTED = {
     *("protect", "assess", "link", "find_faces", "open_photo", "recognizers", "__version__"),
-    *("Result", "Report", "Linking", "Photo", "Face", "Step", "Settings", "VeilError"),
+    *("Result", "ClipResult", "Report", "Linking", "Photo", "Face", "Step", "Settings", "VeilError"),
 }
 
 

@@ -581,3 +581,30 @@ def test_an_album_in_line_can_leave_it(page: Page, browser: Browser, opened: Any
     other.locator("#veil-album-start").click()
     expect(other.get_by_text("1 of 1 photos are protected.")).to_be_visible()
     other.context.close()
+
+
+def test_a_clip_is_looked_at_protected_and_played(
+    page: Page, film: Any, work: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from veil.ui.web.tabs import clip
+
+    monkeypatch.setattr(clip, "follow", work.follow)
+    page.get_by_role("tab", name="Clip").click()
+    drop(page, "#veil-clip", film(tmp_path / "a.mp4", sound=0.0))
+    expect(page.locator("#veil-clip")).to_contain_text(".mp4")
+    page.locator("#veil-clip-look").click()
+    expect(page.locator("#veil-clip-sheet img")).to_be_visible()
+    expect(page.get_by_text("2 faces found.")).to_be_visible()
+    expect(page.locator("#veil-clip-faces").get_by_label("Face 1")).to_be_checked()
+    page.locator("#veil-clip-start").click()
+    expect(page.locator("#veil-clip-result video")).to_have_count(2)
+    expect(page.locator("#veil-clip-result")).to_contain_text("Not protected: face 2, too small")
+    before, after = (page.locator("#veil-clip-result video").nth(number) for number in (0, 1))
+    after.evaluate("video => { video.muted = true; video.currentTime = 0.2 }")
+    page.wait_for_function(
+        "Math.abs(document.querySelectorAll('#veil-clip-result video')[0].currentTime - .2) < .1"
+    )
+    assert before.evaluate("video => video.videoWidth") == 192
+    shoot(page, "clip")
+    assert download(page, "Download the clip", tmp_path).stat().st_size > 1000
+    assert (work.followed, work.found, work.drawn) == (1, 1, 12)

@@ -217,7 +217,7 @@ BAD: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     "one picture for two photos": (
         _small("b.png"),
         ["photo.png", "b.png", "-o", "c.png"],
-        "names one picture for 2 photos",
+        "names one file for 2",
     ),
     "the photo itself": (_no, ["photo.png", "--force", "-o", "photo.png"], "would replace another photo"),
     "a picture in no folder": (_no, ["photo.png", "-o", "nowhere/a.png"], "There is no folder nowhere"),

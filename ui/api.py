@@ -17,7 +17,7 @@ from PIL import Image
 
 from ..attacks import RECOGNIZERS
 from ..attacks.faces.detection import search
-from ..core.errors import BadPhoto
+from ..core.errors import BadPhoto, BadSettings
 from ..core.images import open_photo as opened
 from ..core.progress import finish
 from ..core.types import Face, Photo, Pixels, Step
@@ -27,8 +27,9 @@ from ..eval.report import Report
 from ..privacy import protect as protected
 from ..privacy.settings import Settings, settings
 from ..weights.registry import Card, card, cards
-from . import linking, records, wording, workflow
+from . import linking, pipes, records, wording, workflow
 from .albums import Album
+from .clip_api import ClipResult, protect_clip
 from .outputs import Output
 from .selection import Whom, choose
 
@@ -153,33 +154,42 @@ def protect(
     faces: Collection[int] = (),
     target: Source | None = None,
     probe: Source | None = None,
+    crf: int | None = None,
+    codec: str | None = None,
     album: Iterable[Result] = (),
     progress: Callable[[Step], object] = lambda step: None,
     **changes: Any,
-) -> Result:
-    """Change the faces of a photo so that recognisers no longer match it to others of the person.
+) -> Result | ClipResult:
+    """Change the faces of a photo or clip so that recognisers no longer match it to others of the person.
 
     Args:
-        photo: a file, a picture of Pillow, or pixels (H, W, 3).
+        photo: a file (of a photo, or a clip), a picture of Pillow, or pixels (H, W, 3).
         strength: "subtle", "balanced" or "strong"; "paper" is the paper's own setting.
         effort: "quick", "normal" or "thorough".
-        faces: numbers from 1, the largest; by default all that are large enough.
+        faces: numbers from 1, the largest, or of a clip who is shown most; by default all that are large
+            enough.
         target: a photo of somebody to be taken for; by default nobody.
         probe: another photo of the person, with which recognisers compare; by default the photo before.
+        crf, codec: of a clip: its constant rate factor, and "h264", "hevc", "vp9" or "av1".
         album: earlier results, with which this one should not be linked where they show the same person.
         progress: called at every step.
         changes: of fields of `veil.Settings`, such as seed=1, steps=30 or method="pgd".
 
     Raises:
-        BadPhoto, NoFace: the photo cannot be used, or shows no face.
-        BadSettings, UnknownName: a setting does not exist, or does not fit.
+        BadPhoto, NoFace: the photo or clip cannot be used, or shows no face.
+        BadSettings, UnknownName: a setting does not exist, or does not fit; clips are not impersonated.
         WeightsMissing, WeightsCorrupt: a model's file is not here, or not what it should be.
         DeviceFull: the device ran out of memory.
     """
-    before = open_photo(photo)
     goal = {"goal": "impersonate"} if target is not None else {}
     chosen = settings(strength, effort, **{"device": workflow.device(), **goal, **changes})
     workflow.check_models(chosen)
+    if isinstance(photo, str | Path) and pipes.is_clip(Path(photo)):
+        if any(True for _ in album):
+            raise BadSettings("An album is one of photos.", "Leave album= away for clips.")
+        other = workflow.with_largest_face(open_photo(probe)) if probe is not None else None
+        return protect_clip(Path(photo), chosen, faces, other, crf, codec, progress)
+    before = open_photo(photo)
     choice = choose(before, search(before.pixels), Whom(frozenset(faces)))
     aim = workflow.with_largest_face(open_photo(target)) if target is not None else None
     shown = Album()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -11,6 +11,8 @@ from pathlib import Path
 from ..core.errors import BadPhoto, BadSettings
 from ..core.files import check_writable, fitting, printable
 from ..core.types import Photo
+from ..core.video_joining import CONTAINERS
+from ..core.video_writing import result_ending
 from ..core.writing import SUFFIXES, names_picture, suffix
 
 
@@ -21,6 +23,7 @@ class Output:
     place: the folder to write to, or the picture to write; beside the photo where None.
     format: "keep" for the photo's own, "png", "jpeg", "webp", "avif" or "heic"; a picture's name tells more.
     quality: 1 to 100; where None, as the photo's own file.
+    crf, codec: of clips, as `core.video_writing.rewrite` takes them.
     force: whether existing files may be replaced.
     """
 
@@ -29,29 +32,57 @@ class Output:
     quality: int | None = None
     keep_metadata: bool = False
     force: bool = False
+    crf: int | None = None
+    codec: str | None = None
 
     def check(self, photos: int) -> None:
-        """Check the place, for so many photos.
+        """Check the place, for so many photos and clips.
 
         Raises:
-            BadSettings: it names one picture, and the photos are several.
+            BadSettings: it names one result, and they are several.
             BadPhoto: nothing can be written there.
         """
-        if self.place and names_picture(self.place):
+        if self.place and names_file(self.place):
             if photos > 1:
                 raise BadSettings(
-                    f"-o {printable(self.place)} names one picture for {photos} photos.", "Name a folder."
+                    f"-o {printable(self.place)} names one file for {photos} of them.", "Name a folder."
                 )
             check_writable(self.place.parent)
         elif self.place:
             check_writable(self.place)
 
 
+def names_clip(path: Path) -> bool:
+    """Whether a path, which need not exist, names a clip that veil can write, and no folder."""
+    return path.suffix.lower() in CONTAINERS and not path.is_dir()
+
+
+def names_file(path: Path) -> bool:
+    """Whether a path, which need not exist, names a result, and no folder."""
+    return names_picture(path) or names_clip(path)
+
+
 def picture_of(source: Path, photo: Photo, output: Output, taken: Collection[str]) -> Path:
     """The picture to write: as named, or called after the photo, with a number where that is taken."""
-    if output.place and names_picture(output.place):
+    return _result_of(source, suffix(photo, output.format), names_picture, output, taken)
+
+
+def clip_of(source: Path, output: Output, taken: Collection[str]) -> Path:
+    """The clip to write, as `picture_of`."""
+    return _result_of(source, result_ending(source), names_clip, output, taken)
+
+
+def _result_of(
+    source: Path, ending: str, names: Callable[[Path], bool], output: Output, taken: Collection[str]
+) -> Path:
+    if output.place and names_file(output.place):
+        if not names(output.place):
+            raise BadSettings(
+                f"-o {printable(output.place)} is no name for what becomes of {printable(source.name)}.",
+                f"Name a folder, or a file that ends in {ending}.",
+            )
         return output.place
-    folder, ending = output.place or source.parent, suffix(photo, output.format)
+    folder = output.place or source.parent
     if not output.place:
         check_writable(folder)
     for number in count(1):

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import gettempdir
 
+from ..core import video
 from ..core.errors import BadPhoto
 from ..core.files import printable, workplace
 from ..core.images import ENDINGS
@@ -29,14 +30,23 @@ def expanded(
         photo = temporary(stack) / "stdin"
         photo.write_bytes(sys.stdin.buffer.read())
         return [photo]
-    return photos_in(path, recursive, note) if os.path.isdir(path) else [path]
+    return photos_in(path, recursive, note, clips=True) if os.path.isdir(path) else [path]
+
+
+def is_clip(path: Path) -> bool:
+    """Whether the name of a file says that it is a video."""
+    return path.suffix.lower() in video.ENDINGS
 
 
 def photos_in(
-    folder: Path, recursive: bool, note: Callable[[str], None], results_too: bool = False
+    folder: Path,
+    recursive: bool,
+    note: Callable[[str], None],
+    results_too: bool = False,
+    clips: bool = False,
 ) -> list[Path]:
-    """The photos of a folder by name, and by `recursive` of those in it; results of veil are passed over, but
-    for `results_too`.
+    """The photos of a folder by name, and by `recursive` of those in it, and its clips where they are wanted;
+    results of veil are passed over, but for `results_too`.
 
     Raises:
         BadPhoto: there are none, or a folder cannot be read.
@@ -53,7 +63,7 @@ def photos_in(
         for link in (name for name in folders if recursive and os.path.islink(os.path.join(place, name))):
             note(f"{printable(os.path.join(place, link))} is a link to a folder, and not followed.")
         folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
-        pictures = [Path(place, name) for name in sorted(names) if _is_picture(name)]
+        pictures = [Path(place, name) for name in sorted(names) if _is_picture(name, clips)]
         found += [path for path in pictures if results_too or not _is_result(path)]
         results += sum(map(_is_result, pictures))
     if results and not results_too:
@@ -64,12 +74,12 @@ def photos_in(
     return found
 
 
-def _is_picture(name: str) -> bool:
-    return Path(name).suffix.lower() in ENDINGS and name[0] != "."
+def _is_picture(name: str, clips: bool) -> bool:
+    return (Path(name).suffix.lower() in ENDINGS or (clips and is_clip(Path(name)))) and name[0] != "."
 
 
 def _is_result(path: Path) -> bool:
-    return path.suffixes[-2:-1] == [".veiled"]
+    return path.suffixes[-2:-1] in ([".veiled"], [".veil-faces"])
 
 
 def temporary(stack: ExitStack) -> Path:

@@ -27,13 +27,21 @@ LIMITS = (
     "places in the picture tell who you are. Take it as one layer of protection, not as a guarantee."
 )
 
+CLIP_LIMITS = (
+    "What this does not promise: a machine that watches takes the best picture of many, and one in which the "
+    "face was missed is enough. Voice, gait, hands, clothes and places tell who you are, too, and stay as "
+    f"they are. And {LIMITS.removeprefix('What this does not promise: ')}"
+)
+
 MATCH_COLUMNS = ("Face", "Recogniser", "Used", "Before", "After", "Threshold", "Verdict")
 FACE_COLUMNS = ("Face", "Left, top", "Pixels", "Can be protected")
 MODEL_COLUMNS = ("Model", "Kind", "Licence", "Size", "Here")
 STAGES = {  # by the values of `core.types.Stage`, which would load numpy
+    "following": "Following faces",
     "getting_ready": "Getting ready",
     "learning_embeddings": "Getting to know the face",
     "protecting": "Changing what machines look at",
+    "rendering": "Drawing the change into the pictures",
     "reconstructing": "Rebuilding faces",
     "judging": "Asking the recognisers",
     "disturbing": "Trying what survives JPEG and shrinking",

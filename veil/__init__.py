@@ -21,16 +21,28 @@ if TYPE_CHECKING:
     from .eval.linking import Linking
     from .eval.report import Report
     from .privacy.settings import Settings
-    from .ui.api import Result, assess, find_faces, link, open_photo, protect, recognizers
+    from .ui.api import ClipResult, Result, assess, find_faces, link, open_photo, protect, recognizers
 
 __all__ = [
     *("protect", "assess", "link", "find_faces", "open_photo", "recognizers"),
-    *("Result", "Report", "Linking", "Photo", "Face", "Step", "Settings", "VeilError", "__version__"),
+    *(
+        "Result",
+        "ClipResult",
+        "Report",
+        "Linking",
+        "Photo",
+        "Face",
+        "Step",
+        "Settings",
+        "VeilError",
+        "__version__",
+    ),
 ]
 __version__ = _version("veil")
 _PLACES = {
     **dict.fromkeys(
-        ("protect", "assess", "link", "find_faces", "open_photo", "recognizers", "Result"), "ui.api"
+        ("protect", "assess", "link", "find_faces", "open_photo", "recognizers", "Result", "ClipResult"),
+        "ui.api",
     ),
     **dict.fromkeys(("Face", "Photo", "Step"), "core.types"),
     **{

@@ -232,7 +232,7 @@ def _cut_off(face: Face, pixels: Pixels) -> bool:
     return bool((face.box[:2] < near).any() or (face.box[2:] > np.array(pixels.shape[1::-1]) - near).any())
 
 
-def _support(pixels: Pixels, face: Face) -> float:
+def second_opinion(pixels: Pixels, face: Face) -> float:
     """How sure BlazeFace is of a face, times how well it agrees with its points: in [0, 1]."""
     part, scale, corner = around(pixels, face, 1.0, blazeface.CLOSE)
     score, four = blazeface.most_likely(np.rot90(part, face.turn).copy())
@@ -265,7 +265,7 @@ def _judged(
     """What may be a face that is turned so, and how well the second detector supports that."""
     candidates = _candidates(pixels, smallest, turns, known)
     faces = [face for candidate in candidates for face in _exact(pixels, candidate)]
-    return [(face, _support(pixels, face)) for face in faces]
+    return [(face, second_opinion(pixels, face)) for face in faces]
 
 
 def search(pixels: Pixels, smallest: float = 20.0) -> Found:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ...core.errors import BadSettings
-from ..terminal import Json, Terminal, complain
+from ..terminal import Json, Quiet, Terminal, complain
 from .protect import FELL_SHORT
 
 
@@ -117,23 +117,37 @@ def _link(terminal: Terminal, album: Path, judges: tuple[str, ...], used: frozen
 
 def faces(
     photos: Annotated[
-        list[Path], typer.Argument(help="The photos, or folders of them; - reads one.", show_default=False)
+        list[Path],
+        typer.Argument(help="The photos and clips, or folders of them; - reads a photo.", show_default=False),
     ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Of one clip: the picture of its faces, otherwise beside it."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace that picture.")] = False,
     recursive: Annotated[
         bool, typer.Option("--recursive", "-r", help="Folders with all that are in them.")
     ] = False,
     json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
-    """List the faces of photos, the largest first, numbered as `veil protect --faces` takes them."""
+    """List the faces of photos, the largest first, numbered as `veil protect --faces` takes them.
+
+    Of a clip list the people, those first who are shown most, and write a picture of them beside it,
+    NAME.veil-faces.png.
+    """
     from ...attacks.faces.detection import search
     from ...core.images import open_photo
     from .. import pipes, records
     from ..wording import FACE_COLUMNS, face_rows
+    from .clips import faces as faces_of_clip
 
-    terminal, beside = Terminal(json), records.Beside()
+    terminal, beside = Terminal(json, quiet), records.Beside()
     name = partial(pipes.name, folders=photos)
 
     def tell(path: Path) -> None:
+        if pipes.is_clip(path):
+            return faces_of_clip(terminal, path, name(path), output, force)
         found = search(open_photo(path).pixels)
         protected = beside.already_protected(path, found)
         if len(todo) > 1:
@@ -157,6 +171,8 @@ def faces(
             photos, lambda path: pipes.expanded(path, recursive, stack, terminal.note), pipes.name
         )
         todo = [photo for photos in lists for photo in photos]
+        if output and len(todo) > 1:
+            raise BadSettings("-o names the picture of one clip.", "Leave it away for several.")
         done = terminal.each(todo, tell, name)
     if len(lists) < len(photos) or len(done) < len(todo):
         raise typer.Exit(2)

@@ -12,18 +12,18 @@ import typer
 from ...core.errors import BadSettings, NoFace
 from ...core.files import printable
 from ..terminal import Json, Quiet, Terminal
+from .clips import FELL_SHORT
+from .clips import protect as protect_clip
 
 if TYPE_CHECKING:
     from .. import records, workflow
     from ..selection import Whom
 
 
-FELL_SHORT = 3  # the exit code where a face was left, or is still known
-
-
 def protect(
     photos: Annotated[
-        list[Path], typer.Argument(help="The photos, or folders of them; - reads one.", show_default=False)
+        list[Path],
+        typer.Argument(help="The photos and clips, or folders of them; - reads a photo.", show_default=False),
     ],
     output: Annotated[
         Path | None,
@@ -87,8 +87,18 @@ def protect(
         int | None,
         typer.Option(min=1, max=100, help="Of JPEG, WebP, AVIF, HEIC.", show_default="as the photo's file"),
     ] = None,
+    crf: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=63, help="Of clips: constant rate factor, lower is better.", show_default="the codec's"
+        ),
+    ] = None,
+    codec: Annotated[
+        str | None, typer.Option(help="Of clips: h264, hevc, vp9 or av1.", show_default="the clip's own")
+    ] = None,
     keep_metadata: Annotated[
-        bool, typer.Option("--keep-metadata", help="Keep EXIF, place and comments, which also tell.")
+        bool,
+        typer.Option("--keep-metadata", help="Of photos: keep EXIF, place and comments, which also tell."),
     ] = False,
     probe: Annotated[
         Path | None, typer.Option(help="Another photo of the person, to judge the result with.")
@@ -114,10 +124,11 @@ def protect(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Protect the faces of photos; write NAME.veiled.jpg (or as the photo) and the report NAME.veiled.json.
+    """Protect the faces of photos and clips; write NAME.veiled.jpg (or as the photo or clip) and the report
+    NAME.veiled.json.
 
     A result that is there, made of the same photo in the same way and not changed since, was done before and
-    is left as it is.
+    is left as it is. Work on a clip that was stopped goes on where it was.
 
     Exit code: 0 where all is protected; 3 where not, for reasons that the last line and the exit_because of
     --json name: "no face found" (in one of several photos), "face left" (it is too small) or "still
@@ -155,22 +166,26 @@ def protect(
         )
         named = [photo for photos in lists for photo in photos]
         todo = list({real(photo): photo for photo in reversed(named)}.values())[::-1]
-        if piped and (json or len(todo) > 1):
+        if piped and (json or len(todo) > 1 or any(map(pipes.is_clip, todo))):
             raise BadSettings("A picture on standard output stands alone.", "Name one photo, without --json.")
         place = pipes.temporary(stack) if piped else output
-        wanted = Output(place, format, quality, keep_metadata, force)
+        wanted = Output(place, format, quality, keep_metadata, force, crf, codec)
         wanted.check(len(todo))
         taken = reserved(*todo, target, probe, *(only or ()), *(spare or ()))
         alone = len(todo) == 1 and todo == photos
         workers = stack.enter_context(cluster.workers(ray, chosen)) if ray else None
-        find = workers.search(todo) if workers else None
+        find = workers.search([path for path in todo if not pipes.is_clip(path)]) if workers else None
         name = partial(pipes.name, folders=photos)
         common, beside = records.origin(wanted, target, probe, album), records.Beside()
-        ready = terminal.each(
-            todo,
-            lambda path: workflow.prepare(path, wanted, whom, taken, alone, chosen, common, beside, find),
-            name,
-        )
+
+        def prepare(path: Path) -> Any:
+            if pipes.is_clip(path):
+                from .. import clips
+
+                return clips.prepare(path, wanted, whom, taken, alone, chosen, only or spare or (), probe)
+            return workflow.prepare(path, wanted, whom, taken, alone, chosen, common, beside, find)
+
+        ready = terminal.each(todo, prepare, name)
         shown, against = Album() if album else None, other.frame if other else None
         for job in ready:
             if shown and isinstance(job, workflow.Done):
@@ -179,7 +194,9 @@ def protect(
         arriving = workers.protect(jobs, chosen, aim, against) if workers else None
         judge = partial(records.Record.shortfalls, strict=fail_if_recognised, by_choice=bool(whom.numbers))
 
-        def run(job: workflow.Job | workflow.PassedOver | workflow.Done) -> tuple[records.Shortfall, ...]:
+        def run(job: Any) -> tuple[records.Shortfall, ...]:
+            if pipes.is_clip(job.source):
+                return protect_clip(terminal, job, name(job.source), chosen, whom, other, fail_if_recognised)
             if isinstance(job, workflow.PassedOver):
                 return _passed_over(terminal, job, name(job.source), piped)
             if isinstance(job, workflow.Done):
@@ -199,7 +216,7 @@ def protect(
             return judge(record)
 
         done = terminal.each(ready, run, lambda job: name(job.source))
-    if done:
+    if any(not pipes.is_clip(path) for path in todo) and done:
         terminal.say(f"\n{LIMITS}")
     if len(lists) < len(photos) or len(done) < len(todo):
         raise typer.Exit(2)

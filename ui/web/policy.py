@@ -40,6 +40,7 @@ class Rules:
     concurrency: how many photos are protected at a time; light: how many of all else is done at a time.
     longest: the longest side of a photo in pixels; heaviest: the largest file in bytes.
     line: how many jobs may wait; album: how many photos one job may hold; None for any number.
+    film: how many seconds a clip may last; None for any number.
     keep: for how many seconds after their last use files are kept; None until the page is closed.
     """
 
@@ -51,6 +52,7 @@ class Rules:
     album: int | None = None
     keep: float | None = None
     light: int = 2
+    film: float | None = None
 
     def admit_album(self, paths: Collection[str]) -> None:
         """Check how many photos one job is to hold.
@@ -91,9 +93,21 @@ class Rules:
                     "Make it smaller first, or run veil on your own machine.",
                 )
 
+    def admit_clip(self, name: str, size: tuple[int, int], seconds: float) -> None:
+        """Check how large the pictures of a clip are, (width, height), and how long it lasts.
+
+        Raises:
+            BadPhoto: it is too much for this page.
+        """
+        hint = "Cut or shrink it first, or run veil on your own machine."
+        if self.longest and max(size) > self.longest:
+            raise BadPhoto(f"{name} measures {size[0]} x {size[1]} pixels: too large for this page.", hint)
+        if self.film and seconds > self.film:
+            raise BadPhoto(f"{name} lasts {seconds:.0f} s; this page takes {self.film:.0f}.", hint)
+
 
 LOCAL = Rules()
-HOSTED = Rules(True, 1, 4096, 25_000_000, 24, 20, 480.0, 4)
+HOSTED = Rules(True, 1, 4096, 25_000_000, 24, 20, 480.0, 4, 15.0)
 
 
 def rules(

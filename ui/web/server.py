@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 TABS = {
     "Protect": "protect",
+    "Clip": "clip",
     "Check": "check",
     "Album": "album",
     "Models": "models",

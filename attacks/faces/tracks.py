@@ -1,0 +1,247 @@
+"""Faces through the frames of a video: the points of their meshes, which is all that is kept of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Generator, Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TypeAlias
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.lib.npyio import NpzFile
+from numpy.typing import NDArray
+
+from ...core.files import atomic_write
+from ...core.types import Face
+from ..networks.facemesh import five_points
+
+Mesh: TypeAlias = NDArray[np.float32]  # (468, 2), in pixels of the frame
+GAP = 30  # frames: the longest time for which a face is filled in between two places where it was seen
+CARRIED = 6  # frames for which a face goes on after it was lost, and before it was found
+# The One Euro filter's lowest cutoff, and by how much that rises with speed, in frames and eye distances.
+CUTOFF, HASTE = 0.05, 8.0
+
+
+def face_of(mesh: Mesh) -> Face:
+    """The face of a mesh (468, 2): the box around it, and the five points that it stands for."""
+    box = np.concatenate([mesh.min(0), mesh.max(0)]).astype(float)
+    points = five_points(mesh.astype(float))
+    across, down = points[1] - points[0]
+    return Face(box, points, turn=round(float(np.arctan2(down, across)) / (np.pi / 2)) % 4)
+
+
+@dataclass(frozen=True, eq=False)
+class MeshTrack:
+    """One person in one shot of a video.
+
+    person: from 1; the same person has the same number in other shots.
+    shot: from 0.
+    indexes: (N,), the numbers of the frames, rising.
+    points: (N, 468, 2), in pixels of these frames, smoothed in time.
+    seen: (N,), whether the face was found there, or carried on from frames beside.
+    """
+
+    person: int
+    shot: int
+    indexes: NDArray[np.int64]
+    points: NDArray[np.float32]
+    seen: NDArray[np.bool_]
+
+    @cached_property
+    def places(self) -> dict[int, int]:
+        """Where in `indexes` each frame lies."""
+        return {int(index): place for place, index in enumerate(self.indexes)}
+
+    def mesh(self, index: int) -> Mesh | None:
+        """The mesh (468, 2) in a frame, where there is one."""
+        place = self.places.get(index)
+        return None if place is None else self.points[place]
+
+    def face(self, index: int) -> Face | None:
+        """The face in a frame, where there is one."""
+        mesh = self.mesh(index)
+        return None if mesh is None else face_of(mesh)
+
+    @property
+    def side(self) -> float:
+        """The shorter side of the face, in pixels, where it is largest."""
+        return float((self.points.max(1) - self.points.min(1)).min(1).max())
+
+    @property
+    def gaps(self) -> list[tuple[int, int]]:
+        """The first and the last frame of each time in which the face was lost, and carried on."""
+        return runs(self.indexes[~self.seen])
+
+    @cached_property
+    def key(self) -> int:
+        """The frame that shows the face best: among those in which it is seen, the usual shape, and large."""
+        seen = np.flatnonzero(self.seen)
+        shapes = normalised(self.points[seen])
+        strange = np.linalg.norm(shapes - np.median(shapes, 0), axis=(1, 2))
+        sides = np.linalg.norm(self.points[seen].std(1), axis=1)
+        return int(self.indexes[seen[np.argmin(strange / strange.mean().clip(1e-6) - sides / sides.max())]])
+
+
+@dataclass(frozen=True, eq=False)
+class Tracks:
+    """All faces of a video of `count` frames, by person and shot.
+
+    shots: the first frame of each.
+    """
+
+    tracks: tuple[MeshTrack, ...]
+    shots: tuple[int, ...]
+    count: int
+
+    @property
+    def people(self) -> tuple[int, ...]:
+        """The numbers of the people, those first who are shown most."""
+        return tuple(dict.fromkeys(track.person for track in self.tracks))
+
+    def of(self, people: Collection[int]) -> Tracks:
+        """The same video, with these people alone."""
+        return replace(self, tracks=tuple(track for track in self.tracks if track.person in people))
+
+    def alone(self, place: int) -> Tracks:
+        """The same video, with the track at this place alone."""
+        return replace(self, tracks=self.tracks[place : place + 1])
+
+    @property
+    def lost(self) -> list[tuple[int, int, int]]:
+        """(person, first frame, last frame) of each time in which a face was lost, and carried on."""
+        return [(track.person, first, last) for track in self.tracks for first, last in track.gaps]
+
+    def save(self, path: Path) -> None:
+        """Write them into a file, whole or not at all."""
+        parts = {
+            f"{name}-{number}": getattr(track, name)
+            for number, track in enumerate(self.tracks)
+            for name in ("person", "shot", "indexes", "points", "seen")
+        }
+        with atomic_write(path, replace=True) as (part,), part.open("wb") as file:
+            np.savez(file, shots=np.array(self.shots, int), count=self.count, **parts)
+
+    @classmethod
+    def load(cls, path: Path) -> Tracks:
+        """Read what `save` wrote.
+
+        Raises:
+            OSError, KeyError, ValueError: it is not there, or not that.
+        """
+        with arrays(path) as file:
+            numbers = sum(name.startswith("person-") for name in file.files)
+            tracks = [
+                MeshTrack(
+                    int(file[f"person-{number}"]),
+                    int(file[f"shot-{number}"]),
+                    *(file[f"{name}-{number}"] for name in ("indexes", "points", "seen")),
+                )
+                for number in range(numbers)
+            ]
+            return cls(tuple(tracks), tuple(file["shots"].tolist()), int(file["count"]))
+
+
+@contextmanager
+def arrays(path: Path) -> Generator[NpzFile]:
+    """The arrays of a file that `numpy.savez` wrote; nothing in it is ever run.
+
+    Raises:
+        OSError, ValueError: it is not there, or not that.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            yield file
+    except (BadZipFile, EOFError) as error:
+        raise ValueError(f"not an .npz file: {error}") from error
+
+
+def runs(frames: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """The first and last of each run of consecutive numbers, which rise."""
+    parts = np.split(frames, np.flatnonzero(np.diff(frames) > 1) + 1)
+    return [(int(part[0]), int(part[-1])) for part in parts if len(part)]
+
+
+def normalised(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Meshes (N, 468, 2) about their middle, in units of their size, and with the eyes level."""
+    centred = points - points.mean(1, keepdims=True)
+    scaled = centred / np.sqrt(np.square(centred).mean((1, 2), keepdims=True)).clip(1e-6)
+    across = scaled[:, 263] - scaled[:, 33]  # from one outer corner of the eyes to the other
+    cos, sin = (across / np.linalg.norm(across, axis=1, keepdims=True).clip(1e-6)).T
+    return np.einsum("npi,nij->npj", scaled, np.stack([[cos, -sin], [sin, cos]]).transpose(2, 0, 1))
+
+
+def track_of(
+    person: int, shot: int, meshes: Mapping[int, Mesh], first: int, end: int, size: tuple[int, int]
+) -> MeshTrack:
+    """The track of a person who was seen with these meshes, by frame, in a shot from `first` up to `end`.
+
+    Short gaps are filled, and where a face is lost within the picture of `size` (width, height) it is carried
+    on a little, from both sides.
+    """
+    seen = np.array(sorted(meshes))
+    frames = list[int]()
+    for start, last in runs(seen):
+        before = start - frames[-1] - 1 if frames else start - first
+        if frames and before <= GAP:
+            frames += range(frames[-1] + 1, start)
+        elif not at_border(meshes[start], size):
+            frames += range(start - min(before, CARRIED), start)
+        frames += range(start, last + 1)
+        following = seen[seen > last]
+        room = (following[0] if len(following) else end) - last - 1
+        if room and not (len(following) and room <= GAP) and not at_border(meshes[last], size):
+            frames += range(last + 1, last + 1 + min(room, CARRIED))
+    numbers = np.unique(np.array(frames))
+    known = np.stack([meshes[frame] for frame in seen.tolist()])
+    points = np.concatenate(
+        [smoothed(_filled(np.arange(start, last + 1), seen, known)) for start, last in runs(numbers)]
+    )
+    return MeshTrack(person, shot, numbers, points, np.isin(numbers, seen))
+
+
+def at_border(mesh: Mesh, size: tuple[int, int]) -> bool:
+    """Whether a face is about to leave a picture of (width, height), or comes in."""
+    near = 0.1 * (mesh.max(0) - mesh.min(0)).max()
+    return bool((mesh.min(0) < near).any() or (mesh.max(0) > np.array(size) - near).any())
+
+
+def _filled(
+    frames: NDArray[np.int64], seen: NDArray[np.int64], known: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Meshes for all frames: those known for frames `seen`, and what lies between them on straight lines."""
+    after = np.searchsorted(seen, frames).clip(0, len(seen) - 1)
+    before = np.where(seen[after] > frames, after - 1, after).clip(0)
+    span = (seen[after] - seen[before]).clip(1)
+    share = ((frames - seen[before]) / span).clip(0, 1).astype(np.float32)[:, None, None]
+    filled = (1 - share) * known[before] + share * known[after]
+    return filled.astype(np.float32)
+
+
+def smoothed(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Meshes (N, 468, 2) of consecutive frames without their tremor.
+
+    The One Euro filter (Casiez et al. 2012, doi:10.1145/2207676.2208639) forwards and backwards, so that
+    what moves does not lag behind.
+    """
+    unit = float(np.linalg.norm(points[:, 263] - points[:, 33], axis=1).mean()) or 1.0
+    forwards = _one_euro(points, unit)
+    return ((forwards + _one_euro(points[::-1], unit)[::-1]) / 2).astype(np.float32)
+
+
+def _one_euro(points: NDArray[np.float32], unit: float) -> NDArray[np.float32]:
+    result, speed = points.copy(), np.zeros((*points.shape[1:-1], 1), np.float32)
+    for number in range(1, len(points)):
+        moved = np.linalg.norm(points[number] - result[number - 1], axis=-1, keepdims=True) / unit
+        speed += 0.5 * (moved - speed)
+        rate = 2 * np.pi * (CUTOFF + HASTE * speed)
+        result[number] = result[number - 1] + rate / (1 + rate) * (points[number] - result[number - 1])
+    return result
+
+
+def best_of(tracks: Iterable[MeshTrack]) -> tuple[MeshTrack, int]:
+    """Of one person's tracks the one that shows the face largest, and its `key`."""
+    track = max(tracks, key=lambda one: one.side)
+    return track, track.key

@@ -1,0 +1,98 @@
+"""A protected clip, as `veil.protect` gives it to Python."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING
+from weakref import finalize
+
+from ..core.errors import BadPhoto
+from ..core.files import atomic_write
+from ..core.progress import finish
+from ..core.types import Sighting, Step
+from ..core.video import Clip, open_clip
+from ..privacy.settings import Settings
+from . import clip_words, clips
+from .clip_records import ClipRecord
+from .outputs import Output
+from .selection import Whom
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+
+@dataclass(frozen=True, eq=False)
+class ClipResult:
+    """A protected clip, and what recognisers make of it; its file is a temporary one until it is saved.
+
+    before, clip: the clip before and after; `clip.frames()` gives the pictures.
+    report: what is known of each face.
+    """
+
+    before: Clip
+    clip: Clip
+    report: ClipRecord
+
+    @property
+    def settings(self) -> Settings:
+        """Everything that decided how it was protected."""
+        return self.report.settings
+
+    def save(self, path: str | PathLike[str], *, replace: bool = False) -> ClipRecord:
+        """Write the clip, and beside it NAME.json, as `veil protect` does; both appear together.
+
+        Args:
+            path: with the ending of the clip.
+            replace: whether files that are there may be replaced.
+
+        Raises:
+            BadPhoto: it cannot be written, is there already, or has another ending.
+        """
+        result = Path(path)
+        record = result.with_suffix(".json")
+        if result.suffix.lower() != self.clip.path.suffix:
+            raise BadPhoto(f"The clip is a {self.clip.path.suffix}.", "Give its name that ending.")
+        for file in (result, record):
+            if file.exists() and not replace:
+                raise BadPhoto(f"{file} exists already.", "Give replace=True, or another name.")
+        with atomic_write(result, record, replace=replace) as parts:
+            shutil.copyfile(self.clip.path, parts[0])
+            shutil.copyfile(self.clip.path.with_suffix(".json"), parts[1])
+        return self.report
+
+    def __str__(self) -> str:
+        left = clip_words.unprotected(self.report.faces)
+        return "\n".join([*left, *self.report.notes, clip_words.headline(self.report)])
+
+
+def protect_clip(
+    path: Path,
+    settings: Settings,
+    faces: Collection[int] = (),
+    probe: Sighting | None = None,
+    crf: int | None = None,
+    codec: str | None = None,
+    progress: Callable[[Step], object] = lambda step: None,
+) -> ClipResult:
+    """Protect a clip into a temporary folder; see `api.protect`.
+
+    Raises:
+        NoFace, BadSettings, BadClip: as `clips.prepare` and `clips.run`.
+    """
+    folder, whom = Path(mkdtemp(prefix="veil-")), Whom(frozenset(faces))
+    try:
+        output = Output(folder, crf=crf, codec=codec)
+        job = clips.prepare(path, output, whom, set(), True, settings)
+        assert isinstance(job, clips.ClipJob)  # nothing was done there before, and it is the only one
+        record = finish(clips.run(job, settings, whom, probe), progress)
+        assert isinstance(record, ClipRecord)  # everybody is meant, or those with numbers
+        result = ClipResult(job.clip, open_clip(job.result), record)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    finalize(result, shutil.rmtree, folder, ignore_errors=True)
+    return result

@@ -1,0 +1,131 @@
+"""What `veil protect` and `veil faces` do with a clip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...core.files import printable
+from ..terminal import Terminal
+
+if TYPE_CHECKING:
+    from ...core.types import Sighting
+    from ...privacy.settings import Settings
+    from .. import clips
+    from ..clip_records import ClipRecord
+    from ..records import Shortfall
+    from ..selection import Whom
+
+FELL_SHORT = 3  # the exit code where a face was left, or is still known
+GOES_ON = "What was found is kept beside the result; the same command goes on from there."
+
+
+def protect(
+    terminal: Terminal,
+    job: clips.ClipJob | clips.ClipPassedOver | clips.ClipDone,
+    name: str,
+    settings: Settings,
+    whom: Whom,
+    probe: Sighting | None,
+    strict: bool,
+) -> tuple[Shortfall, ...]:
+    """Protect a clip, and say what became of it; returns why not all of it is protected."""
+    from .. import clips
+
+    if isinstance(job, clips.ClipPassedOver):
+        return _passed_over(terminal, job, name)
+    if isinstance(job, clips.ClipDone):
+        terminal.note(f"{name} {job.why}: its result is left as it is.")
+        record: ClipRecord | clips.ClipPassedOver = job.said
+    else:
+        for note in job.notes:
+            terminal.note(note)
+        try:
+            record = terminal.follow(clips.run(job, settings, whom, probe), name)
+        except KeyboardInterrupt:
+            terminal.note(GOES_ON)
+            raise
+        if isinstance(record, clips.ClipPassedOver):
+            return _passed_over(terminal, record, name)
+        for note in record.notes[len(job.notes) :]:
+            terminal.note(note)
+    short = record.shortfalls(strict, by_choice=bool(whom.numbers))
+    _say(terminal, job, record, short)
+    return short
+
+
+def _say(
+    terminal: Terminal,
+    job: clips.ClipJob | clips.ClipDone,
+    record: ClipRecord,
+    short: tuple[Shortfall, ...],
+) -> None:
+    """Say what became of a clip, or had before: first what is not protected."""
+    from .. import clip_words, clips
+
+    for sentence in clip_words.unprotected(record.faces):
+        terminal.warn(sentence)
+    terminal.path(job.result, job.record)
+    files = {"source": job.source, "clip_file": job.result, "record": job.record}
+    named: dict[str, Any] = {name: printable(path) for name, path in files.items()}
+    if isinstance(job, clips.ClipDone):
+        named["passed_over"] = job.why
+    else:
+        terminal.table(clip_words.TRACK_COLUMNS, clip_words.match_rows(record))
+        for sentence in (*clip_words.remarks(record), clip_words.headline(record)):
+            terminal.say(sentence)
+        terminal.say(f"\n{record.limits}")
+    terminal.object(record, **named, exit=FELL_SHORT if short else 0, exit_because=short)
+
+
+def _passed_over(terminal: Terminal, clip: clips.ClipPassedOver, name: str) -> tuple[Shortfall, ...]:
+    """Say why nothing is written for a clip; returns whether a face was left for being too small."""
+    from .. import clip_words
+    from ..clip_records import left_behind
+
+    short = left_behind(clip.faces)
+    terminal.note(f"{name} {clip.why}: nothing is written for it.")
+    for sentence in clip_words.unprotected(clip.faces):
+        terminal.warn(sentence)
+    left = [face.model_dump(mode="json") for face in clip.faces]
+    terminal.object(
+        clip=name, exit=FELL_SHORT if short else 0, exit_because=short, passed_over=clip.why, unprotected=left
+    )
+    return short
+
+
+def faces(terminal: Terminal, path: Path, name: str, output: Path | None, force: bool) -> None:
+    """List the people of a clip, those first who are shown most, and write a picture of them.
+
+    Raises:
+        BadClip: the clip cannot be used, or the picture not be written.
+    """
+    from ...attacks.faces.tracking import follow
+    from ...core.files import atomic_write, check_writable, fitting
+    from ...core.video import open_clip
+    from .. import clip_faces, clip_words, outputs
+
+    sheet = output or path.parent / fitting(path.parent, path.stem, ".veil-faces.png")
+    check_writable(sheet.parent)
+    outputs.claimed((sheet,), outputs.reserved(path), force)
+    clip = open_clip(path)
+    for note in clip.notes:
+        terminal.note(note)
+    tracks = terminal.follow(follow(clip.frames(), clip.count), name)
+    found = clip_faces.described(clip, tracks)
+    if found:
+        with atomic_write(sheet, replace=force) as (part,):
+            clip_faces.sheet(clip, tracks).save(part, "PNG")
+    listed = [
+        {
+            **face.model_dump(mode="json", include={"number", "shown", "carried", "pixels"}),
+            "protectable": not face.left,
+        }
+        for face in found
+    ]
+    terminal.object(clip=name, faces=listed, sheet=printable(sheet) if found else None)
+    terminal.table(clip_words.PEOPLE_COLUMNS, clip_words.people_rows(found))
+    for sentence in clip_words.unprotected(found):
+        terminal.say(sentence)
+    if found:
+        terminal.path(sheet)

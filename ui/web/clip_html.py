@@ -1,0 +1,61 @@
+"""The HTML of clips: two players that run in step, and what recognisers say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from .. import clip_words
+from ..clip_records import ClipRecord
+from . import html
+
+# The one with the sound leads; the other is told when to play and where to be.
+_OTHER = "const o=this.closest('figure').querySelectorAll('video')[0];"
+_STEP = {
+    "onplay": _OTHER + "o.currentTime=this.currentTime;o.play()",
+    "onpause": _OTHER + "o.pause();o.currentTime=this.currentTime",
+    "onseeked": _OTHER + "o.currentTime=this.currentTime",
+    "onratechange": _OTHER + "o.playbackRate=this.playbackRate",
+    "ontimeupdate": _OTHER + "if(Math.abs(o.currentTime-this.currentTime)>.08)o.currentTime=this.currentTime",
+}
+
+
+def players(before: Path, after: Path) -> str:
+    """A clip before and after, side by side; the controls of the one after move both."""
+    events = " ".join(f'{name}="{escape(code)}"' for name, code in _STEP.items())
+    return (
+        '<figure class="veil-players"><div>'
+        f'<span class="veil-tag">before</span><video src="{html.source(before)}" muted playsinline '
+        'preload="auto" aria-label="Before" tabindex="-1"></video></div><div>'
+        f'<span class="veil-tag">after</span><video src="{html.source(after)}" controls playsinline '
+        f'preload="auto" aria-label="After" {events}></video></div>'
+        "<figcaption>Both run in step. Where the browser cannot show them, download.</figcaption></figure>"
+    )
+
+
+def sheet(picture: Path) -> str:
+    """The faces of a clip, with their numbers."""
+    return f'<img class="veil-sheet" src="{html.source(picture)}" alt="The faces of the clip, numbered">'
+
+
+def verdict(record: ClipRecord) -> str:
+    """What recognisers say of the people of a clip."""
+    left = "".join(f"<p>{escape(text)}</p>" for text in clip_words.unprotected(record.faces))
+    remarks = "".join(f"<li>{escape(text)}</li>" for text in clip_words.remarks(record))
+    return (
+        '<section class="veil-verdict">'
+        + (f'<div class="veil-problem">{left}</div>' if left else "")
+        + f'<p class="veil-headline">{escape(clip_words.headline(record))}</p>'
+        + _table(clip_words.TRACK_COLUMNS, clip_words.match_rows(record))
+        + f"<ul>{remarks}</ul></section>"
+    )
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    heads = "".join(f"<th scope='col'>{escape(name)}</th>" for name in columns)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return (
+        "<div class='veil-figures' tabindex='0' role='region' aria-label='What recognisers say'>"
+        f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
