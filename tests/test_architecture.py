@@ -25,7 +25,7 @@ LADDER = {  # what each folder may import
 ROOMS = {  # from the lowest: what each may import of its own folder lies before it
     "eval": (
         *("bootstrap", "disturbances", "detectors", "datasets", "verification", "metrics", "report"),
-        "linking",
+        *("linking", "trackers"),
         *("calibration", "resumable", "benchmark", "summary", "identification", "pairings"),
         *("table_text", "set_metrics", "plots", "html_report"),
     ),
