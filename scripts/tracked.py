@@ -35,8 +35,6 @@ PHOTOS = 4  # of each person of lfw
 AGAIN = 1  # which of them is cloaked by several seeds
 DISTRACTORS = 200
 PRIOR = "purify-150"
-STRENGTHS = ("subtle", "balanced", "strong")
-CONDITIONS = ("clean", *STRENGTHS)
 Row = dict[str, Any]
 
 
@@ -90,7 +88,14 @@ def people_of(faces: Path) -> Iterable[Person]:
 def verdicts(name: str, task: Task, queries: Sequence[Row]) -> list[Row]:
     """What a tracker makes of a task: a row for each query, which `queries` says more about."""
     outcome = ask(name, task)
-    about = {"tracker": name.partition(":")[0], "album": 1, "cloaked": 0, "passing": 0, "cloaks": 1}
+    about = {
+        "tracker": name.partition(":")[0],
+        "strength": "",
+        "album": 1,
+        "cloaked": 0,
+        "passing": 0,
+        "cloaks": 1,
+    }
     cost = {"photos": outcome.photos, "others": outcome.others, "seconds": round(outcome.seconds, 4)}
     own = rejected(outcome, task.queries)
     return [{**about, **row, "rejected": one, **cost} for row, one in zip(queries, own, strict=True)]
@@ -98,15 +103,19 @@ def verdicts(name: str, task: Task, queries: Sequence[Row]) -> list[Row]:
 
 @dataclass(frozen=True)
 class Pairs:
-    """The pictures of a finished run of benchmarks/strengths.toml, each judged by whom it did not attack."""
+    """The pictures of a finished benchmark, each judged by the recogniser that was left out in its turn.
 
+    of: what the tables call it; methods: whose pictures.
+    """
+
+    of: str
     run: Path
-    faces: Path
+    methods: tuple[str, ...]
 
     def judges(self) -> dict[str, list[str]]:
         """The people of whom each recogniser was left out."""
         people: dict[str, list[str]] = {}
-        for file in sorted((self.run / "photos" / "strong").glob(f"*{PICTURE}")):
+        for file in sorted((self.run / "photos" / self.methods[0]).glob(f"*{PICTURE}")):
             identity, judge, _ = file.stem.rsplit("-", 2)
             people.setdefault(judge, []).append(identity)
         return people
@@ -133,7 +142,9 @@ class Pairs:
         """One tracker that has one recogniser: a gallery of everybody's other photo, as it was."""
         people = self.judges()
         everyone = [identity for some in people.values() for identity in some]
-        asked = [(identity, condition) for identity in people[judge] for condition in CONDITIONS]
+        asked = [
+            (identity, condition) for identity in people[judge] for condition in ("clean", *self.methods)
+        ]
         task = Task(
             gallery=[self.known(identity, judge) for identity in everyone],
             queries=[self.shot(identity, condition, judge) for identity, condition in asked],
@@ -142,7 +153,7 @@ class Pairs:
             restore=ENGINE_HOOKS.disturbances[PRIOR],
         )
         about = [{"identity": one, "query": condition, "judge": judge} for one, condition in asked]
-        return verdicts(name, task, [{"of": "pairs", **row} for row in about])
+        return verdicts(name, task, [{"of": self.of, **row} for row in about])
 
     def detect(self, name: str, disturbance: str) -> list[Row]:
         """What a detector says of everybody's photo, clean and cloaked, after a disturbance."""
@@ -150,7 +161,7 @@ class Pairs:
             (identity, condition, self.shot(identity, condition, judge))
             for judge, people in self.judges().items()
             for identity in people
-            for condition in CONDITIONS
+            for condition in ("clean", *self.methods)
         ]
         disturb = DISTURBANCES[disturbance]
         queries = [_disturbed(shot, disturb) for _, _, shot in asked]
@@ -200,9 +211,8 @@ class Roles:
         """A photo of a person, as it was or cloaked, by several seeds perhaps."""
         if not cloaked:
             return Shot(person.name, person.vectors[place])
-        files = [person.cloaked(self.run, self.strength, place, seed) for seed in seeds]
-        pictures = tuple(Sighting(open_photo(file), person.faces[place]) for file in files)
-        return Shot(person.name, seen(JUDGE, pictures[0]), pictures)
+        files = tuple(person.cloaked(self.run, self.strength, place, seed) for seed in seeds)
+        return _shot(person, place, files)
 
     def ask(self, name: str, album: int, cloaked: int, passing: int) -> list[Row]:
         """A tracker with an album of so many photos of everybody, of which some are cloaked, who saw so many
@@ -226,7 +236,14 @@ class Roles:
                 threshold=card(JUDGE).thresholds["far1"],
                 see=partial(seen, JUDGE),
             )
-            about = {"of": "lfw", "album": album, "cloaked": cloaked, "passing": passing, "judge": JUDGE}
+            about = {
+                "of": "lfw",
+                "strength": self.strength,
+                "album": album,
+                "cloaked": cloaked,
+                "passing": passing,
+                "judge": JUDGE,
+            }
             rows += verdicts(
                 name, task, [{**about, "identity": one.name, "query": kind} for one, kind in asked]
             )
@@ -242,7 +259,7 @@ class Roles:
             threshold=card(JUDGE).thresholds["far1"],
             see=partial(seen, JUDGE),
         )
-        about = {"of": "lfw, one photo", "cloaks": seeds, "judge": JUDGE}
+        about = {"of": "lfw, one photo", "strength": self.strength, "cloaks": seeds, "judge": JUDGE}
         return verdicts(
             name, task, [{**about, "identity": one.name, "query": self.strength} for one in people]
         )
@@ -251,6 +268,12 @@ class Roles:
 def seeds_of(run: Path, strength: str) -> int:
     """By how many seeds a photo is cloaked at most."""
     return 1 + max(int(path.stem.rsplit("-", 1)[1]) for path in (run / "lfw" / strength).rglob("*.png"))
+
+
+@cache
+def _shot(person: Person, place: int, files: tuple[Path, ...]) -> Shot:
+    pictures = tuple(Sighting(open_photo(file), person.faces[place]) for file in files)
+    return Shot(person.name, seen(JUDGE, pictures[0]), pictures)
 
 
 @cache

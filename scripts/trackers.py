@@ -19,18 +19,18 @@ from veil.core.threads import configure_threads
 configure_threads()  # before torch is loaded
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
 from io import BytesIO
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
 import typer
 from PIL import Image
-from tracked import AGAIN, PHOTOS, STRENGTHS, Pairs, Roles, Row, people_of, seeds_of
+from tracked import AGAIN, PHOTOS, Pairs, Roles, Row, people_of, seeds_of
 
 from veil.core.images import open_photo
 from veil.core.progress import finish
@@ -80,6 +80,8 @@ def write(file: Path, photo: Photo) -> None:
 
 # --- tables -----------------------------------------------------------------------------------------------
 
+STRENGTHS = ("strong", "balanced", "subtle")
+CLOSEST = ("veil", "tip-im+views")  # at one likeness
 JUDGES = ("dlib", "mobilefacenet", "faceres", "faceplugin", "sface")
 ROLES = (  # tracker, photos in the album, how many of them are cloaked, how many pass by
     *(("template", 2, cloaked, 0) for cloaked in range(3)),
@@ -88,22 +90,21 @@ ROLES = (  # tracker, photos in the album, how many of them are cloaked, how man
 )
 DISTURBED = ("none", "jpeg-75")
 TRAINED = ("purifier", "detector")
-BY = ["of", "tracker", "album", "cloaked", "passing", "cloaks", "query"]
+BY = ["of", "strength", "tracker", "album", "cloaked", "passing", "cloaks", "query"]
 
 
-def jobs_of(faces: Path, run: Path, strengths: Path) -> dict[str, Callable[[], list[Row]]]:
+def jobs_of(faces: Path, run: Path, benchmarks: Sequence[Pairs]) -> dict[str, Callable[[], list[Row]]]:
     """Everything that has to be measured, by the key under which it is kept; adversaries that were trained
     anew are asked anew."""
     jobs: dict[str, Callable[[], list[Row]]] = {}
-    pairs, files = Pairs(strengths, faces), {name: run / f"{name}.safetensors" for name in TRAINED}
+    files = {name: run / f"{name}.safetensors" for name in TRAINED}
     trained = {name: f"{name}-{checksum(file)[:8]}" for name, file in files.items()}
-    for name in ("template", "restoration", "purifier"):
-        for judge in JUDGES:
-            asked = f"{name}:{files[name]}" if name in files else name
-            jobs[f"pairs/{trained.get(name, name)}-{judge}"] = partial(pairs.ask, asked, judge)
+    for pairs, name, judge in product(benchmarks, ("template", "restoration", "purifier"), JUDGES):
+        asked = f"{name}:{files[name]}" if name in files else name
+        jobs[f"{pairs.of}/{trained.get(name, name)}-{judge}"] = partial(pairs.ask, asked, judge)
     for disturbance in DISTURBED:
-        asked = f"detector:{files['detector']}"
-        jobs[f"{trained['detector']}/{disturbance}"] = partial(pairs.detect, asked, disturbance)
+        asked = partial(benchmarks[0].detect, f"detector:{files['detector']}", disturbance)
+        jobs[f"{benchmarks[0].of}/{trained['detector']}-{disturbance}"] = asked
     for strength in sorted(path.name for path in (run / "lfw").iterdir()):
         roles = Roles(faces, run, strength)
         people = len(roles.people)
@@ -116,9 +117,17 @@ def jobs_of(faces: Path, run: Path, strengths: Path) -> dict[str, Callable[[], l
 
 
 @app.command()
-def measure(faces: Path, run: Run, strengths: Annotated[Path, typer.Option()], output: Path = OUTPUT) -> None:
+def measure(
+    faces: Path,
+    run: Run,
+    strengths: Annotated[Path, typer.Option(help="A finished run of benchmarks/strengths.toml.")],
+    closest: Annotated[Path | None, typer.Option(help="One of benchmarks/closest.toml.")] = None,
+    output: Path = OUTPUT,
+) -> None:
     """Ask every tracker, and write the tables."""
-    jobs = jobs_of(faces, run, strengths)
+    benchmarks = [Pairs("strengths", strengths, STRENGTHS)]
+    benchmarks += [Pairs("closest", closest, CLOSEST)] if closest else []
+    jobs = jobs_of(faces, run, benchmarks)
     store = resumable.Store(run / "measured", ".json")
 
     def work(job: Callable[[], list[Row]]) -> dict[str, bytes]:
