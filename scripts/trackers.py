@@ -182,14 +182,13 @@ def columns(found: Interval) -> Row:
 def made_of(run: Path, strengths: Path) -> Row:
     """What the tables were made of."""
     cloaked = {path.name: len(list(path.glob("*.png"))) for path in sorted((run / "cloaked").iterdir())}
-    before = json.loads((strengths / "manifest.json").read_text(encoding="utf-8"))
     return {
         "versions": {name: version(name) for name in ("veil", "torch", "diffusers", "numpy")},
         "trained": {name: checksum(run / f"{name}.safetensors") for name in TRAINED},
         "cloaked_to_learn_from": cloaked,
         "lfw": {path.name: len(list(path.iterdir())) for path in sorted((run / "lfw").iterdir())},
-        "effort": {"learning": EFFORTS["quick"], "lfw": EFFORTS["quick"], "pairs": EFFORTS["normal"]},
-        "strengths": {name: before[name] for name in ("versions", "settings")},
+        "settings": {name: ENGINE_HOOKS.resolve("veil", name, EFFORTS["quick"]) for name in cloaked},
+        "strengths": checksum(strengths / "manifest.json"),
     }
 
 
