@@ -20,7 +20,7 @@ from veil.core.images import open_photo, to_tensor
 from veil.core.types import Array, Face, Sighting
 from veil.eval import CLEAN
 from veil.eval.benchmark import PICTURE, ROWS, ResultKey, open_store, unpack
-from veil.eval.datasets import album, main_face
+from veil.eval.datasets import album, checksum, main_face
 from veil.eval.disturbances import DISTURBANCES
 from veil.eval.identification import stacked
 from veil.eval.trackers import Shot, Task
@@ -111,6 +111,11 @@ class Pairs:
     of: str
     run: Path
     methods: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """Where is kept what was measured of it: other pictures lie elsewhere."""
+        return f"{self.of}-{checksum(self.run / 'manifest.json')[:8]}"
 
     def judges(self) -> dict[str, list[str]]:
         """The people of whom each recogniser was left out."""

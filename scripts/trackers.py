@@ -101,10 +101,10 @@ def jobs_of(faces: Path, run: Path, benchmarks: Sequence[Pairs]) -> dict[str, Ca
     trained = {name: f"{name}-{checksum(file)[:8]}" for name, file in files.items()}
     for pairs, name, judge in product(benchmarks, ("template", "restoration", "purifier"), JUDGES):
         asked = f"{name}:{files[name]}" if name in files else name
-        jobs[f"{pairs.of}/{trained.get(name, name)}-{judge}"] = partial(pairs.ask, asked, judge)
+        jobs[f"{pairs.key}/{trained.get(name, name)}-{judge}"] = partial(pairs.ask, asked, judge)
     for disturbance in DISTURBED:
         asked = partial(benchmarks[0].detect, f"detector:{files['detector']}", disturbance)
-        jobs[f"{benchmarks[0].of}/{trained['detector']}-{disturbance}"] = asked
+        jobs[f"{benchmarks[0].key}/{trained['detector']}-{disturbance}"] = asked
     for strength in sorted(path.name for path in (run / "lfw").iterdir()):
         roles = Roles(faces, run, strength)
         people = len(roles.people)
