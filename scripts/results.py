@@ -450,7 +450,7 @@ def tracked_albums() -> str:
         *counts,
         "cloaked query rejected",
         "clean query rejected",
-        "n",
+        "queries",
     ]
     return table(head, cells)
 
@@ -465,7 +465,8 @@ def detector() -> str:
         [NAMES[strength], *(_area(every, strength, disturbance) for disturbance in shown)]
         for strength in STRENGTHS
     )
-    return table(["strength", *shown.values()], cells)
+    learnt = read("trackers", "learning").query("stage == 'detector'").pairs.iloc[-1]
+    return f"It learnt from {learnt:.0f} cloaked photos.\n\n{table(['strength', *shown.values()], cells)}"
 
 
 def _area(every: pd.DataFrame, strength: str, disturbance: str) -> str:

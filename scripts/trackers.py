@@ -90,7 +90,8 @@ ROLES = (  # tracker, photos in the album, how many of them are cloaked, how man
 )
 DISTURBED = ("none", "jpeg-75")
 TRAINED = ("purifier", "detector")
-BY = ["of", "strength", "tracker", "album", "cloaked", "passing", "cloaks", "query"]
+COUNTS = ("album", "cloaked", "passing", "cloaks", "photos", "others")
+BY = ["of", "strength", "tracker", *COUNTS[:4], "query"]
 
 
 def jobs_of(faces: Path, run: Path, benchmarks: Sequence[Pairs]) -> dict[str, Callable[[], list[Row]]]:
@@ -99,7 +100,9 @@ def jobs_of(faces: Path, run: Path, benchmarks: Sequence[Pairs]) -> dict[str, Ca
     jobs: dict[str, Callable[[], list[Row]]] = {}
     files = {name: run / f"{name}.safetensors" for name in TRAINED}
     trained = {name: f"{name}-{checksum(file)[:8]}" for name, file in files.items()}
-    for pairs, name, judge in product(benchmarks, ("template", "restoration", "purifier"), JUDGES):
+    for pairs, name, judge in product(benchmarks, ("template", "purifier", "restoration"), JUDGES):
+        if name == "restoration" and pairs != benchmarks[0]:
+            continue
         asked = f"{name}:{files[name]}" if name in files else name
         jobs[f"{pairs.key}/{trained.get(name, name)}-{judge}"] = partial(pairs.ask, asked, judge)
     for disturbance in DISTURBED:
@@ -151,13 +154,14 @@ def measure(
 def rates(rows: pd.DataFrame) -> pd.DataFrame:
     """The share of queries that are rejected, with its interval over people: for each recogniser, and for all
     of them where there are several."""
+    rows = rows.astype(dict.fromkeys(COUNTS, int))
     several = rows.assign(judge="all")[rows.groupby(BY)["judge"].transform("nunique") > 1]
     table: list[Row] = []
     for about, part in pd.concat([several, rows]).groupby([*BY, "judge"], sort=False):
         found = rate(part["rejected"], part["identity"].tolist())
         cost = {"photos": part["photos"].max(), "others": part["others"].max()}
-        spent = {"seconds": part["seconds"].mean()}
-        table.append({**dict(zip([*BY, "judge"], about, strict=True)), **columns(found), **cost, **spent})
+        cost["seconds"] = part["seconds"].mean()
+        table.append({**dict(zip([*BY, "judge"], about, strict=True)), **columns(found), **cost})
     return pd.DataFrame(table)
 
 
