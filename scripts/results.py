@@ -383,6 +383,113 @@ def pairings() -> str:
     return f"{about('album')}\n\n{table([*head, '`likeness` of the first', 'of the second'], cells)}"
 
 
+TRACKERS = {
+    "template": "none",
+    "restoration": "JPEG 75, half the size and back, our prior",
+    "purifier": "a purifier that was trained on cloaks",
+    "dynamic-gallery": "adds what it recognises",
+    "linear-probe": "a linear classifier",
+    "averaging": "averages cloaks",
+}
+NOT_TRACKED = "`scripts/trackers.py` was not run yet."
+
+
+def trackers(of: str) -> str:
+    """What trackers leave of the cloaks of a benchmark's people, of whom they know one clean photo."""
+    every = read("trackers", "rates")
+    some = every[every["of"] == of] if len(every) else every
+    if some.empty:
+        return NOT_TRACKED
+    kinds = [kind for kind in some["query"].unique() if kind != "clean"]
+
+    def cell(name: str, query: str, judge: str) -> str:
+        value = interval(row(some, tracker=name, query=query, judge=judge))
+        return percent(value) if value else "-"
+
+    cells = (
+        [
+            TRACKERS[name],
+            *(cell(name, kind, "all") for kind in kinds),
+            cell(name, kinds[0], "sface"),
+            cell(name, "clean", "all"),
+            f"{some[some.tracker == name].others.max()}",
+            f"{some[some.tracker == name].seconds.max():.2f}",
+        ]
+        for name in some.tracker.unique()
+    )
+    first = NAMES.get(kinds[0], f"`{kinds[0]}`")
+    head = [
+        "what the tracker does",
+        *(NAMES.get(kind, f"`{kind}`") for kind in kinds),
+        f"{first}, by `sface`",
+    ]
+    people = some[some.judge == "all"].n.max()
+    costs = ["clean photos rejected", "cloaked photos of others it learnt from", "seconds a photo"]
+    return f"{people} people.\n\n{table([*head, *costs], cells)}"
+
+
+def tracked_albums() -> str:
+    """What trackers who have several photos of a person leave of a cloak."""
+    every = read("trackers", "rates")
+    some = every[every["of"].isin(["lfw", "lfw, one photo"])] if len(every) else every
+    if some.empty:
+        return NOT_TRACKED
+    cells = list[list[str]]()
+    for about, part in some.groupby(
+        ["of", "strength", "tracker", "album", "cloaked", "passing", "cloaks"], sort=False
+    ):
+        _, strength, name, album, cloaked, passing, cloaks = about
+        values = [interval(row(part, query=kind)) for kind in (strength, "clean")]
+        counts = [str(count) for count in (album, cloaked, passing, cloaks)]
+        shown = [percent(value) if value else "-" for value in values]
+        cells.append([f"`{strength}`", TRACKERS[name], *counts, *shown, str(part.n.max())])
+    counts = ["photos in the album", "cloaked ones", "cloaked photos that passed by", "cloaks of the query"]
+    head = [
+        "strength",
+        "what the tracker does",
+        *counts,
+        "cloaked query rejected",
+        "clean query rejected",
+        "queries",
+    ]
+    return table(head, cells)
+
+
+def detector() -> str:
+    """How well a trained detector tells cloaked photos from clean ones."""
+    every = read("trackers", "detector")
+    if every.empty:
+        return NOT_TRACKED
+    shown = {"none": "as they are", "jpeg-75": "after JPEG 75"}
+    cells = (
+        [NAMES[strength], *(_area(every, strength, disturbance) for disturbance in shown)]
+        for strength in STRENGTHS
+    )
+    learnt = read("trackers", "learning").query("stage == 'detector'").pairs.iloc[-1]
+    return f"It learnt from {learnt:.0f} cloaked photos.\n\n{table(['strength', *shown.values()], cells)}"
+
+
+def _area(every: pd.DataFrame, strength: str, disturbance: str) -> str:
+    value = interval(row(every, strength=strength, disturbance=disturbance))
+    return decimal(value, 2) if value else "-"
+
+
+def learning() -> str:
+    """How the adversaries learnt: figures on people of the training photos who were held out."""
+    every = read("trackers", "learning")
+    if every.empty:
+        return NOT_TRACKED
+    some = every[every.stage == "purifier"]
+    picked = some.iloc[np.unique(np.linspace(0, len(some) - 1, 8).round().astype(int))]
+    cells = (
+        [f"{one.step:.0f}", f"{one.pairs:.0f}", f"{one.loss:.3f}", f"{one.left:.2f}", f"{one.cloaked:.2f}",
+         f"{one.purified:.2f}"]
+        for one in picked.itertuples()
+    )  # fmt: skip
+    head = ["step", "pairs", "loss", "left of the change", "cosine when cloaked", "when purified"]
+    return table(head, cells)
+
+
 MACHINES = ("other", "worst", "other-strict", "same", "jpeg")
 MEASURED = ("likeness", "naturalness", "psnr", "ssim")
 
@@ -415,6 +522,11 @@ def engine_settings() -> str:
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
+    "trackers": partial(trackers, "strengths"),
+    "trackers-closest": partial(trackers, "closest"),
+    "trackers-albums": tracked_albums,
+    "trackers-learning": learning,
+    "detector": detector,
     "settings": engine_settings,
     "strengths": lambda: compared(
         "strengths", STRENGTHS, ("same-person", "untouched", *MACHINES), first="strength"

@@ -26,7 +26,7 @@ ROOMS = {  # from the lowest: what each may import of its own folder lies before
     "eval": (
         *("bootstrap", "disturbances", "detectors", "datasets", "verification", "metrics"),
         *("behaviour", "report"),
-        *("linking", "tracks"),
+        *("linking", "tracks", "trackers"),
         *("calibration", "resumable", "benchmark", "summary", "identification", "pairings"),
         *("table_text", "set_metrics", "plots", "html_report"),
     ),
