@@ -78,8 +78,8 @@ class ClipRecord(BaseModel):
     limits: str = CLIP_LIMITS
 
     def shortfalls(self, strict: bool = False, by_choice: bool = False) -> tuple[Shortfall, ...]:
-        """Why not all is protected: a face was too small, or a recogniser that judges still knows one, in the
-        picture of it that is most like the person.
+        """Why not all is protected: a face was too small, or a recogniser that judges still knows one, in any
+        picture.
 
         strict: any recogniser counts. by_choice: what was left was left on purpose.
         """
@@ -93,11 +93,16 @@ def left_behind(faces: tuple[ClipFace, ...]) -> tuple[Shortfall, ...]:
 
 
 def still_known(faces: tuple[ClipFace, ...], strict: bool = False) -> bool:
-    """Whether a recogniser that the protection has never met still knows a face in any picture; any, by
+    """Whether a recogniser that the protection has never met still knows a face; any, by
     `strict` or where no such recogniser was asked."""
     matches = [match for face in faces for match in face.matches]
     honest = [match for match in matches if match.used_by_attack == "no"]
-    return any(match.best_matched for match in (matches if strict or not honest else honest))
+    return any(map(knows, matches if strict or not honest else honest))
+
+
+def knows(match: TrackMatch) -> bool:
+    """Whether a recogniser knows the person in the picture that is most like them, or in all together."""
+    return match.best_matched or match.mean_matched
 
 
 def done_before(result: Path, settings: Settings, origin: ClipOrigin) -> ClipRecord | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .clip_records import ClipFace, ClipRecord, Span
+from .clip_records import ClipFace, ClipRecord, Span, knows
 from .wording import Row
 
 TRACK_COLUMNS = ("Face", "Recogniser", "Used", "Before", "After", "Best", "Mean", "Threshold", "Verdict")
@@ -49,7 +49,7 @@ def match_rows(record: ClipRecord) -> list[Row]:
             f"{match.best:.3f}",
             f"{match.mean:.3f}",
             f"{match.threshold:.3f}",
-            "still recognised" if match.best_matched or match.mean_matched else "no longer recognised",
+            "still recognised" if knows(match) else "no longer recognised",
         )
         for face in record.faces
         for match in face.matches
@@ -95,9 +95,9 @@ def headline(record: ClipRecord) -> str:
     matches = [match for face in record.faces for match in face.matches]
     knew = [match for match in matches if match.before > 0]
     honest = [match for match in knew if match.used_by_attack == "no"]
-    gone = sum(not (match.best_matched or match.mean_matched) for match in knew)
+    gone = sum(not knows(match) for match in knew)
     words = f"Machines: {gone} of {len(knew)} no longer recognise you in any picture that was looked at"
     if honest:
-        fooled = sum(not (match.best_matched or match.mean_matched) for match in honest)
+        fooled = sum(not knows(match) for match in honest)
         words += f"; of those that the protection has never met, {fooled} of {len(honest)}"
     return f"{words}."
