@@ -96,7 +96,9 @@ def test_methods_are_matched_in_a_measure_of_the_face(
     assert set(found) == {"pgd", "random-noise"}
     photos = [open_photo(one.photo) for one in people]
     for value in found.values():
-        pairs = [(one, brighter(one, find_faces(one.pixels)[0], {"epsilon": value}, None)) for one in photos]
+        pairs = [
+            (one, brighter(one, find_faces(one.pixels)[0], {"epsilon": value}, None, None)) for one in photos
+        ]
         reached = [
             seen(*(to_tensor(one.pixels) for one in pair), find_faces(pair[0].pixels)[0]) for pair in pairs
         ]
