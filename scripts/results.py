@@ -494,6 +494,34 @@ MACHINES = ("other", "worst", "other-strict", "same", "jpeg")
 MEASURED = ("likeness", "naturalness", "psnr", "ssim")
 
 
+def clips() -> str:
+    """What the recogniser that was not attacked makes of clips, and how they flicker."""
+    made, matches = read("video", "clips"), read("video", "matches")
+    asked = matches[matches["used_by_attack"] == "no"]
+    cells = list[list[str]]()
+    for _, one in made.iterrows():
+        of = {"clip": one["clip"], "strength": one["strength"]}
+        seen = {encoding: row(asked, encoding=encoding, **of) for encoding in ("none", "CRF 28")}
+        cells.append(
+            [
+                f"`{one['clip']}`",
+                f"`{one['strength']}`",
+                *("-" if each is None else f"{100 * each['after']:.0f} %" for each in seen.values()),
+                "-"
+                if seen["none"] is None
+                else f"{seen['none']['best']:.2f} ({seen['none']['threshold']:.2f})",
+                f"{one['flicker_ratio']:.2f}",
+                f"{one['solve_seconds']:.0f}",
+                f"{1000 * (one['follow_seconds_a_frame'] + one['render_seconds_a_frame']):.0f}",
+            ]
+        )
+    head = [
+        *("clip", "strength", "pictures still matched", "after CRF 28", "most like (threshold)"),
+        *("flicker, of the clip's own", "seconds a change", "thousandths a picture"),
+    ]
+    return table(head, cells)
+
+
 def asked_again() -> str:
     """What viewers of two later rounds said of `balanced`: 11 looked closely, 12 saw `strong` beside it."""
     said = list[str]()
@@ -527,6 +555,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "trackers-albums": tracked_albums,
     "trackers-learning": learning,
     "detector": detector,
+    "clips": clips,
     "settings": engine_settings,
     "strengths": lambda: compared(
         "strengths", STRENGTHS, ("same-person", "untouched", *MACHINES), first="strength"
