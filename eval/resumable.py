@@ -7,10 +7,12 @@ last: whatever is killed, at whatever moment, it is finished or it has not begun
 from __future__ import annotations
 
 import os
+import sys
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -18,7 +20,7 @@ from itertools import islice
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from threading import Thread
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TextIO, TypeAlias, TypeVar, cast
 
 from ..core.errors import BadSettings, VeilError
 from ..core.extras import needs
@@ -228,6 +230,20 @@ def ray_cluster(address: str) -> Generator[Cluster]:
             f"There is no Ray cluster at {address!r} ({error}).", "Start one with `ray start`, or say local."
         ) from error
     try:
-        yield Cluster(ray)
+        with redirect_stdout(cast("TextIO", _OfThisThread(sys.stdout))):
+            yield Cluster(ray)
     finally:
         ray.shutdown()
+
+
+class _OfThisThread:
+    """Standard output for the thread that makes it; what others print goes to standard error.
+
+    Ray prints when a worker dies, and a program may read what is printed.
+    """
+
+    def __init__(self, stream: object) -> None:
+        self._stream, self._thread = stream, threading.get_ident()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream if threading.get_ident() == self._thread else sys.stderr, name)

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from ..attacks.faces.sampling import warp
 from ..attacks.faces.transforms import template_transform
-from ..core.images import to_tensor
+from ..core.images import onto, to_tensor
 from ..core.types import Array, Face, Pixels
 from .paste import feather, greyed
 from .placement import Placement
@@ -33,7 +33,7 @@ class Crop:
     @property
     def mask(self) -> Tensor:
         """How much of a change of the crop is shown in each of its pixels (1, 1, S, S)."""
-        shown = self.placement.opacity.to(self.pixels)
+        shown = onto(self.placement.opacity, self.pixels)
         return feather(self.placement.size, self.pixels.device) * shown
 
 

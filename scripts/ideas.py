@@ -123,12 +123,13 @@ def held(
     own: Sequence[FaceImage],
     target: Sequence[FaceImage] | None,
     settings: Settings,
+    album: Sequence[FaceImage] = (),
     *,
     copies: Copies,
 ) -> Ensemble:
     """The objective that robust copies hold."""
     with patch("veil.privacy.engine.Ensemble", Held):
-        made: Any = objective_of(recognizers, own, target, settings)
+        made: Any = objective_of(recognizers, own, target, settings, album)
     image, face = own[0]
     robust = [copies[one.name] for one in recognizers if one.name in copies]
     with torch.no_grad():

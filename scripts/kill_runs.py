@@ -51,7 +51,7 @@ from veil.ui import records, workflow
 from veil.ui.cli import app
 from veil.ui.web import server as page
 from veil.ui.web.results import wish
-from veil.ui.web.tabs.album import Album, continued, each
+from veil.ui.web.tabs.album import Held, continued, each
 
 JUDGES = ("mobilefacenet", "mobileface")
 BENCHMARK = """
@@ -134,7 +134,7 @@ def _album(folder: Path) -> int:
         opened: Any = blocks.veil  # pyright: ignore[reportAttributeAccessIssue]
         visitor, asked = opened.visitors.of("ann"), wish("balanced", "quick", surrogates=["mobileface"])
         paths = sorted(str(path) for path in (folder / "photos").iterdir())
-        held = Album()
+        held = Held()
         for path in paths:
             with suppress(VeilError, OSError):  # it becomes a row that says so
                 held = continued(opened, held, visitor, paths, asked)

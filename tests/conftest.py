@@ -54,7 +54,7 @@ class StandIn:
         for face in faces:
             left, top, right, bottom = face.box.round().astype(int).clip(0)
             part = Image.fromarray(pixels[top:bottom, left:right])
-            pixels[top:bottom, left:right] = np.asarray(part.resize((9, 9)).resize(part.size))
+            pixels[top:bottom, left:right] = np.asarray(part.resize((12, 12)).resize(part.size))
         return Protected((photo.with_pixels(pixels),), tuple(tracks), ({},) * len(tracks), settings)
 
     def _paint(self, photo: Photo, faces: Sequence[Face], settings: Settings) -> Steps[None]:
