@@ -87,7 +87,8 @@ def pictures_of(container: InputContainer) -> VideoStream:
     """
     streams = [one for one in container.streams.video if one.codec_context and not is_cover(one)]
     if not streams:
-        raise BadClip("It holds no pictures, or none of a format that is known.", "Name another video.")
+        name = printable(Path(container.name.removeprefix("file:")).name)
+        raise BadClip(f"{name} holds no pictures, or none of a format that is known.", "Name another video.")
     return max(streams, key=lambda stream: stream.width * stream.height)
 
 

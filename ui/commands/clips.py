@@ -124,8 +124,10 @@ def faces(terminal: Terminal, path: Path, name: str, output: Path | None, force:
         for face in found
     ]
     terminal.object(clip=name, faces=listed, sheet=printable(sheet) if found else None)
+    if not found:
+        terminal.note(f"No face was found in {name}.")
+        return
     terminal.table(clip_words.PEOPLE_COLUMNS, clip_words.people_rows(found))
     for sentence in clip_words.unprotected(found):
         terminal.say(sentence)
-    if found:
-        terminal.path(sheet)
+    terminal.path(sheet)
