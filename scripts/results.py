@@ -153,15 +153,16 @@ def measured(column: str, digits: int, run: str, method: str) -> str:
     return "-" if found is None or column not in found else f"{found[column]:.{digits}f}"
 
 
-def worst(run: str, method: str) -> str:
-    """The recogniser that is escaped the least often; how many, where several are."""
-    rates = read(run, "rates")
-    some = rates[(rates.method == method) & (rates.disturbance == "none") & (rates.recognizer != "all")]
+def worst(rates: pd.DataFrame, column: str = "rate", **wanted: str) -> str:
+    """The recogniser that is escaped the least often without a disturbance; how many, where several are."""
+    some = rates[(rates.disturbance == "none") & (rates.recognizer != "all")]
+    for name, value in wanted.items():
+        some = some[some[name] == value]
     if some.empty:
         return "-"
-    least = some[some.rate == some.rate.min()]
+    least = some[some[column] == some[column].min()]
     who = listed(list(least.recognizer)) if len(least) < 3 else f"{len(least)} of {len(some)}"
-    value = interval(least.iloc[0])
+    value = interval(least.iloc[0], column)
     return f"{percent(value)} ({who})" if value else "-"
 
 
@@ -197,7 +198,7 @@ COLUMNS: dict[str, tuple[str, Cell]] = {
         "machines: another photo of you not matched",
         partial(rated_by_machines, "rates", "all", "none"),
     ),
-    "worst": ("the worst recogniser", worst),
+    "worst": ("the worst recogniser", lambda run, method: worst(read(run, "rates"), method=method)),
     "other-strict": ("at FAR 0.1 %", partial(at_a_glance, "other_far01")),
     "same": ("the same photo not matched", partial(rated_by_machines, "same_photo", "all", "none")),
     "jpeg": ("another photo, after JPEG 75", partial(rated_by_machines, "rates", "all", "jpeg-75")),
@@ -381,6 +382,30 @@ def pairings() -> str:
     )
     head = ["method", "pairing", "not matched", "at FAR 0.1 %", "found first", "among the first five"]
     return f"{about('album')}\n\n{table([*head, '`likeness` of the first', 'of the second'], cells)}"
+
+
+def unlinked(strength: str) -> str:
+    """How many pairs of cloaked photos are not linked, without an album and with one."""
+    every = read("album", "pairings")
+
+    def said(method: str) -> str:
+        about = {"method": method, "pairing": "cloaked-cloaked"}
+        value = interval(row(every, recognizer="all", disturbance="none", **about), "far1")
+        return f"{percent(value)}, the worst recogniser {worst(every, 'far1', **about)}" if value else "-"
+
+    return f"{said(strength)}; with `--album` {said(f'{strength}-album')}"
+
+
+def purified() -> str:
+    """What a trained purifier leaves of `strong`, and from how many photos it learnt."""
+    every = read("trackers", "rates")
+    some = every[(every["of"] == "strengths") & (every["query"] == "strong") & (every.judge == "all")]
+    before, after = (row(some, tracker=name) for name in ("template", "purifier"))
+    assert before is not None
+    assert after is not None
+    shares = (interval(found) for found in (before, after))
+    first, left = (percent(share) for share in shares if share)
+    return f"from {first} to {left} ({after['others']} cloaked photos to learn from)"
 
 
 TRACKERS = {
@@ -586,6 +611,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
         other="taken for the target", jpeg="taken for the target, after JPEG 75",
     ),
     "pairings": pairings,
+    "unlinked/strong": partial(unlinked, "strong"),
+    "unlinked/balanced": partial(unlinked, "balanced"),
+    "purified": purified,
     "groups-about": lambda: about("groups"),
     "groups": groups,
 }  # fmt: skip
