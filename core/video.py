@@ -149,9 +149,8 @@ class Clip:
             BadClip: as `frames`.
         """
         wanted = sorted(set(numbers))
-        near = (
-            int(self.rate) + 1
-        )  # pictures that are decoded rather than sought: a key picture is seldom nearer
+        # so many pictures are decoded rather than sought: a key picture is seldom nearer
+        near = int(self.rate) + 1
         while wanted:
             run = [wanted.pop(0)]
             while wanted and wanted[0] - run[-1] <= near:

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from ..attacks.faces.boxes import clipped, padded
 from ..attacks.faces.detection import find_faces
-from ..attacks.faces.sampling import cut_around
+from ..attacks.faces.sampling import cut_around, part_around
 from ..core.extras import needs
 from ..core.types import Face, Pixels
 from ..weights.registry import card
@@ -69,9 +69,7 @@ def seen(frames: Iterable[tuple[Pixels, Face]], recognizers: Sequence[str]) -> d
     """
     rows = {name: list[Tensor]() for name in recognizers}
     for pixels, face in frames:
-        reach = padded(face.box, AROUND * float((face.box[2:] - face.box[:2]).max()))
-        left, top, right, bottom = clipped(reach, (pixels.shape[1], pixels.shape[0]))
-        part, there = pixels[top:bottom, left:right], face.transformed(1.0, -left, -top)
+        part, there = part_around(pixels, face, AROUND)
         (image,), (place,) = cut_around((part,), (same_place(there, find_faces(part)) or there,))
         for name in recognizers:
             rows[name].append(embedding(name, image, place))

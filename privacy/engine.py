@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -31,6 +32,8 @@ from .settings import Settings
 from .subject import Subject
 
 CropOf: TypeAlias = Callable[[Sighting], Crop]
+# What surrogates see of the photos of albums; it goes with them.
+_ALBUMS: WeakKeyDictionary[Sighting, dict[tuple[str, ...], list[Tensor]]] = WeakKeyDictionary()
 FindChange: TypeAlias = Callable[[Sequence[Subject]], Steps[Tensor]]  # -> of their crops (B, 3, S, S)
 
 
@@ -108,11 +111,23 @@ def subject_of(
     )
     own = [(context.image, context.face) for context in contexts]
 
-    def elsewhere(sighting: Sighting) -> FaceImage:
-        return to_tensor(sighting.frame.pixels).to(crops[0].pixels), sighting.face
-
-    aim, album = [elsewhere(target)] if target else None, [elsewhere(one) for one in track.album]
+    aim = [_elsewhere(target, crops[0])] if target else None
+    album = [_seen(surrogates, one, crops[0]) for one in track.album]
     return Subject(track, crops, contexts, objective_of(surrogates, own, aim, settings, album))
+
+
+def _elsewhere(sighting: Sighting, crop: Crop) -> FaceImage:
+    """A sighting in another frame, where the crop lies."""
+    return to_tensor(sighting.frame.pixels).to(crop.pixels), sighting.face
+
+
+def _seen(surrogates: Sequence[Recognizer], sighting: Sighting, crop: Crop) -> list[Tensor]:
+    """The embeddings (D,) of a sighting of an album, by surrogate: made once, however many photos follow."""
+    known = _ALBUMS.setdefault(sighting, {})
+    key = (*(one.name for one in surrogates), str(crop.pixels.device))
+    if key not in known:
+        known[key] = person_embeddings(surrogates, [_elsewhere(sighting, crop)])
+    return known[key]
 
 
 def objective_of(
@@ -120,15 +135,17 @@ def objective_of(
     own: Sequence[FaceImage],
     target: Sequence[FaceImage] | None,
     settings: Settings,
-    album: Sequence[FaceImage] = (),
+    album: Sequence[Sequence[Tensor]] = (),
 ) -> Ensemble:
-    """The objective that the settings ask for, of a person whom clean images show, and protected ones of an
-    album."""
-    seen = [person_embeddings(surrogates, [image]) for image in album]
+    """The objective that the settings ask for, of a person whom clean images show.
+
+    Args:
+        album: of each protected photo of an album the embeddings (D,), by surrogate.
+    """
     return Ensemble(
         surrogates,
         person_embeddings(surrogates, own),
-        album=[torch.stack(vectors) for vectors in zip(*seen, strict=True)] or None,
+        album=[torch.stack(vectors) for vectors in zip(*album, strict=True)] or None,
         target=person_embeddings(surrogates, target) if target else None,
         source_weight=settings.source_weight,
         standardise_cosines=settings.standardise_cosines,

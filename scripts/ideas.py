@@ -123,7 +123,7 @@ def held(
     own: Sequence[FaceImage],
     target: Sequence[FaceImage] | None,
     settings: Settings,
-    album: Sequence[FaceImage] = (),
+    album: Sequence[Sequence[Tensor]] = (),
     *,
     copies: Copies,
 ) -> Ensemble:

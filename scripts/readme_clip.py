@@ -30,13 +30,11 @@ def swaying(number: int) -> Image.Image:
     phase = 2 * math.pi * number / LENGTH
     turn, scale = math.radians(9 * math.sin(phase)), 0.9 - 0.1 * math.cos(phase)
     a, b = scale * math.cos(turn), scale * math.sin(turn)
-    x, y = 225 + 12 * math.sin(phase), 125.0  # the middle of the face
+    x, y = 305 + 12 * math.sin(phase), 205.0  # the middle of the face, in the picture with its margin
     middle = SIDE / 2
     place = (a, -b, x - a * middle + b * middle, b, a, y - b * middle - a * middle)
-    whole = np.pad(astronaut(), ((80, 80), (80, 80), (0, 0)), mode="edge")
-    shifted = (place[0], place[1], place[2] + 80, place[3], place[4], place[5] + 80)
-    picture = Image.fromarray(whole)
-    return picture.transform((SIDE, SIDE), Image.Transform.AFFINE, shifted, Image.Resampling.BICUBIC)
+    picture = Image.fromarray(np.pad(astronaut(), ((80, 80), (80, 80), (0, 0)), mode="edge"))
+    return picture.transform((SIDE, SIDE), Image.Transform.AFFINE, place, Image.Resampling.BICUBIC)
 
 
 def main(strength: str = "balanced") -> None:

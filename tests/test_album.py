@@ -25,7 +25,7 @@ from veil.eval.benchmark import PICTURE, open_store, read, run
 from veil.privacy import Protected, protect
 from veil.privacy.settings import Settings, settings
 from veil.ui import workflow
-from veil.ui.albums import Album
+from veil.ui.albums import Album, people_in
 from veil.ui.cli import app
 from veil.ui.engine_hooks import ENGINE_HOOKS
 from veil.ui.records import Record
@@ -59,13 +59,15 @@ def test_only_photos_of_the_same_person_are_kept_apart(faces: Path) -> None:
     stranger = np.asarray(Image.open(faces / "people" / "person-0" / "a.png").convert("RGB"))
     photo, other = Photo(PORTRAIT, "me.png"), Photo(stranger, "stranger.png")
     album = Album()
-    (track,) = album.tracks(photo, dict(enumerate(find_faces(PORTRAIT)[:1], 1)))
+    own = find_faces(PORTRAIT)[:1]
+    (track,) = album.tracks(photo, people_in(photo, own), own)
     assert track.album == ()
     for one in (photo, other):
-        album.add(one, one, find_faces(one.pixels)[:1])
+        there = find_faces(one.pixels)[:1]
+        album.add(people_in(one, there), one, there)
     pair = Photo(np.hstack([BRIGHTER, np.asarray(Image.fromarray(stranger).resize((240, 240)))]), "pair.png")
     found = find_faces(pair.pixels)[:2]
-    for track in album.tracks(pair, dict(enumerate(found, 1))):
+    for track in album.tracks(pair, people_in(pair, found), found):
         (sighting,) = track.album
         assert sighting.frame.name == ("me.png" if track.key.face.box[0] < 240 else "stranger.png")
         left, top, right, bottom = sighting.face.box

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import replace
+from pathlib import Path
 
-from ..attacks.faces.boxes import clipped, padded
-from ..attacks.faces.sampling import REACH
+from ..attacks.faces.sampling import part_around
 from ..attacks.person import OTHER, Vectors, vectors, vote
+from ..core.images import open_photo
 from ..core.types import Face, Photo, Sighting, Track, tracks_of
 
 
@@ -17,15 +18,23 @@ class Album:
     def __init__(self) -> None:
         self._shown: list[tuple[Vectors, Sighting]] = []
 
-    def add(self, before: Photo, after: Photo, faces: Iterable[Face]) -> None:
-        """Add a photo as it was and as it is protected, with the faces that are."""
-        self._shown += [(vectors(before.pixels, face), _cut(after, face)) for face in faces]
+    def add(self, people: Iterable[Vectors], after: Photo, faces: Iterable[Face]) -> None:
+        """Add a photo as it is protected, with the faces that are, and who they were before (`people_in`)."""
+        self._shown += [(one, _cut(after, face)) for one, face in zip(people, faces, strict=True)]
 
-    def tracks(self, photo: Photo, faces: Mapping[int, Face]) -> tuple[Track, ...]:
+    def reopen(self, source: Path, picture: Path, faces: Collection[Face]) -> None:
+        """Add a photo that was protected before: its file, and that of its result.
+
+        Raises:
+            BadPhoto: one of them cannot be read.
+        """
+        self.add(people_in(open_photo(source), faces), open_photo(picture), faces)
+
+    def tracks(self, photo: Photo, people: Iterable[Vectors], faces: Iterable[Face]) -> tuple[Track, ...]:
         """The tracks of a photo's faces, each with the protected photos of whoever may be the same person."""
         return tuple(
-            replace(track, album=self._of(vectors(photo.pixels, track.key.face)) if self._shown else ())
-            for track in tracks_of(photo, faces.values())
+            replace(track, album=self._of(one))
+            for track, one in zip(tracks_of(photo, faces), people, strict=True)
         )
 
     def _of(self, person: Vectors) -> tuple[Sighting, ...]:
@@ -36,9 +45,12 @@ class Album:
         )
 
 
+def people_in(photo: Photo, faces: Iterable[Face]) -> list[Vectors]:
+    """Who the faces of a photo are, as it was before."""
+    return [vectors(photo.pixels, face) for face in faces]
+
+
 def _cut(photo: Photo, face: Face) -> Sighting:
     """A face in what recognisers may look at around it: photos of an album need not all be kept in memory."""
-    reach = padded(face.box, REACH * float((face.box[2:] - face.box[:2]).max()))
-    left, top, right, bottom = clipped(reach, photo.size)
-    cut = Photo(photo.pixels[top:bottom, left:right].copy(), photo.name)
-    return Sighting(cut, face.transformed(1.0, -left, -top))
+    pixels, there = part_around(photo.pixels, face)
+    return Sighting(Photo(pixels.copy(), photo.name), there)

@@ -20,7 +20,7 @@ from ..attacks.faces.detection import search
 from ..core.errors import BadPhoto, BadSettings
 from ..core.images import open_photo as opened
 from ..core.progress import finish
-from ..core.types import Face, Photo, Pixels, Step
+from ..core.types import Face, Photo, Pixels, Step, Track, tracks_of
 from ..eval import report as judge
 from ..eval.linking import Linking
 from ..eval.report import Report
@@ -28,7 +28,7 @@ from ..privacy import protect as protected
 from ..privacy.settings import Settings, settings
 from ..weights.registry import Card, card, cards
 from . import linking, pipes, records, wording, workflow
-from .albums import Album
+from .albums import Album, people_in
 from .clip_api import ClipResult, protect_clip
 from .outputs import Output
 from .selection import Whom, choose
@@ -192,12 +192,20 @@ def protect(
     before = open_photo(photo)
     choice = choose(before, search(before.pixels), Whom(frozenset(faces)))
     aim = workflow.with_largest_face(open_photo(target)) if target is not None else None
-    shown = Album()
-    for one in album:
-        shown.add(one.before, one.photo, one.made.choice.faces.values())
-    work = protected(shown.tracks(before, choice.faces), chosen, aim)
+    work = protected(_kept_apart(before, choice.faces.values(), list(album)), chosen, aim)
     made = workflow.Made(before, finish(work, progress), choice, chosen, (*before.warnings, *choice.notes))
     return Result(made, made.judged(made.protected.photo, open_photo(probe) if probe is not None else None))
+
+
+def _kept_apart(photo: Photo, faces: Collection[Face], album: Collection[Result]) -> tuple[Track, ...]:
+    """The tracks of a photo's faces, each with the results of an album that show the same person."""
+    if not album:
+        return tracks_of(photo, faces)
+    shown = Album()
+    for one in album:
+        there = one.made.choice.faces.values()
+        shown.add(people_in(one.before, there), one.photo, there)
+    return shown.tracks(photo, people_in(photo, faces), faces)
 
 
 def assess(

@@ -12,7 +12,7 @@ from ..attacks.faces.found import Reason
 from ..eval.datasets import checksum
 from ..eval.tracks import TrackMatch
 from ..privacy.settings import Settings
-from .records import Shortfall
+from .records import Shortfall, left_behind, that_count
 from .wording import CLIP_LIMITS
 
 Span: TypeAlias = tuple[float, float]  # from when to when, in seconds from the first picture
@@ -83,21 +83,10 @@ class ClipRecord(BaseModel):
 
         strict: any recogniser counts. by_choice: what was left was left on purpose.
         """
-        left = () if by_choice else left_behind(self.faces)
-        return (*left, *(("still recognised",) if still_known(self.faces, strict) else ()))
-
-
-def left_behind(faces: tuple[ClipFace, ...]) -> tuple[Shortfall, ...]:
-    """Whether a face was left because it is too small to be protected, as a shortfall."""
-    return ("face left",) if any(face.left == "too small" for face in faces) else ()
-
-
-def still_known(faces: tuple[ClipFace, ...], strict: bool = False) -> bool:
-    """Whether a recogniser that the protection has never met still knows a face; any, by
-    `strict` or where no such recogniser was asked."""
-    matches = [match for face in faces for match in face.matches]
-    honest = [match for match in matches if match.used_by_attack == "no"]
-    return any(map(knows, matches if strict or not honest else honest))
+        left = () if by_choice else left_behind(face.left for face in self.faces)
+        matches = (match for face in self.faces for match in face.matches)
+        known = any(map(knows, that_count(matches, strict)))
+        return (*left, *(("still recognised",) if known else ()))
 
 
 def knows(match: TrackMatch) -> bool:
@@ -115,9 +104,9 @@ def done_before(result: Path, settings: Settings, origin: ClipOrigin) -> ClipRec
         return None
 
 
-def is_result(clip: Path) -> bool:
-    """Whether a record in its folder says that veil has made a clip."""
+def is_result(clip: Path, digest: str) -> bool:
+    """Whether a record in its folder says that veil has made a clip, by its checksum."""
     records = [clip.with_suffix(".json"), *sorted(clip.parent.glob("*.veiled.json"))]
     there = [record for record in records if os.path.isfile(record)]
-    digest = checksum(clip).encode() if there else b""
-    return any(b'"picture_sha256": "' + digest in record.read_bytes() for record in there)
+    wanted = f'"picture_sha256": "{digest}'.encode()
+    return any(wanted in record.read_bytes() for record in there)

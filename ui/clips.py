@@ -111,11 +111,12 @@ def prepare(
             "Leave --goal and --target away, or name photos only.",
         )
     clip = open_clip(source)
-    again = is_result(source)
+    digest = checksum(source)
+    again = is_result(source, digest)
     if again and not alone:
         return ClipPassedOver(source, "is protected already")
     origin = ClipOrigin(
-        clip=checksum(source),
+        clip=digest,
         crf=output.crf,
         codec=output.codec,
         numbers=tuple(sorted(whom.numbers)),

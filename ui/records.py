@@ -6,18 +6,19 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..attacks.faces.boxes import iou
 from ..attacks.faces.detection import SAME_PLACE
-from ..attacks.faces.found import Found
+from ..attacks.faces.found import Found, Reason
 from ..core.errors import BadSettings
 from ..core.files import printable
 from ..eval.datasets import checksum
-from ..eval.report import Report, Unprotected
+from ..eval.report import Report
+from ..eval.verification import UsedByAttack
 from ..privacy.settings import Settings
 from .outputs import Output
 from .selection import Choice
@@ -87,21 +88,41 @@ class Record(BaseModel):
 
         strict: any recogniser counts. by_choice: what was left was left on purpose.
         """
-        left = () if by_choice else left_behind(self.report.unprotected)
+        left = () if by_choice else left_behind(face.reason for face in self.report.unprotected)
         return (*left, *(("still recognised",) if still_known(self.report, strict) else ()))
 
 
-def left_behind(unprotected: Iterable[Unprotected]) -> tuple[Shortfall, ...]:
-    """Whether a face was left because it is too small to be protected, as a shortfall."""
-    return ("face left",) if any(face.reason == "too small" for face in unprotected) else ()
+class Asked(Protocol):
+    """What a recogniser said, of a photo or of a clip."""
+
+    @property
+    def used_by_attack(self) -> UsedByAttack: ...
+
+
+Answer = TypeVar("Answer", bound=Asked)
+
+
+def left_behind(reasons: Iterable[Reason | None]) -> tuple[Shortfall, ...]:
+    """Whether a face was left because it is too small to be protected, as a shortfall.
+
+    Args:
+        reasons: why each face was left; None for one that was not.
+    """
+    return ("face left",) if "too small" in reasons else ()
+
+
+def that_count(answers: Iterable[Answer], strict: bool = False) -> list[Answer]:
+    """The answers by which a protection is judged: those of recognisers that it has never met; all, by
+    `strict` or where no such recogniser was asked."""
+    every = list(answers)
+    honest = [one for one in every if one.used_by_attack == "no"]
+    return every if strict or not honest else honest
 
 
 def still_known(report: Report, strict: bool = False) -> bool:
-    """Whether a recogniser that the protection has never met still knows a face; any, by `strict` or where no
-    such recogniser was asked."""
-    matches = [match for face in report.faces for match in face.matches]
-    honest = [match for match in matches if match.used_by_attack == "no"]
-    return any(match.still_recognised for match in (matches if strict or not honest else honest))
+    """Whether a recogniser that counts, as `that_count` has it, still knows a face."""
+    matches = (match for face in report.faces for match in face.matches)
+    return any(match.still_recognised for match in that_count(matches, strict))
 
 
 class _Earlier(BaseModel):

@@ -27,7 +27,7 @@ from ..privacy.priors import PRIORS, resolve_device
 from ..privacy.settings import Settings
 from ..weights import store
 from ..weights.registry import card, cards, remember
-from .albums import Album
+from .albums import Album, people_in
 from .outputs import Output, claimed, fallen_back, picture_of, real
 from .records import Beside, Origin, Record, Shortfall, done_before, left_behind, origin
 from .selection import Choice, Whom, choose, left_of
@@ -160,11 +160,11 @@ def prepare(
     if (whom.person or not alone) and (why := whom.unmet(found)):
         left = left_of(photo, found)
         none: tuple[Shortfall, ...] = () if found.faces or whom.person else ("no face found",)
-        return PassedOver(source, why, left, (*none, *left_behind(left)))
+        return PassedOver(source, why, left, (*none, *left_behind(face.reason for face in left)))
     choice = choose(photo, found, whom)
     if not choice.faces:
         left = choice.unprotected
-        return PassedOver(source, whom.missing, left, left_behind(left))
+        return PassedOver(source, whom.missing, left, left_behind(face.reason for face in left))
     picture = picture_of(source, photo, output, taken)
     record = picture.with_suffix(".json")
     if settings and not output.force and not {real(picture), real(record)} & taken:
@@ -174,15 +174,6 @@ def prepare(
     taken |= claimed((picture, record), taken, output.force)
     notes = (*[AGAIN.format(photo.name)] * again, *photo.warnings, *fallen_back(photo, picture, output))
     return Job(source, made_from, choice, picture, record, output, (*notes, *choice.notes))
-
-
-def add(job: Done, album: Album) -> None:
-    """Add a photo that was done before to its album.
-
-    Raises:
-        BadPhoto: it, or its result, cannot be read.
-    """
-    album.add(open_photo(job.source), open_photo(job.picture), job.choice.faces.values())
 
 
 def photo_and_face(path: Path | None) -> Sighting | None:
@@ -225,13 +216,15 @@ def run(
     if job.origin.photo != checksum(job.source):
         raise BadPhoto(f"{photo.name} has changed since its faces were found.", "Protect it again.")
     yield Step(Stage.GETTING_READY, 0, 1, preview=_close_up(photo, job.faces))
-    tracks = album.tracks(photo, job.faces) if album else tracks_of(photo, job.faces.values())
+    faces = job.faces.values()
+    people = people_in(photo, faces) if album else []
+    tracks = album.tracks(photo, people, faces) if album else tracks_of(photo, faces)
     protected = yield from protect(tracks, settings, target)
     yield Step(Stage.JUDGING, 0, 1)
     made = Made(photo, protected, job.choice, settings, job.notes, job.origin)
     record = keep(made, job.picture, job.record, output, probe)
     if album:
-        album.add(photo, open_photo(job.picture), job.faces.values())
+        album.add(people, open_photo(job.picture), faces)
     return photo, record
 
 

@@ -16,6 +16,14 @@ from .boxes import clipped, padded
 REACH = 1.5  # of a face's longer side: how far around its box recognisers may look
 
 
+def part_around(pixels: Pixels, face: Face, reach: float = REACH) -> tuple[Pixels, Face]:
+    """The part of a picture (H, W, 3) around a face, so many of its longer sides beyond its box, and the face
+    as it lies there."""
+    around = padded(face.box, reach * float((face.box[2:] - face.box[:2]).max()))
+    left, top, right, bottom = clipped(around, (pixels.shape[1], pixels.shape[0]))
+    return pixels[top:bottom, left:right], face.transformed(1.0, -left, -top)
+
+
 def cut_around(
     pictures: Sequence[Pixels], faces: Sequence[Face]
 ) -> tuple[tuple[Tensor, ...], tuple[Face, ...]]:

@@ -20,6 +20,11 @@ FELL_SHORT = 3  # the exit code where a face was left, or is still known
 GOES_ON = "What was found is kept beside the result; the same command goes on from there."
 
 
+def exit_words(short: tuple[Shortfall, ...]) -> dict[str, Any]:
+    """The exit code of a photo or clip and, where not all of it is protected, why, for JSON."""
+    return {"exit": FELL_SHORT if short else 0, "exit_because": short}
+
+
 def protect(
     terminal: Terminal,
     job: clips.ClipJob | clips.ClipPassedOver | clips.ClipDone,
@@ -75,22 +80,20 @@ def _say(
         for sentence in (*clip_words.remarks(record), clip_words.headline(record)):
             terminal.say(sentence)
         terminal.say(f"\n{record.limits}")
-    terminal.object(record, **named, exit=FELL_SHORT if short else 0, exit_because=short)
+    terminal.object(record, **named, **exit_words(short))
 
 
 def _passed_over(terminal: Terminal, clip: clips.ClipPassedOver, name: str) -> tuple[Shortfall, ...]:
     """Say why nothing is written for a clip; returns whether a face was left for being too small."""
     from .. import clip_words
-    from ..clip_records import left_behind
+    from ..records import left_behind
 
-    short = left_behind(clip.faces)
+    short = left_behind(face.left for face in clip.faces)
     terminal.note(f"{name} {clip.why}: nothing is written for it.")
     for sentence in clip_words.unprotected(clip.faces):
         terminal.warn(sentence)
     left = [face.model_dump(mode="json") for face in clip.faces]
-    terminal.object(
-        clip=name, exit=FELL_SHORT if short else 0, exit_because=short, passed_over=clip.why, unprotected=left
-    )
+    terminal.object(clip=name, **exit_words(short), passed_over=clip.why, unprotected=left)
     return short
 
 

@@ -12,7 +12,7 @@ import typer
 from ...core.errors import BadSettings, NoFace
 from ...core.files import printable
 from ..terminal import Json, Quiet, Terminal
-from .clips import FELL_SHORT
+from .clips import FELL_SHORT, exit_words
 from .clips import protect as protect_clip
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def protect(
         shown, against = Album() if album else None, other.frame if other else None
         for job in ready:
             if shown and isinstance(job, workflow.Done):
-                workflow.add(job, shown)
+                shown.reopen(job.source, job.picture, job.choice.faces.values())
         jobs = [job for job in ready if isinstance(job, workflow.Job)]
         arriving = workers.protect(jobs, chosen, aim, against) if workers else None
         judge = partial(records.Record.shortfalls, strict=fail_if_recognised, by_choice=bool(whom.numbers))
@@ -245,12 +245,7 @@ def _told(
         named["passed_over"] = job.why
     else:
         terminal.report(record.report)
-    terminal.object(record, **named, **_exit(short))
-
-
-def _exit(short: tuple[records.Shortfall, ...]) -> dict[str, Any]:
-    """The exit code of a photo and, where not all of it is protected, why, for JSON."""
-    return {"exit": FELL_SHORT if short else 0, "exit_because": short}
+    terminal.object(record, **named, **exit_words(short))
 
 
 def _passed_over(
@@ -269,7 +264,7 @@ def _passed_over(
     for sentence in unprotected(photo.unprotected):
         terminal.warn(sentence)
     left = [face.model_dump(mode="json") for face in photo.unprotected]
-    terminal.object(photo=name, **_exit(photo.shortfalls), passed_over=photo.why, unprotected=left)
+    terminal.object(photo=name, **exit_words(photo.shortfalls), passed_over=photo.why, unprotected=left)
     return photo.shortfalls
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -47,15 +46,6 @@ def verdict(record: ClipRecord) -> str:
         '<section class="veil-verdict">'
         + (f'<div class="veil-problem">{left}</div>' if left else "")
         + f'<p class="veil-headline">{escape(clip_words.headline(record))}</p>'
-        + _table(clip_words.TRACK_COLUMNS, clip_words.match_rows(record))
+        + html.figures("What recognisers say", [clip_words.TRACK_COLUMNS, *clip_words.match_rows(record)])
         + f"<ul>{remarks}</ul></section>"
-    )
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    heads = "".join(f"<th scope='col'>{escape(name)}</th>" for name in columns)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return (
-        "<div class='veil-figures' tabindex='0' role='region' aria-label='What recognisers say'>"
-        f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
     )

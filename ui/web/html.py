@@ -271,10 +271,15 @@ def findings(found: Findings, archive: Path) -> str:
 
 
 def _figures(heading: str, words: str, rows: Sequence[Sequence[str]]) -> str:
+    note = f"<h3>{escape(heading)}</h3><p class='veil-note'>{escape(words)}</p>"
+    return note + figures(heading, rows)
+
+
+def figures(heading: str, rows: Sequence[Sequence[str]]) -> str:
+    """A table of figures, which scrolls where it is wide; the first row names the columns."""
     heads = "".join(f"<th scope='col'>{escape(cell)}</th>" for cell in rows[0])
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows[1:])
     return (
-        f"<h3>{escape(heading)}</h3><p class='veil-note'>{escape(words)}</p>"
         f"<div class='veil-figures' tabindex='0' role='region' aria-label='{escape(heading)}'>"
         f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
     )

@@ -15,7 +15,7 @@ from ....attacks.person import Person
 from ....core.files import atomic_write
 from ....core.images import open_photo
 from ....core.types import Steps
-from ...albums import Album
+from ...albums import Album, people_in
 from ...wording import headline, unprotected
 from ...workflow import person_of
 from .. import html
@@ -23,7 +23,7 @@ from ..page import Page, known
 from ..results import Wish, protect, wish
 from ..sessions import Stopped, Visitor
 from ..uploads import arrive
-from .protect import AT_ONCE, QUIET, efforts, run_in_line, strengths
+from .parts import AT_ONCE, efforts, getting_ready, own, run_in_line, strengths
 
 Update = dict[Any, Any]
 File = tuple[str, Path]  # a name, and where it lies
@@ -51,7 +51,8 @@ class Held:
         shown = Album()
         for source, (picture, _) in self.results.items():
             before = open_photo(Path(source))
-            shown.add(before, open_photo(picture), search(before.pixels).faces)
+            faces = search(before.pixels).faces
+            shown.add(people_in(before, faces), open_photo(picture), faces)
         return shown
 
     def pack(self) -> None:
@@ -94,10 +95,7 @@ def tab(page: Page) -> None:
     table = gr.HTML(elem_id="veil-album-rows", elem_classes="veil-hollow")
 
     def begin() -> Update:
-        return {
-            panel: html.progress("Getting ready", None, "It begins as soon as it is your turn"),
-            **{start: gr.Button(interactive=False), stop: gr.Button(interactive=True), download: ""},
-        }
+        return {**getting_ready(panel, start, stop), download: ""}
 
     def run(
         held: Held,
@@ -153,10 +151,7 @@ def tab(page: Page) -> None:
             download: html.downloads(files) if files else "",
         }
 
-    def owned(path: str | None, request: gr.Request) -> None:
-        page.visitors.of(request.session_hash, [path] if path else ())
-
-    only.change(owned, only, **QUIET)
+    own(page, only)
     started = start.click(begin, None, [panel, start, stop, download], **AT_ONCE)
     run_in_line(
         page,

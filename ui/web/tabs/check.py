@@ -22,7 +22,7 @@ from ..page import Page, known, plain
 from ..policy import ENGINE
 from ..sessions import Stopped
 from ..uploads import Arrival, arrive
-from .protect import AT_ONCE, run_in_line
+from .parts import AT_ONCE, getting_ready, run_in_line
 
 Update = dict[Any, Any]
 
@@ -144,10 +144,7 @@ def _album(page: Page) -> None:
     panel = gr.HTML(elem_id="veil-links", elem_classes="veil-hollow")
 
     def begin() -> Update:
-        return {
-            panel: html.progress("Getting ready", None, "It begins as soon as it is your turn"),
-            **{start: gr.Button(interactive=False), stop: gr.Button(interactive=True)},
-        }
+        return getting_ready(panel, start, stop)
 
     def run(paths: list[str] | None, request: gr.Request) -> Iterator[str]:
         visitor = page.visitors.of(request.session_hash, paths or ())

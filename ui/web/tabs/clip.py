@@ -23,7 +23,7 @@ from .. import clip_html, html
 from ..page import Page, known
 from ..results import Wish, wish
 from ..sessions import Stopped, Visitor
-from .protect import AT_ONCE, QUIET, efforts, run_in_line, strengths
+from .parts import AT_ONCE, QUIET, efforts, getting_ready, own, run_in_line, strengths
 
 Update = dict[Any, Any]
 
@@ -76,10 +76,7 @@ def tab(page: Page) -> None:
     result = gr.HTML(elem_id="veil-clip-result", elem_classes="veil-hollow")
 
     def begin() -> Update:
-        return {
-            panel: html.progress("Getting ready", None, "It begins as soon as it is your turn"),
-            **{start: gr.Button(interactive=False), stop: gr.Button(interactive=True), result: ""},
-        }
+        return {**getting_ready(panel, start, stop), result: ""}
 
     def came(path: str | None, request: gr.Request) -> Update:
         page.visitors.of(request.session_hash, [path] if path else ())
@@ -140,12 +137,9 @@ def tab(page: Page) -> None:
             + clip_html.verdict(record),
         }
 
-    def owned(path: str | None, request: gr.Request) -> None:
-        page.visitors.of(request.session_hash, [path] if path else ())
-
     outputs = [shown, panel, sheet, chosen, result]
     clip.change(came, clip, outputs, **QUIET)
-    only.change(owned, only, **QUIET)
+    own(page, only)
     buttons = [panel, start, stop, result]
     run_in_line(
         page, look.click(begin, None, buttons, **AT_ONCE), looking, [shown], outputs, (panel, start, stop)

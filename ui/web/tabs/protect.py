@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,32 +12,17 @@ import gradio as gr
 from ....attacks import held_out, packaged
 from ....core.errors import BadPhoto, NoFace, VeilError
 from ....privacy.priors import PRIORS
-from ....privacy.settings import DESCRIPTIONS, SECONDS
 from .. import html
 from ..page import Page, known
-from ..policy import ENGINE
 from ..results import Outcome, protect, wish
 from ..sessions import Stopped
-from ..uploads import Arrival, arrive
+from ..uploads import arrive
+from .parts import AT_ONCE, QUIET, Desk, efforts, getting_ready, own, run_in_line, strengths
 
 Update = dict[Any, Any]
-QUIET: dict[str, Any] = {"concurrency_id": "light", "api_visibility": "private", "show_progress": "minimal"}
-AT_ONCE: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 EXAMPLE = Path(__file__).parents[1] / "examples" / "astronaut.jpg"  # as scikit-image carries it
 VIEWS = ["Before and after", "Close up", "The change, amplified"]
 SCROLL = "() => document.querySelector('#veil-panel').scrollIntoView({block: 'nearest', behavior: 'smooth'})"
-
-
-@dataclass
-class Desk:
-    """What lies before a visitor: the photos that arrived."""
-
-    arrivals: list[Arrival] = field(default_factory=list[Arrival])
-
-    @property
-    def todo(self) -> list[Arrival]:
-        """The photos of which a face is picked."""
-        return [arrival for arrival in self.arrivals if arrival.picked]
 
 
 def advanced() -> dict[str, Any]:
@@ -81,62 +65,6 @@ def advanced() -> dict[str, Any]:
 
 def _asks_for_target(goal: str) -> gr.File:
     return gr.File(visible=goal == "impersonate")
-
-
-def run_in_line(
-    page: Page,
-    started: Any,
-    run: Callable[..., Any],
-    inputs: Any,
-    outputs: Any,
-    parts: tuple[gr.HTML, gr.Button, gr.Button],
-    desk: gr.State | None = None,
-) -> None:
-    """Run a job of the engine in its line, after the event `started`; let it be stopped, and the next one be
-    started when it has ended, failed, or left the line, if there is one.
-
-    Args:
-        parts: where its progress is shown, the button that starts it, and the one that stops it.
-        desk: the state of a `Desk`, where not every moment has something to do.
-    """
-    panel, start, stop = parts
-
-    async def stopped(request: gr.Request) -> str:
-        return await page.stop(request.session_hash)
-
-    def again(held: Desk | None = None) -> tuple[gr.Button, gr.Button]:
-        return gr.Button(interactive=held is None or bool(held.todo)), gr.Button(interactive=False)
-
-    running = started.then(
-        run,
-        inputs,
-        outputs,
-        concurrency_id=ENGINE,
-        concurrency_limit=page.rules.concurrency,
-        show_progress_on=panel,
-        api_visibility="private",
-    )
-    stop.click(stopped, None, panel, **AT_ONCE)
-    for end in (running.then, running.failure):
-        end(again, desk, [start, stop], **AT_ONCE)
-
-
-def strengths() -> gr.Radio:
-    """The choice of a strength, each with its sentence."""
-    choices = [(f"{name.capitalize()}: {text}", name) for name, text in DESCRIPTIONS.items()]
-    return gr.Radio(
-        choices,
-        value="balanced",
-        label="How much may change",
-        info="Likeness: rated blind by a vision-language model; 3 could be a sibling, 4 is the same person",
-        elem_classes="veil-strength",
-    )
-
-
-def efforts() -> gr.Radio:
-    """The choice of an effort, each with its time."""
-    choices = [(f"{name.capitalize()}: about {count} s a face", name) for name, count in SECONDS.items()]
-    return gr.Radio(choices, value="normal", label="How long to search", info="On two idle cores")
 
 
 def tab(page: Page) -> None:
@@ -242,8 +170,7 @@ def tab(page: Page) -> None:
 
     def begin() -> Update:
         return {
-            panel: html.progress("Getting ready", None, "It begins as soon as it is your turn"),
-            **{start: gr.Button(interactive=False), stop: gr.Button(interactive=True)},
+            **getting_ready(panel, start, stop),
             **{done: gr.Radio(visible=False), view: gr.Radio(visible=False), compare: "", verdict: ""},
         }
 
@@ -285,9 +212,6 @@ def tab(page: Page) -> None:
             **look(outcomes, 0, ""),
         }
 
-    def owned(path: str | None, request: gr.Request) -> None:
-        page.visitors.of(request.session_hash, [path] if path else ())
-
     shown = [panel, done, view, compare, verdict]
     example.click(take_example, None, photos, **QUIET)
     arriving = photos.change(lambda: gr.Button(interactive=False), None, start, **AT_ONCE)
@@ -296,7 +220,7 @@ def tab(page: Page) -> None:
     chosen.input(pick, [desk, which, chosen], [desk, picture, start], trigger_mode="always_last", **QUIET)
     for choice in (done, view):
         choice.input(look, [results, done, view], [compare, verdict], **QUIET)
-    more["target"].change(owned, more["target"], **QUIET)
+    own(page, more["target"])
     start.click(None, js=SCROLL, api_visibility="private")
     started = start.click(begin, None, [*shown, start, stop], **AT_ONCE)
     run_in_line(

@@ -1,0 +1,103 @@
+"""What several tabs are made of: choices, how events are heard, and a job of the engine in its line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import gradio as gr
+
+from ....privacy.settings import DESCRIPTIONS, SECONDS
+from .. import html
+from ..page import Page
+from ..policy import ENGINE
+from ..uploads import Arrival
+
+QUIET: dict[str, Any] = {"concurrency_id": "light", "api_visibility": "private", "show_progress": "minimal"}
+AT_ONCE: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+
+
+@dataclass
+class Desk:
+    """What lies before a visitor: the photos that arrived."""
+
+    arrivals: list[Arrival] = field(default_factory=list[Arrival])
+
+    @property
+    def todo(self) -> list[Arrival]:
+        """The photos of which a face is picked."""
+        return [arrival for arrival in self.arrivals if arrival.picked]
+
+
+def own(page: Page, file: gr.File) -> None:
+    """Let what arrives belong to the visitor who sends it."""
+
+    def owned(path: str | None, request: gr.Request) -> None:
+        page.visitors.of(request.session_hash, [path] if path else ())
+
+    file.change(owned, file, **QUIET)
+
+
+def getting_ready(panel: gr.HTML, start: gr.Button, stop: gr.Button) -> dict[Any, Any]:
+    """What is shown from a press of the button on, until a job of the engine begins."""
+    return {
+        panel: html.progress("Getting ready", None, "It begins as soon as it is your turn"),
+        **{start: gr.Button(interactive=False), stop: gr.Button(interactive=True)},
+    }
+
+
+def run_in_line(
+    page: Page,
+    started: Any,
+    run: Callable[..., Any],
+    inputs: Any,
+    outputs: Any,
+    parts: tuple[gr.HTML, gr.Button, gr.Button],
+    desk: gr.State | None = None,
+) -> None:
+    """Run a job of the engine in its line, after the event `started`; let it be stopped, and the next one be
+    started when it has ended, failed, or left the line, if there is one.
+
+    Args:
+        parts: where its progress is shown, the button that starts it, and the one that stops it.
+        desk: the state of a `Desk`, where not every moment has something to do.
+    """
+    panel, start, stop = parts
+
+    async def stopped(request: gr.Request) -> str:
+        return await page.stop(request.session_hash)
+
+    def again(held: Desk | None = None) -> tuple[gr.Button, gr.Button]:
+        return gr.Button(interactive=held is None or bool(held.todo)), gr.Button(interactive=False)
+
+    running = started.then(
+        run,
+        inputs,
+        outputs,
+        concurrency_id=ENGINE,
+        concurrency_limit=page.rules.concurrency,
+        show_progress_on=panel,
+        api_visibility="private",
+    )
+    stop.click(stopped, None, panel, **AT_ONCE)
+    for end in (running.then, running.failure):
+        end(again, desk, [start, stop], **AT_ONCE)
+
+
+def strengths() -> gr.Radio:
+    """The choice of a strength, each with its sentence."""
+    choices = [(f"{name.capitalize()}: {text}", name) for name, text in DESCRIPTIONS.items()]
+    return gr.Radio(
+        choices,
+        value="balanced",
+        label="How much may change",
+        info="Likeness: rated blind by a vision-language model; 3 could be a sibling, 4 is the same person",
+        elem_classes="veil-strength",
+    )
+
+
+def efforts() -> gr.Radio:
+    """The choice of an effort, each with its time."""
+    choices = [(f"{name.capitalize()}: about {count} s a face", name) for name, count in SECONDS.items()]
+    return gr.Radio(choices, value="normal", label="How long to search", info="On two idle cores")
