@@ -24,6 +24,7 @@ def sound_of(path: Path, start: float, end: float) -> tuple[Array, float] | None
     """
     with needs("video"):
         import av
+        from av.error import FFmpegError
     samples = np.zeros(max(0, round(RATE * (end - start))))
     with opened(path) as container:
         if not container.streams.audio:
@@ -38,7 +39,7 @@ def sound_of(path: Path, start: float, end: float) -> tuple[Array, float] | None
                     break
                 for part in to_mono.resample(frame):
                     _lay(part.to_ndarray()[0], round(RATE * (when - start)), samples)
-        except av.FFmpegError:
+        except FFmpegError:
             return None
     return samples, float(RATE)
 

@@ -29,7 +29,7 @@ ROOMS = {  # from the lowest: what each may import of its own folder lies before
         *("linking", "tracks", "trackers"),
         *("calibration", "resumable", "benchmark", "summary", "identification", "pairings"),
         *("table_text", "set_metrics", "plots", "html_report"),
-        *("sound", "clip_benchmark"),
+        *("clip_report", "sound", "clip_benchmark"),
     ),
     "eval/behaviour": (
         *("reading", "figures", "curves", "blendshapes", "gaze", "blinks", "mouth", "emotion", "motion"),

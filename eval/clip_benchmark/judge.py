@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -105,7 +105,7 @@ def protect_and_judge(hooks: EngineHooks, task: ClipTask) -> dict[str, bytes]:
 def _protected(hooks: EngineHooks, task: ClipTask, part: Part) -> tuple[list[Pixels], Row]:
     """The pictures of a part after its protection, and what that cost."""
 
-    def chosen(numbers: Sequence[int]) -> Iterator[tuple[int, Pixels]]:
+    def chosen(numbers: Collection[int]) -> Iterator[tuple[int, Pixels]]:
         return ((at, part.frames[at]) for at in sorted(numbers))
 
     _forget_peak()
@@ -144,7 +144,7 @@ def _looks(task: ClipTask, part: Part, after: Sequence[Pixels]) -> Row:
         "flicker_own": rest.own,
         "flicker_after": rest.after,
         "flicker_change": rest.change,
-        "flicker_ratio": round(rest.after / rest.own, 3) if rest.own else None,
+        "flicker_ratio": rest.ratio,
         "movement": rest.movement,
     }
 

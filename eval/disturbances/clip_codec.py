@@ -60,7 +60,7 @@ def clip_coded(frames: Iterable[Pixels], rate: Fraction, how: Encoding) -> Itera
         return
     (high, wide), scale = first.shape[:2], min(1.0, (how.longest or max(first.shape)) / max(first.shape[:2]))
     size = (wide + wide % 2, high + high % 2) if scale == 1 else _even(wide * scale, high * scale)
-    encoder, decoder = _encoder(how, rate, size), av.CodecContext.create(how.codec, "r")
+    encoder, decoder = _encoder(how, rate, size), _decoder(how)
 
     def encoded(pixels: Pixels) -> Any:
         if scale == 1:
@@ -97,6 +97,12 @@ def _encoder(how: Encoding, rate: Fraction, size: tuple[int, int]) -> Any:
         **({"g": str(how.group)} if how.group else {}),
     }
     return encoder
+
+
+def _decoder(how: Encoding) -> Any:
+    import av
+
+    return av.CodecContext.create(how.codec, "r")
 
 
 def _even(wide: float, high: float) -> tuple[int, int]:
