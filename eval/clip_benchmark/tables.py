@@ -168,7 +168,7 @@ def _rates(part: Frame) -> dict[str, Interval]:
     clips = part["clip"].tolist()
     return {
         "rejected": rate((~part["best_matched"].astype(bool)).astype(float), clips),
-        "matched": mean(part["after"], clips),
+        "matched": rate(part["after"], clips),
         "rejected by the mean": rate((~part["mean_matched"].astype(bool)).astype(float), clips),
     }
 
