@@ -32,6 +32,7 @@ class Encoding:
     group: int | None = None
 
 
+DECODERS = {"av1": "libdav1d"}  # by codec, where FFmpeg's own decoder needs hardware
 NONE = "none"  # the name of no encoding at all
 ENCODINGS = {
     "crf-23": Encoding(23),
@@ -102,7 +103,7 @@ def _encoder(how: Encoding, rate: Fraction, size: tuple[int, int]) -> Any:
 def _decoder(how: Encoding) -> Any:
     import av
 
-    return av.CodecContext.create(how.codec, "r")
+    return av.CodecContext.create(DECODERS.get(how.codec, how.codec), "r")
 
 
 def _even(wide: float, high: float) -> tuple[int, int]:
