@@ -15,7 +15,7 @@ from ..attacks.person import Verdict
 from ..core.errors import BadSettings, NoFace
 from ..core.types import Pixels
 from ..core.video import Clip
-from ..eval.tracks import TrackMatch
+from ..eval.clip_report import PersonReport
 from .clip_records import ClipFace, Span
 from .selection import Whom
 
@@ -95,10 +95,10 @@ def described(
     tracks: Tracks,
     choice: ClipChoice | None = None,
     margins: Mapping[int, float] | None = None,
-    matches: Mapping[int, tuple[TrackMatch, ...]] | None = None,
+    reports: Mapping[int, PersonReport] | None = None,
 ) -> tuple[ClipFace, ...]:
-    """What there is to say of each person of a clip; margins and matches are of those who are protected."""
-    margins, matches = margins or {}, matches or {}
+    """What there is to say of each person of a clip; margins and reports are of those who are protected."""
+    margins, reports = margins or {}, reports or {}
     faces = list[ClipFace]()
     for number in tracks.people:
         own = tracks.of([number])
@@ -110,8 +110,8 @@ def described(
                 carried=tuple(_span(clip, first, last) for _, first, last in own.lost),
                 pixels=int(side(tracks, number)),
                 margin=round(margins[number], 2) if number in margins else None,
-                matches=matches.get(number, ()),
                 left=choice.left.get(number) if choice else small,
+                **(dict(reports[number]) if number in reports else {}),
             )
         )
     return tuple(faces)
