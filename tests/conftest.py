@@ -391,7 +391,9 @@ class Work:
         yield Step(Stage.FOLLOWING, total, total)
         return Tracks(self.tracks, (0,), total)
 
-    def find_changes(self, frames_of: Any, tracks: Tracks, settings: Any, known: Any) -> Steps[Change]:
+    def find_changes(
+        self, frames_of: Any, tracks: Tracks, settings: Any, known: Any, album: Any
+    ) -> Steps[Change]:
         assert [number for number, _ in frames_of([3, 1])] == [1, 3]
         self.found += 1
         yield Step(Stage.PROTECTING, 1, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .clip_records import ClipFace, ClipRecord, Span, knows
+from .clip_records import ClipFace, ClipReport, Span, knows
 from .wording import Row
 
 TRACK_COLUMNS = ("Face", "Recogniser", "Used", "Before", "After", "Best", "Mean", "Threshold", "Verdict")
@@ -37,7 +37,7 @@ def people_rows(faces: Iterable[ClipFace]) -> list[Row]:
     ]
 
 
-def match_rows(record: ClipRecord) -> list[Row]:
+def match_rows(record: ClipReport) -> list[Row]:
     """One row for each protected person and recogniser, as `TRACK_COLUMNS` names them."""
     return [
         (
@@ -72,7 +72,7 @@ def unprotected(faces: Iterable[ClipFace]) -> list[str]:
     return said
 
 
-def remarks(record: ClipRecord) -> list[str]:
+def remarks(record: ClipReport) -> list[str]:
     """How to read the rows, and what the protection says of itself."""
     known = [face.number for face in record.faces if face.margin is not None and face.margin < 0]
     return [
@@ -90,7 +90,7 @@ def remarks(record: ClipRecord) -> list[str]:
     ]
 
 
-def headline(record: ClipRecord) -> str:
+def headline(record: ClipReport) -> str:
     """What machines say, in one line."""
     matches = [match for face in record.faces for match in face.matches]
     knew = [match for match in matches if match.before > 0]
