@@ -375,6 +375,7 @@ class Work:
     """What stands in for following, solving, drawing and judging, and how often each was done.
 
     stops: the picture before which drawing is stopped once.
+    apart: from what each person was kept apart, each time.
     """
 
     followed: int = 0
@@ -382,6 +383,7 @@ class Work:
     drawn: int = 0
     stops: int = -1
     tracks: tuple[MeshTrack, ...] = ()
+    apart: list[dict[int, Any]] = field(default_factory=list[dict[int, Any]])
 
     def follow(self, frames: Any, total: int) -> Steps[Tracks]:
         from veil.attacks.faces.tracks import Tracks
@@ -396,6 +398,7 @@ class Work:
     ) -> Steps[Change]:
         assert [number for number, _ in frames_of([3, 1])] == [1, 3]
         self.found += 1
+        self.apart.append(album)
         yield Step(Stage.PROTECTING, 1, 1)
         return Change(tracks)
 
@@ -423,7 +426,7 @@ class Work:
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch) -> Work:
     """What stands in for the work on clips."""
-    from veil.ui import clips
+    from veil.ui import clip_checks, clips
 
     work = Work(
         tracks=(track_of_a_square(1, range(12)), track_of_a_square(2, range(3, 9), small=True, carried=(8,)))
@@ -431,6 +434,8 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
     for name in ("follow", "find_changes", "render", "seen"):
         monkeypatch.setattr(clips, name, getattr(work, name))
     monkeypatch.setattr(clips, "ClipChange", Change)
-    monkeypatch.setattr(clips, "packaged", lambda: ("sface",))
+    monkeypatch.setattr(clip_checks, "follow", work.follow)
+    for module in (clips, clip_checks):
+        monkeypatch.setattr(module, "packaged", lambda: ("sface",))
     monkeypatch.setattr(clips, "LENGTH", 5)
     return work

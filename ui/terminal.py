@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ..core.types import Step, Steps
     from ..eval.report import Report
+    from .clip_records import ClipReport
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -65,6 +66,14 @@ class Terminal:
 
         self.table(wording.MATCH_COLUMNS, wording.match_rows(report))
         for sentence in (*wording.remarks(report), wording.headline(report)):
+            self.say(sentence)
+
+    def clip(self, report: ClipReport) -> None:
+        """Print what recognisers make of a protected clip, and what is still expressed in it."""
+        from . import clip_words
+
+        self.table(clip_words.TRACK_COLUMNS, clip_words.match_rows(report))
+        for sentence in (*clip_words.remarks(report), clip_words.headline(report)):
             self.say(sentence)
 
     def _print(self, what: Any) -> None:

@@ -73,9 +73,7 @@ def _say(
     if isinstance(job, clips.ClipDone):
         named["passed_over"] = job.why
     else:
-        terminal.table(clip_words.TRACK_COLUMNS, clip_words.match_rows(record))
-        for sentence in (*clip_words.remarks(record), clip_words.headline(record)):
-            terminal.say(sentence)
+        terminal.clip(record)
         terminal.say(f"\n{record.limits}")
     terminal.object(record, **named, **exit_words(short))
 
