@@ -26,6 +26,7 @@ from veil.privacy.settings import STRENGTHS, Settings, settings
 
 if TYPE_CHECKING:
     from veil.attacks.faces.tracks import MeshTrack, Tracks
+    from veil.core.video import Clip
 
 
 @dataclass
@@ -416,6 +417,21 @@ class Work:
         result[top:bottom, left:right, 2] = 255
         return result
 
+    def judge(self, before: Clip, after: Clip, tracks: Tracks, *more: Any) -> Steps[dict[int, Any]]:
+        from veil.eval.behaviour import Behaviour
+        from veil.eval.clip_report import PersonReport
+        from veil.eval.tracks import Flicker, match
+
+        yield Step(Stage.JUDGING, 0, 1)
+        (track,) = tracks.tracks
+        rows = [
+            self.seen(((pixels, face) for at, pixels in clip.frames() if (face := track.face(at))), ())
+            for clip in (before, after)
+        ]
+        flicker = Flicker(own=2.0, after=2.2, change=1.0, movement=0.0)
+        behaviour = Behaviour(frames=12, read=1, read_after=1, aspects=())
+        return {track.person: PersonReport(matches=match(*rows), flicker=flicker, behaviour=behaviour)}
+
     def seen(self, frames: Any, names: Any) -> dict[str, Any]:
         import torch
 
@@ -431,10 +447,11 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
     work = Work(
         tracks=(track_of_a_square(1, range(12)), track_of_a_square(2, range(3, 9), small=True, carried=(8,)))
     )
-    for name in ("follow", "find_changes", "render", "seen"):
+    for name in ("follow", "find_changes", "render", "seen", "judge"):
         monkeypatch.setattr(clips, name, getattr(work, name))
     monkeypatch.setattr(clips, "ClipChange", Change)
-    monkeypatch.setattr(clip_checks, "follow", work.follow)
+    for name in ("follow", "judge"):
+        monkeypatch.setattr(clip_checks, name, getattr(work, name))
     for module in (clips, clip_checks):
         monkeypatch.setattr(module, "packaged", lambda: ("sface",))
     monkeypatch.setattr(clips, "LENGTH", 5)

@@ -29,6 +29,7 @@ ROOMS = {  # from the lowest: what each may import of its own folder lies before
         *("linking", "tracks", "trackers"),
         *("calibration", "resumable", "benchmark", "summary", "identification", "pairings"),
         *("table_text", "set_metrics", "plots", "html_report"),
+        *("clip_report", "sound", "clip_benchmark"),
     ),
     "eval/behaviour": (
         *("reading", "figures", "curves", "blendshapes", "gaze", "blinks", "mouth", "emotion", "motion"),
@@ -37,6 +38,7 @@ ROOMS = {  # from the lowest: what each may import of its own folder lies before
     "eval/benchmark": (
         *("spec", "hooks", "checks", "manifest", "results", "plan", "judge", "matching", "runner"),
     ),
+    "eval/clip_benchmark": ("spec", "part", "judge", "tables", "runner"),
 }
 MOST_LINES = 320
 LONG = {  # files that may be longer, and why

@@ -13,12 +13,14 @@ from ..core.images import open_photo
 from ..core.progress import finish
 from ..core.types import Photo, Sighting, Steps
 from ..core.video import Clip, open_clip
+from ..core.video_writing import ENCODERS
+from ..eval.clip_report import judge
+from ..eval.disturbances.clip_codec import Encoding
 from ..eval.tracks import seen
 from ..weights.registry import card
 from .albums import best_sightings
 from .clip_faces import choose, described
 from .clip_records import ClipReport
-from .clips import judged
 from .pipes import is_clip
 from .selection import Whom
 
@@ -58,12 +60,13 @@ def assess(
     tracks = yield from follow(clip.frames(), clip.count)
     choice = choose(clip, tracks, Whom())
     other = seen([(probe.frame.pixels, probe.face)], names) if probe else None
-    matches = yield from judged(clip, result, tracks.of(choice.people), frozenset(surrogates), other, names)
+    used, how = frozenset(surrogates), Encoding(codec=result.codec if result.codec in ENCODERS else "h264")
+    reports = yield from judge(clip, result, tracks.of(choice.people), names, used, other, how)
     return ClipReport(
         size=clip.size,
         seconds=round(clip.seconds, 3),
         pictures=clip.count,
-        faces=described(clip, tracks, choice, None, matches),
+        faces=described(clip, tracks, choice, None, reports),
     )
 
 

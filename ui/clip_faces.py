@@ -15,7 +15,7 @@ from ..attacks.person import Verdict
 from ..core.errors import BadSettings, NoFace
 from ..core.types import Pixels
 from ..core.video import Clip
-from ..eval.tracks import TrackMatch
+from ..eval.clip_report import PersonReport
 from .clip_records import Best, ClipFace, Span
 from .selection import Whom
 
@@ -106,10 +106,10 @@ def described(
     tracks: Tracks,
     choice: ClipChoice | None = None,
     margins: Mapping[int, float] | None = None,
-    matches: Mapping[int, tuple[TrackMatch, ...]] | None = None,
+    reports: Mapping[int, PersonReport] | None = None,
 ) -> tuple[ClipFace, ...]:
-    """What there is to say of each person of a clip; margins and matches are of those who are protected."""
-    margins, matches, small = margins or {}, matches or {}, too_small(tracks)
+    """What there is to say of each person of a clip; margins and reports are of those who are protected."""
+    margins, reports, small = margins or {}, reports or {}, too_small(tracks)
     faces = list[ClipFace]()
     for number in tracks.people:
         own = tracks.of([number])
@@ -122,8 +122,8 @@ def described(
                 pixels=int(side(tracks, number)),
                 best=Best.of(max(own.tracks, key=lambda track: track.side)),
                 margin=round(margins[number], 2) if number in margins else None,
-                matches=matches.get(number, ()),
                 left=choice.left.get(number) if choice else left,
+                **(dict(reports[number]) if number in reports else {}),
             )
         )
     return tuple(faces)

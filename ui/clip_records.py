@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ..attacks.faces.found import Reason
 from ..attacks.faces.tracks import MeshTrack
 from ..core.types import Face
+from ..eval.behaviour import Behaviour
 from ..eval.datasets import checksum
-from ..eval.tracks import TrackMatch
+from ..eval.tracks import Flicker, TrackMatch
 from ..privacy.settings import Settings
 from .records import Shortfall, left_behind, that_count
 from .wording import CLIP_LIMITS
@@ -72,6 +73,8 @@ class ClipFace(BaseModel):
     margin: by how many standard deviations of strangers' cosines the worst surrogate, in the worst picture
         that was checked, lies beyond its threshold at FAR 0.1 %; None for who is not protected.
     matches: what each recogniser makes of the person in some pictures of the written clip.
+    flicker, behaviour: what flickers and what is expressed there, in pictures that follow one another; None
+        in records of before.
     best: the picture that shows the face best; None in records of before.
     left: why the face stays as it was; None for who is protected.
     """
@@ -85,6 +88,8 @@ class ClipFace(BaseModel):
     best: Best | None = None
     margin: float | None = None
     matches: tuple[TrackMatch, ...] = ()
+    flicker: Flicker | None = None
+    behaviour: Behaviour | None = None
     left: Reason | None = None
 
 

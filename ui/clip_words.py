@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ..eval.behaviour.page import sentence
 from .clip_records import ClipFace, ClipReport, Span, knows
 from .wording import Row
 
@@ -72,6 +73,19 @@ def unprotected(faces: Iterable[ClipFace]) -> list[str]:
     return said
 
 
+def expressed(faces: Iterable[ClipFace]) -> list[str]:
+    """What each protected person still expresses, and how their face flickers, a sentence each."""
+    known = [face for face in faces if face.behaviour]
+    said = list[str]()
+    for face in known:
+        whose = f" of face {face.number}" * (len(known) > 1)
+        if face.behaviour and face.behaviour.read:
+            said.append(sentence(face.behaviour, whose))
+        if face.flicker and face.flicker.ratio:
+            said.append(f"Flicker{whose}: {face.flicker.ratio:.2f} times what the clip itself has there.")
+    return said
+
+
 def remarks(record: ClipReport) -> list[str]:
     """How to read the rows, and what the protection says of itself."""
     known = [face.number for face in record.faces if face.margin is not None and face.margin < 0]
@@ -87,6 +101,7 @@ def remarks(record: ClipReport) -> list[str]:
             if known
             else []
         ),
+        *expressed(record.faces),
     ]
 
 

@@ -9,31 +9,32 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import islice, takewhile
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 
 from ..attacks import packaged
 from ..attacks.faces.detection import search
 from ..attacks.faces.tracking import follow
-from ..attacks.faces.tracks import MeshTrack, Tracks
+from ..attacks.faces.tracks import Tracks
 from ..core.errors import BadClip, BadPhoto, BadSettings
 from ..core.files import atomic_write, empty, kept_workplace
 from ..core.images import open_photo
 from ..core.progress import WithResult
-from ..core.types import Face, Item, Pixels, Sighting, Stage, Step, Steps
+from ..core.types import Item, Pixels, Sighting, Stage, Step, Steps
 from ..core.video import Clip, open_clip
 from ..core.video_joining import join
 from ..core.video_writing import SEGMENT, codec_for, encoding
 from ..core.writing import save_photo
+from ..eval.clip_report import judge
 from ..eval.datasets import checksum
-from ..eval.tracks import TrackMatch, Vectors, match, seen
+from ..eval.disturbances.clip_codec import Encoding
+from ..eval.tracks import Vectors, seen
 from ..privacy.settings import Settings
 from ..privacy.video import ClipChange, Elsewhere, find_changes, render
 from .albums import Album
@@ -44,10 +45,7 @@ from .records import Shortfall, left_behind
 from .selection import Whom
 from .workflow import AGAIN, told
 
-Faces: TypeAlias = Iterator[tuple[Pixels, Face]]
-
 LENGTH = 240  # pictures of a segment: so many, at most, are drawn again where a run was stopped
-JUDGED = 12  # pictures of a person, spread over the clip, that recognisers are asked about
 
 
 @dataclass(frozen=True)
@@ -295,7 +293,8 @@ def _written(
     cover, notes = _cover(clip, work)
     with atomic_write(job.result, job.record, replace=job.output.force) as parts:
         lost = join(clip, segments, parts[0], cover)
-        matches = yield from judged(clip, open_clip(parts[0]), chosen, frozenset(settings.surrogates), other)
+        how, used = Encoding(job.output.crf, job.codec), frozenset(settings.surrogates)
+        reports = yield from judge(clip, open_clip(parts[0]), chosen, packaged(), used, other, how)
         _check_unchanged(job, work)
         margins = dict[int, float]()
         for track, change in zip(chosen.tracks, changes, strict=True):
@@ -308,7 +307,7 @@ def _written(
             seconds=round(clip.seconds, 3),
             pictures=clip.count,
             codec=job.codec,
-            faces=described(clip, tracks, choice, margins, matches),
+            faces=described(clip, tracks, choice, margins, reports),
             picture_sha256=checksum(parts[0]),
             origin=job.origin,
             doubtful=choice.doubtful,
@@ -316,37 +315,6 @@ def _written(
         )
         parts[1].write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return record
-
-
-def judged(
-    before: Clip,
-    after: Clip,
-    tracks: Tracks,
-    surrogates: frozenset[str],
-    other: Vectors | None = None,
-    recognizers: Sequence[str] = (),
-) -> Steps[dict[int, tuple[TrackMatch, ...]]]:
-    """What recognisers, by default all that are packaged, make of each person in some pictures of a clip,
-    before and after."""
-    found = dict[int, tuple[TrackMatch, ...]]()
-    people = tracks.people
-    for done, person in enumerate(people):
-        yield Step(Stage.JUDGING, done, len(people))
-        places = {
-            int(number): track for track in tracks.of([person]).tracks for number in track.indexes[track.seen]
-        }
-        shown = sorted(places)
-        some = [shown[place] for place in np.linspace(0, len(shown) - 1, min(len(shown), JUDGED)).astype(int)]
-
-        def faces(clip: Clip, some: list[int] = some, places: dict[int, MeshTrack] = places) -> Faces:
-            for number, pixels in clip.chosen(some):
-                face = places[number].face(number)
-                assert face
-                yield pixels, face
-
-        own, left = (seen(faces(clip), recognizers or packaged()) for clip in (before, after))
-        found[person] = match(own, left, surrogates, other)
-    return found
 
 
 def _cover(clip: Clip, work: Path) -> tuple[bytes | None, tuple[str, ...]]:
