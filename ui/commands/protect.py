@@ -138,16 +138,10 @@ def protect(
     recognised" (by a recogniser that was not used, as balanced mostly leaves it); 2 where a photo or clip
     could not be protected at all; 130 where it was stopped.
     """
-    from ...privacy.settings import settings
-    from .. import cluster, pipes, records, workflow
-    from ..albums import Album
+    from .. import pipes
     from ..outputs import Output, real, reserved
     from ..wording import LIMITS, fell_short
 
-    used = workflow.surrogates(surrogates, all_surrogates, leave_out)
-    chosen = settings(
-        strength, effort, surrogates=used, goal=goal, seed=seed, prior=prior, size=size, device=device
-    )
     if (goal == "impersonate") != (target is not None):
         raise BadSettings("--goal impersonate and --target belong together.", "Give both or neither.")
     if ray and album:
@@ -171,6 +165,15 @@ def protect(
         place = pipes.temporary(stack) if piped else output
         wanted = Output(place, format, quality, keep_metadata, force, crf, codec)
         wanted.check(len(todo))
+
+        from ...privacy.settings import settings  # which loads torch
+        from .. import cluster, records, workflow
+        from ..albums import Album
+
+        used = workflow.surrogates(surrogates, all_surrogates, leave_out)
+        chosen = settings(
+            strength, effort, surrogates=used, goal=goal, seed=seed, prior=prior, size=size, device=device
+        )
         # the device of a cluster's workers is not here
         workflow.check_models(chosen.model_copy(update={"device": "cpu"}) if ray else chosen)
         aim, other = workflow.photo_and_face(target), workflow.photo_and_face(probe)
