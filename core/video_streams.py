@@ -74,12 +74,14 @@ def opened(path: Path) -> Generator[InputContainer]:
         with av.open(f"file:{os.fspath(path)}", options=SAFE, metadata_errors="replace") as container:
             yield container
     except (FFmpegError, ValueError, OverflowError) as error:
-        picture = picture_format(path)
+        name = printable(path.name)
+        if picture := picture_format(path):
+            raise BadClip(
+                f"{name} is no video but a picture ({picture}).", "Give its name that ending."
+            ) from error
         raise BadClip(
-            f"{printable(path.name)} is no video that veil can read, or is damaged ({told_by(error)}).",
-            f"It is a picture ({picture}): give its name that ending."
-            if picture
-            else "Copy or download it again, or convert it to MP4 first.",
+            f"{name} is no video that veil can read, or is damaged ({told_by(error)}).",
+            "Copy or download it again, or convert it to MP4 first.",
         ) from error
 
 

@@ -253,7 +253,8 @@ def refuses(folder: Path, arguments: Sequence[str], message: str) -> None:
     first, second = result.stderr.splitlines()
     assert message in first
     assert second
-    assert result.stdout == ""
+    said = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [one["exit"] for one in said] == [2] * ("--json" in arguments)
     assert files(folder) == before
 
 

@@ -184,7 +184,7 @@ def test_files_with_wrong_endings_are_told_apart(film: Any, tmp_path: Path, port
     format = open_photo(portrait).format
     with pytest.raises(BadClip) as wrong:
         open_clip(picture)
-    assert f"It is a picture ({format})" in wrong.value.hint
+    assert f"no video but a picture ({format})" in wrong.value.message
     with pytest.raises(BadPhoto) as wrong:
         open_photo(clip)
     assert wrong.value.hint.startswith("It is a clip: give its name")
