@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..eval.behaviour.page import sentence
-from .clip_records import ClipFace, ClipRecord, Span, knows
+from .clip_records import ClipFace, ClipReport, Span, knows
 from .wording import Row
 
 TRACK_COLUMNS = ("Face", "Recogniser", "Used", "Before", "After", "Best", "Mean", "Threshold", "Verdict")
@@ -38,7 +38,7 @@ def people_rows(faces: Iterable[ClipFace]) -> list[Row]:
     ]
 
 
-def match_rows(record: ClipRecord) -> list[Row]:
+def match_rows(record: ClipReport) -> list[Row]:
     """One row for each protected person and recogniser, as `TRACK_COLUMNS` names them."""
     return [
         (
@@ -86,7 +86,7 @@ def expressed(faces: Iterable[ClipFace]) -> list[str]:
     return said
 
 
-def remarks(record: ClipRecord) -> list[str]:
+def remarks(record: ClipReport) -> list[str]:
     """How to read the rows, and what the protection says of itself."""
     known = [face.number for face in record.faces if face.margin is not None and face.margin < 0]
     return [
@@ -105,7 +105,7 @@ def remarks(record: ClipRecord) -> list[str]:
     ]
 
 
-def headline(record: ClipRecord) -> str:
+def headline(record: ClipReport) -> str:
     """What machines say, in one line."""
     matches = [match for face in record.faces for match in face.matches]
     knew = [match for match in matches if match.before > 0]
