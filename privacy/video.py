@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from torch.nn import functional
 from ..attacks import surrogate
 from ..attacks.ensemble import Ensemble
 from ..attacks.faces.boxes import clipped, padded
+from ..attacks.faces.hands import over_face
 from ..attacks.faces.tracks import Mesh, MeshTrack, Tracks, arrays, face_of, normalised
 from ..attacks.faces.transforms import inverse
 from ..core.errors import BadSettings
@@ -30,7 +31,7 @@ from . import telling_when_full
 from .engine import invert_faces, objective_of
 from .face_context import Crop, FaceContext, align_crop, context_of
 from .latent import Optimisation, optimise
-from .mesh_placement import MeshPlacement, triangulated, with_ring
+from .mesh_placement import NO_HANDS, MeshPlacement, triangulated, with_ring
 from .occlusion import Appearance, lines_of
 from .paste import paste
 from .priors import Prior, prior
@@ -67,9 +68,9 @@ class TrackChange:
     margin: float
     appearance: Appearance = field(default_factory=Appearance)
 
-    def placement(self, mesh: Mesh) -> MeshPlacement:
-        """How the crop lies in a frame that shows the face with this mesh (468, 2)."""
-        return MeshPlacement.of(self.source, with_ring(mesh), self.triangles, self.change.shape[-1])
+    def placement(self, mesh: Mesh, hands: Array = NO_HANDS) -> MeshPlacement:
+        """How the crop lies in a frame that shows the face with this mesh (468, 2), and hands (K, 21, 2)."""
+        return MeshPlacement.of(self.source, with_ring(mesh), self.triangles, self.change.shape[-1], hands)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +167,7 @@ def find_change(
 ) -> Steps[TrackChange]:
     """Find the change of one track: one of those known of the person, where it holds here, or a new one."""
     shown = _shown(frames_of, track)
-    (key, mesh), *_ = shown
+    key, mesh, _ = shown[0]
     crop = align_crop(key.frame.pixels, key.face, used.template, used.size, used.device)
     to_crop = inverse(crop.placement.matrix)
     source = with_ring(mesh) @ to_crop[:, :2].T + to_crop[:, 2]
@@ -183,12 +184,17 @@ def find_change(
     else:
         change, margin = yield from _solved(used, views, objective, settings)
         chosen = replace(blank, change=change.half().float().cpu(), margin=margin)
-    placed = [
-        (view.sighting.frame.pixels, chosen.placement(mesh))
-        for view, (_, mesh) in zip(views, shown, strict=True)
-    ]
+    placed = [(sighting.frame.pixels, chosen.placement(mesh)) for sighting, mesh, _ in shown]
     usual = placed[VIEWED:] or placed
     return replace(chosen, appearance=Appearance.of([lines_of(*one) for one in usual]))
+
+
+class _Shown(NamedTuple):
+    """A face in the part of a frame around it, its mesh (468, 2), and the hands near it (K, 21, 2)."""
+
+    sighting: Sighting
+    mesh: Mesh
+    hands: NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,11 +206,11 @@ class _View:
     context: FaceContext
 
 
-def _views(change: TrackChange, shown: Sequence[tuple[Sighting, Mesh]], pixels: Tensor) -> list[_View]:
+def _views(change: TrackChange, shown: Sequence[_Shown], pixels: Tensor) -> list[_View]:
     """The views of a face in sightings, each with the canonical crop of a change; `pixels` are the key's."""
     found = list[_View]()
-    for sighting, mesh in shown:
-        crop, frame = Crop(pixels, sighting.face, change.placement(mesh)), sighting.frame
+    for sighting, mesh, hands in shown:
+        crop, frame = Crop(pixels, sighting.face, change.placement(mesh, hands)), sighting.frame
         found.append(_View(sighting, crop, context_of(crop, frame.pixels, frame.grey)))
     return found
 
@@ -247,30 +253,31 @@ def _solved(
     return change, min(found)
 
 
-def _shown(frames_of: FramesOf, track: MeshTrack) -> list[tuple[Sighting, Mesh]]:
-    """The key of a track, frames that differ most in pose and expression, and more at regular intervals: what
-    is around the face there, and its mesh in that."""
+def _shown(frames_of: FramesOf, track: MeshTrack) -> list[_Shown]:
+    """The key of a track, frames that differ most in pose and expression, and more at regular intervals."""
     order = _chosen(track)
-    found = dict[int, tuple[Pixels, Mesh]]()
+    found = dict[int, tuple[Pixels, Mesh, NDArray[np.float32]]]()
     for index, pixels in frames_of(sorted(order)):
         mesh = track.points[track.places[index]]
         box = face_of(mesh).box
         reach = padded(box, AROUND * float((box[2:] - box[:2]).max()))
         left, top, right, bottom = clipped(reach, (pixels.shape[1], pixels.shape[0]))
         corner = np.array([left, top], np.float32)
-        found[index] = pixels[top:bottom, left:right].copy(), mesh - corner
-    grey = all(int(np.ptp(pixels.astype(np.int16), 2).max()) <= COLOURLESS for pixels, _ in found.values())
-    parts = [found[index] for index in order]
-    return [(Sighting(Photo(pixels, "", grey=grey), face_of(mesh)), mesh) for pixels, mesh in parts]
+        found[index] = (pixels[top:bottom, left:right].copy(), mesh - corner, track.hands.at(index) - corner)
+    grey = all(int(np.ptp(pixels.astype(np.int16), 2).max()) <= COLOURLESS for pixels, *_ in found.values())
+    return [
+        _Shown(Sighting(Photo(pixels, "", grey=grey), face_of(mesh)), mesh, hands)
+        for pixels, mesh, hands in (found[index] for index in order)
+    ]
 
 
 def _chosen(track: MeshTrack) -> list[int]:
     """The key frame of a track, others that differ most, each from those before it, and some to check on."""
-    seen = track.indexes[track.seen]
+    seen, key = track.indexes[track.seen], _key(track)
     some = seen[np.linspace(0, len(seen) - 1, min(len(seen), CANDIDATES)).round().astype(int)]
     shapes = normalised(track.points[[track.places[int(frame)] for frame in some]])
-    order = [track.key]
-    near = np.linalg.norm(shapes - normalised(track.points[[track.places[track.key]]]), axis=(1, 2))
+    order = [key]
+    near = np.linalg.norm(shapes - normalised(track.points[[track.places[key]]]), axis=(1, 2))
     while len(order) < VIEWED and near.max() > 0:
         further = int(near.argmax())
         order.append(int(some[further]))
@@ -278,6 +285,18 @@ def _chosen(track: MeshTrack) -> list[int]:
     left = [int(frame) for frame in some if int(frame) not in order]
     places = np.linspace(0, len(left) - 1, min(len(left), CHECKED)).round().astype(int) if left else []
     return order + [left[place] for place in places]
+
+
+def _key(track: MeshTrack) -> int:
+    """The frame that shows a face best, where there is one without a hand before it."""
+    hands, places = track.hands, track.places
+    hidden = {
+        int(index)
+        for index, hand in zip(hands.indexes, hands.points, strict=True)
+        if int(index) in places and over_face(hand, track.points[places[int(index)]])
+    }
+    free = track.seen & ~np.isin(track.indexes, [*hidden])
+    return replace(track, seen=free).key if free.any() else track.key
 
 
 def render(pixels: Pixels, index: int, change: ClipChange) -> Pixels:
@@ -289,7 +308,7 @@ def render(pixels: Pixels, index: int, change: ClipChange) -> Pixels:
     for track, one in zip(change.tracks.tracks, change.changes, strict=True):
         mesh = track.mesh(index)
         if mesh is not None:
-            placement = one.placement(mesh)
+            placement = one.placement(mesh, track.hands.at(index))
             visible = one.appearance.visible(pixels, placement)
             shown = functional.interpolate(visible, one.change.shape[-2:], mode="bilinear")
             result = paste(result, shown * one.change, placement)

@@ -2,8 +2,8 @@
 
 Between two detections frames are held and each known face is followed from frame to frame: its mesh is found
 around where it was. What a detection finds anew is followed back through the same frames, so that nobody is
-missed who came in between. Of what was read nothing is kept but points, and one small picture of each face,
-by which faces that were lost and found are taken for one person.
+missed who came in between. Hands near faces are followed beside them. Of what was read nothing is kept but
+points, and one small picture of each face, by which faces that were lost and found are taken for one person.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ..networks.facemesh import landmarks_in_crop
 from .boxes import clipped, iou, padded
 from .detection import around, search, second_opinion
 from .found import SMALLEST
+from .hands import Hand, HandFollower
 from .tracks import GAP, Mesh, Tracks, face_of, track_of
 from .transforms import ARCFACE, template_transform
 
@@ -49,10 +50,12 @@ class Trail:
     """A face while it is followed without a gap: its mesh (468, 2) by frame.
 
     portrait: the best picture of it (SIDE, SIDE, 3) with the face as it lies there.
+    hands: those near it.
     """
 
     shot: int
     meshes: dict[int, Mesh] = field(default_factory=dict[int, Mesh])
+    hands: HandFollower = field(default_factory=HandFollower)
     portrait: tuple[Pixels, Face] | None = None
     quality: float = 0.0
 
@@ -102,7 +105,15 @@ class Follower:
         self.stretch = []
         ends = [*self.cuts[1:], self.count]
         tracks = [
-            track_of(person, shot, _meshes(trails, shot), self.cuts[shot], ends[shot], self.size)
+            track_of(
+                person,
+                shot,
+                _meshes(trails, shot),
+                self.cuts[shot],
+                ends[shot],
+                self.size,
+                _hands(trails, shot),
+            )
             for person, trails in enumerate(_people(self.trails), 1)
             for shot in sorted({trail.shot for trail in trails})
         ]
@@ -133,6 +144,12 @@ class Follower:
             for other in known[:place]:
                 _part(other, trail, [index for index, _ in rest])
         self._detect()
+        for trail in self.trails:
+            faces = {
+                index: face_of(trail.meshes[index]) for index, _ in self.stretch if index in trail.meshes
+            }
+            if faces:
+                trail.hands.take(self.stretch, faces)
 
     def _known(self, frame: int) -> list[Trail]:
         return [trail for trail in self.trails if frame in trail.meshes]
@@ -253,6 +270,10 @@ def _remember(trail: Trail, index: int, pixels: Pixels) -> None:
 
 def _meshes(trails: Iterable[Trail], shot: int) -> dict[int, Mesh]:
     return {frame: mesh for one in trails if one.shot == shot for frame, mesh in one.meshes.items()}
+
+
+def _hands(trails: Iterable[Trail], shot: int) -> list[dict[int, Hand]]:
+    return [hand for one in trails if one.shot == shot for hand in one.hands.trails]
 
 
 def _people(trails: Sequence[Trail]) -> list[list[Trail]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ...core.files import atomic_write
 from ...core.types import Face
 from ..networks.facemesh import five_points
+from .hands import Hand, Hands
 
 Mesh: TypeAlias = NDArray[np.float32]  # (468, 2), in pixels of the frame
 GAP = 30  # frames: the longest time for which a face is filled in between two places where it was seen
@@ -42,6 +43,7 @@ class MeshTrack:
     indexes: (N,), the numbers of the frames, rising.
     points: (N, 468, 2), in pixels of these frames, smoothed in time.
     seen: (N,), whether the face was found there, or carried on from frames beside.
+    hands: those near the face, which may lie before it.
     """
 
     person: int
@@ -49,6 +51,7 @@ class MeshTrack:
     indexes: NDArray[np.int64]
     points: NDArray[np.float32]
     seen: NDArray[np.bool_]
+    hands: Hands = field(default_factory=Hands)
 
     @cached_property
     def places(self) -> dict[int, int]:
@@ -121,6 +124,8 @@ class Tracks:
             for number, track in enumerate(self.tracks)
             for name in ("person", "shot", "indexes", "points", "seen")
         }
+        for number, track in enumerate(self.tracks):
+            parts[f"hands-{number}"], parts[f"fingers-{number}"] = track.hands.indexes, track.hands.points
         with atomic_write(path, replace=True) as (part,), part.open("wb") as file:
             np.savez(file, shots=np.array(self.shots, int), count=self.count, **parts)
 
@@ -138,6 +143,7 @@ class Tracks:
                     int(file[f"person-{number}"]),
                     int(file[f"shot-{number}"]),
                     *(file[f"{name}-{number}"] for name in ("indexes", "points", "seen")),
+                    Hands(file[f"hands-{number}"], file[f"fingers-{number}"]),
                 )
                 for number in range(numbers)
             ]
@@ -174,9 +180,16 @@ def normalised(points: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def track_of(
-    person: int, shot: int, meshes: Mapping[int, Mesh], first: int, end: int, size: tuple[int, int]
+    person: int,
+    shot: int,
+    meshes: Mapping[int, Mesh],
+    first: int,
+    end: int,
+    size: tuple[int, int],
+    hands: Iterable[Mapping[int, Hand]] = (),
 ) -> MeshTrack:
-    """The track of a person who was seen with these meshes, by frame, in a shot from `first` up to `end`.
+    """The track of a person who was seen with these meshes and hands, by frame, in a shot from `first` up to
+    `end`.
 
     Short gaps are filled, and where a face is lost within the picture of `size` (width, height) it is carried
     on a little, from both sides.
@@ -199,7 +212,7 @@ def track_of(
     points = np.concatenate(
         [smoothed(_filled(np.arange(start, last + 1), seen, known)) for start, last in runs(numbers)]
     )
-    return MeshTrack(person, shot, numbers, points, np.isin(numbers, seen))
+    return MeshTrack(person, shot, numbers, points, np.isin(numbers, seen), Hands.of(hands, first, end))
 
 
 def at_border(mesh: Mesh, size: tuple[int, int]) -> bool:
