@@ -85,6 +85,10 @@ class ClipChange:
         """The `margin` of each."""
         return tuple(one.margin for one in self.changes)
 
+    def between(self, start: int, stop: int) -> ClipChange:
+        """What `render` needs for the frames from `start` to before `stop`."""
+        return replace(self, tracks=self.tracks.between(start, stop))
+
     def save(self, path: Path) -> None:
         """Write the changes into a file, whole or not at all; the tracks have their own."""
         parts = dict[str, NDArray[np.generic]]()

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from itertools import islice, takewhile
 from pathlib import Path
 from typing import TypeAlias
 
@@ -30,12 +29,13 @@ from ..core.progress import WithResult
 from ..core.types import Face, Item, Pixels, Sighting, Stage, Step, Steps
 from ..core.video import Clip, open_clip
 from ..core.video_joining import join
-from ..core.video_writing import SEGMENT, codec_for, encoding
+from ..core.video_writing import codec_for
 from ..core.writing import save_photo
 from ..eval.datasets import checksum
 from ..eval.tracks import TrackMatch, Vectors, match, seen
 from ..privacy.settings import Settings
-from ..privacy.video import ClipChange, find_changes, render
+from ..privacy.video import ClipChange, find_changes
+from .clip_drawing import Machines, segments_of
 from .clip_faces import ClipChoice, choose, described
 from .clip_records import ClipFace, ClipOrigin, ClipRecord, done_before, is_result
 from .outputs import Output, claimed, clip_of, real
@@ -44,7 +44,6 @@ from .workflow import AGAIN, told
 
 Faces: TypeAlias = Iterator[tuple[Pixels, Face]]
 
-LENGTH = 240  # pictures of a segment: so many, at most, are drawn again where a run was stopped
 JUDGED = 12  # pictures of a person, spread over the clip, that recognisers are asked about
 
 
@@ -142,6 +141,7 @@ def run(
     whom: Whom,
     probe: Sighting | None = None,
     tracks: Tracks | None = None,
+    machines: Machines | None = None,
 ) -> Steps[ClipRecord | ClipPassedOver]:
     """Protect a clip and write it and its record, which appear together or not at all.
 
@@ -150,6 +150,7 @@ def run(
     Args:
         probe: another picture of the person, with which recognisers compare; by default the clip itself.
         tracks: its faces, where they have been followed.
+        machines: others, which find the changes and draw them; the result is the same.
 
     Raises:
         NoFace, BadSettings: as `clip_faces.choose`.
@@ -163,8 +164,8 @@ def run(
             return ClipPassedOver(job.source, whom.missing, described(clip, tracks, choice))
         place = _place_for(work, settings, job)
         chosen = tracks.of(choice.people)
-        changes = yield from _changes(clip, chosen, settings, place)
-        segments = yield from _segments(job, changes, place)
+        changes = yield from _changes(clip, chosen, settings, place, machines)
+        segments = yield from segments_of(clip, job.codec, job.output.crf, changes, place, machines)
         other = seen([(probe.frame.pixels, probe.face)], packaged()) if probe else None
         return (yield from _written(job, settings, tracks, choice, changes, segments, work, other))
 
@@ -190,11 +191,21 @@ def _place_for(work: Path, settings: Settings, job: ClipJob) -> Path:
     return place
 
 
-def _changes(clip: Clip, tracks: Tracks, settings: Settings, place: Path) -> Steps[list[ClipChange]]:
+def _changes(
+    clip: Clip, tracks: Tracks, settings: Settings, place: Path, machines: Machines | None
+) -> Steps[list[ClipChange]]:
     """The change of each track, as it was found before, or now."""
     changes, total = list[ClipChange](), len(tracks.tracks)
+    paths = [place / f"change-{number}.npz" for number in range(total)]
+    if machines and not all(path.exists() for path in paths):
+        done = 0
+        for found in machines.find(tracks, settings):
+            for number, change in found:
+                change.save(paths[number])
+            done += len(found)
+            yield Step(Stage.PROTECTING, done, total)
     for number in range(total):
-        path, alone = place / f"change-{number}.npz", tracks.alone(number)
+        path, alone = paths[number], tracks.alone(number)
         with suppress(OSError, KeyError, ValueError):
             changes.append(ClipChange.load(path, alone))
             continue
@@ -204,33 +215,6 @@ def _changes(clip: Clip, tracks: Tracks, settings: Settings, place: Path) -> Ste
         run.result.save(path)
         changes.append(run.result)
     return changes
-
-
-def _segments(job: ClipJob, changes: Sequence[ClipChange], place: Path) -> Steps[list[Path]]:
-    """The pictures with the changes drawn into them, encoded in segments of which some may be there."""
-    clip, codec = job.clip, job.codec
-    segments = [place / f"{start:09}.{SEGMENT}" for start in range(0, clip.count, LENGTH)]
-    there = sum(1 for _ in takewhile(Path.exists, segments))
-    done = min(there * LENGTH, clip.count)
-    yield Step(Stage.RENDERING, done, clip.count)
-    frames = clip.frames(done)
-    for segment in segments[there:]:
-        part = segment.with_name("part")
-        with encoding(clip, part, codec, job.output.crf) as write:
-            for number, pixels in islice(frames, LENGTH):
-                shown = drawn(pixels, number, changes)
-                write(number, shown)
-                preview = shown if number % LENGTH == 0 else None
-                yield Step(Stage.RENDERING, number + 1, clip.count, preview=preview)
-        part.replace(segment)
-    return segments
-
-
-def drawn(pixels: Pixels, number: int, changes: Iterable[ClipChange]) -> Pixels:
-    """A picture (H, W, 3), by its number, with changes drawn into it."""
-    for change in changes:
-        pixels = render(pixels, number, change)
-    return pixels
 
 
 def _written(

@@ -54,8 +54,12 @@ class Hands:
 
     def at(self, index: int) -> NDArray[np.float32]:
         """Those in a frame: (K, 21, 2)."""
-        first, end = np.searchsorted(self.indexes, (index, index + 1))
-        return self.points[first:end]
+        return self.between(index, index + 1).points
+
+    def between(self, start: int, stop: int) -> Hands:
+        """Those in the frames from `start` to before `stop`."""
+        first, end = np.searchsorted(self.indexes, (start, stop))
+        return Hands(self.indexes[first:end].copy(), self.points[first:end].copy())
 
     @classmethod
     def of(cls, trails: Iterable[Mapping[int, Hand]], first: int, end: int) -> Hands:

@@ -68,6 +68,13 @@ class MeshTrack:
         mesh = self.mesh(index)
         return None if mesh is None else face_of(mesh)
 
+    def between(self, start: int, stop: int) -> MeshTrack:
+        """The frames from `start` to before `stop` alone."""
+        first, end = np.searchsorted(self.indexes, (start, stop))
+        some = slice(first, end)
+        indexes, points, seen = (each[some].copy() for each in (self.indexes, self.points, self.seen))
+        return replace(self, indexes=indexes, points=points, seen=seen, hands=self.hands.between(start, stop))
+
     @property
     def side(self) -> float:
         """The shorter side of the face, in pixels, where it is largest."""
@@ -111,6 +118,10 @@ class Tracks:
     def alone(self, place: int) -> Tracks:
         """The same video, with the track at this place alone."""
         return replace(self, tracks=self.tracks[place : place + 1])
+
+    def between(self, start: int, stop: int) -> Tracks:
+        """The same tracks, in the frames from `start` to before `stop` alone."""
+        return replace(self, tracks=tuple(track.between(start, stop) for track in self.tracks))
 
     @property
     def lost(self) -> list[tuple[int, int, int]]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ...privacy.settings import Settings
     from .. import clips
     from ..clip_records import ClipRecord
+    from ..cluster import Workers
     from ..records import Shortfall
     from ..selection import Whom
 
@@ -33,9 +34,10 @@ def protect(
     whom: Whom,
     probe: Sighting | None,
     strict: bool,
+    workers: Workers | None = None,
 ) -> tuple[Shortfall, ...]:
     """Protect a clip, and say what became of it; returns why not all of it is protected."""
-    from .. import clips
+    from .. import clip_cluster, clips
 
     if isinstance(job, clips.ClipPassedOver):
         return _passed_over(terminal, job, name)
@@ -46,7 +48,8 @@ def protect(
         for note in job.notes:
             terminal.note(note)
         try:
-            record = terminal.follow(clips.run(job, settings, whom, probe), name)
+            machines = clip_cluster.ClipWorkers(workers, job.clip) if workers else None
+            record = terminal.follow(clips.run(job, settings, whom, probe, machines=machines), name)
         except KeyboardInterrupt:
             terminal.note(GOES_ON)
             raise

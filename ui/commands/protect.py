@@ -119,7 +119,9 @@ def protect(
     ] = False,
     ray: Annotated[
         str | None,
-        typer.Option(help="Share many photos among the machines of a Ray cluster: its address, or local."),
+        typer.Option(
+            help="Share photos and clips among the machines of a Ray cluster: its address, or local."
+        ),
     ] = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -196,7 +198,9 @@ def protect(
 
         def run(job: Any) -> tuple[records.Shortfall, ...]:
             if pipes.is_clip(job.source):
-                return protect_clip(terminal, job, name(job.source), chosen, whom, other, fail_if_recognised)
+                return protect_clip(
+                    terminal, job, name(job.source), chosen, whom, other, fail_if_recognised, workers
+                )
             if isinstance(job, workflow.PassedOver):
                 return _passed_over(terminal, job, name(job.source), piped)
             if isinstance(job, workflow.Done):
