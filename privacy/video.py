@@ -6,10 +6,9 @@ and expression take turns as what recognisers see; it is then checked on more of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -19,17 +18,16 @@ from torch.nn import functional
 
 from ..attacks import surrogate
 from ..attacks.ensemble import Ensemble
-from ..attacks.faces.boxes import clipped, padded
-from ..attacks.faces.hands import over_face
-from ..attacks.faces.tracks import Mesh, MeshTrack, Tracks, arrays, face_of, normalised
+from ..attacks.faces.tracks import Mesh, MeshTrack, Tracks, arrays
 from ..attacks.faces.transforms import inverse
 from ..core.errors import BadSettings
 from ..core.files import atomic_write
 from ..core.progress import WithResult
-from ..core.types import Array, Item, Photo, Pixels, Sighting, Stage, Step, Steps, Track
+from ..core.types import Array, Item, Pixels, Sighting, Stage, Step, Steps, Track
 from . import telling_when_full
 from .engine import invert_faces, objective_of
 from .face_context import Crop, FaceContext, align_crop, context_of
+from .key_frames import VIEWED, FramesOf, Shown, shown_of
 from .latent import Optimisation, optimise
 from .mesh_placement import NO_HANDS, MeshPlacement, triangulated, with_ring
 from .occlusion import Appearance, lines_of
@@ -38,16 +36,9 @@ from .priors import Prior, prior
 from .settings import Settings
 from .subject import Subject
 
-FramesOf: TypeAlias = Callable[[Collection[int]], Iterator[tuple[int, Pixels]]]
-
-VIEWED = 9  # frames that take turns; no multiple of the five kinds of views, which take turns as well
-CHECKED = 9  # more frames, on which the surrogates are asked afterwards
-ADDED = 4  # how many of these, the worst, then take turns, too
+ADDED = 4  # of the frames that are checked: how many, the worst, then take turns, too
 AGAIN = 1 / 3  # of the steps: how many more are taken with them
 LESS = 0.5  # of a margin may be lost where a change is kept in another shot
-AROUND = 1.0  # of a face's longer side: what is kept around it of a frame
-CANDIDATES = 600  # frames, at most, of which the viewed ones are chosen
-COLOURLESS = 2  # the most by which the colours of a grey frame differ, as a codec leaves them
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +161,7 @@ def find_change(
     used: Prior, frames_of: FramesOf, track: MeshTrack, settings: Settings, known: Sequence[TrackChange] = ()
 ) -> Steps[TrackChange]:
     """Find the change of one track: one of those known of the person, where it holds here, or a new one."""
-    shown = _shown(frames_of, track)
+    shown = shown_of(frames_of, track)
     key, mesh, _ = shown[0]
     crop = align_crop(key.frame.pixels, key.face, used.template, used.size, used.device)
     to_crop = inverse(crop.placement.matrix)
@@ -193,14 +184,6 @@ def find_change(
     return replace(chosen, appearance=Appearance.of([lines_of(*one) for one in usual]))
 
 
-class _Shown(NamedTuple):
-    """A face in the part of a frame around it, its mesh (468, 2), and the hands near it (K, 21, 2)."""
-
-    sighting: Sighting
-    mesh: Mesh
-    hands: NDArray[np.float32]
-
-
 @dataclass(frozen=True, eq=False)
 class _View:
     """A frame that shows a face: the part of it around the face, the canonical crop there, what is seen."""
@@ -210,7 +193,7 @@ class _View:
     context: FaceContext
 
 
-def _views(change: TrackChange, shown: Sequence[_Shown], pixels: Tensor) -> list[_View]:
+def _views(change: TrackChange, shown: Sequence[Shown], pixels: Tensor) -> list[_View]:
     """The views of a face in sightings, each with the canonical crop of a change; `pixels` are the key's."""
     found = list[_View]()
     for sighting, mesh, hands in shown:
@@ -255,52 +238,6 @@ def _solved(
         change = yield from optimise(second)
         found = _margins(objective, views, change)
     return change, min(found)
-
-
-def _shown(frames_of: FramesOf, track: MeshTrack) -> list[_Shown]:
-    """The key of a track, frames that differ most in pose and expression, and more at regular intervals."""
-    order = _chosen(track)
-    found = dict[int, tuple[Pixels, Mesh, NDArray[np.float32]]]()
-    for index, pixels in frames_of(sorted(order)):
-        mesh = track.points[track.places[index]]
-        box = face_of(mesh).box
-        reach = padded(box, AROUND * float((box[2:] - box[:2]).max()))
-        left, top, right, bottom = clipped(reach, (pixels.shape[1], pixels.shape[0]))
-        corner = np.array([left, top], np.float32)
-        found[index] = (pixels[top:bottom, left:right].copy(), mesh - corner, track.hands.at(index) - corner)
-    grey = all(int(np.ptp(pixels.astype(np.int16), 2).max()) <= COLOURLESS for pixels, *_ in found.values())
-    return [
-        _Shown(Sighting(Photo(pixels, "", grey=grey), face_of(mesh)), mesh, hands)
-        for pixels, mesh, hands in (found[index] for index in order)
-    ]
-
-
-def _chosen(track: MeshTrack) -> list[int]:
-    """The key frame of a track, others that differ most, each from those before it, and some to check on."""
-    seen, key = track.indexes[track.seen], _key(track)
-    some = seen[np.linspace(0, len(seen) - 1, min(len(seen), CANDIDATES)).round().astype(int)]
-    shapes = normalised(track.points[[track.places[int(frame)] for frame in some]])
-    order = [key]
-    near = np.linalg.norm(shapes - normalised(track.points[[track.places[key]]]), axis=(1, 2))
-    while len(order) < VIEWED and near.max() > 0:
-        further = int(near.argmax())
-        order.append(int(some[further]))
-        near = np.minimum(near, np.linalg.norm(shapes - shapes[further], axis=(1, 2)))
-    left = [int(frame) for frame in some if int(frame) not in order]
-    places = np.linspace(0, len(left) - 1, min(len(left), CHECKED)).round().astype(int) if left else []
-    return order + [left[place] for place in places]
-
-
-def _key(track: MeshTrack) -> int:
-    """The frame that shows a face best, where there is one without a hand before it."""
-    hands, places = track.hands, track.places
-    hidden = {
-        int(index)
-        for index, hand in zip(hands.indexes, hands.points, strict=True)
-        if int(index) in places and over_face(hand, track.points[places[int(index)]])
-    }
-    free = track.seen & ~np.isin(track.indexes, [*hidden])
-    return replace(track, seen=free).key if free.any() else track.key
 
 
 def render(pixels: Pixels, index: int, change: ClipChange) -> Pixels:

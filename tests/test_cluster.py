@@ -266,6 +266,8 @@ def test_a_killed_worker_costs_no_photo_and_no_byte(album: Path, tmp_path: Path)
 def test_a_killed_worker_costs_no_picture_of_a_clip(film: Any, tmp_path: Path) -> None:
     source = film(tmp_path / "a.mp4", times=range(0, 50 * 512, 512), sound=0.0)
     runs = {name: tmp_path / name for name in ("here", "there")}
+    for folder in runs.values():
+        folder.mkdir()
     alone = start(source, runs["here"])
     _, complaint = alone.communicate(timeout=600)
     assert alone.returncode in (0, 3), complaint

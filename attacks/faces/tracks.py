@@ -21,6 +21,7 @@ from .hands import Hand, Hands
 
 Mesh: TypeAlias = NDArray[np.float32]  # (468, 2), in pixels of the frame
 GAP = 30  # frames: the longest time for which a face is filled in between two places where it was seen
+CANDIDATES = 600  # frames, at most, whose shapes are compared
 CARRIED = 6  # frames for which a face goes on after it was lost, and before it was found
 # The One Euro filter's lowest cutoff, and by how much that rises with speed, in frames and eye distances.
 CUTOFF, HASTE = 0.05, 8.0
@@ -88,7 +89,7 @@ class MeshTrack:
     @cached_property
     def key(self) -> int:
         """The frame that shows the face best: among those in which it is seen, the usual shape, and large."""
-        seen = np.flatnonzero(self.seen)
+        seen = spread(np.flatnonzero(self.seen))
         shapes = normalised(self.points[seen])
         strange = np.linalg.norm(shapes - np.median(shapes, 0), axis=(1, 2))
         sides = np.linalg.norm(self.points[seen].std(1), axis=1)
@@ -175,6 +176,11 @@ def arrays(path: Path) -> Generator[NpzFile]:
         raise ValueError(f"not an .npz file: {error}") from error
 
 
+def spread(frames: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Frames (N,), or CANDIDATES of them at regular intervals where they are more."""
+    return frames[np.linspace(0, len(frames) - 1, min(len(frames), CANDIDATES)).round().astype(int)]
+
+
 def runs(frames: NDArray[np.int64]) -> list[tuple[int, int]]:
     """The first and last of each run of consecutive numbers, which rise."""
     parts = np.split(frames, np.flatnonzero(np.diff(frames) > 1) + 1)
@@ -219,10 +225,10 @@ def track_of(
         if room and not (len(following) and room <= GAP) and not at_border(meshes[last], size):
             frames += range(last + 1, last + 1 + min(room, CARRIED))
     numbers = np.unique(np.array(frames))
-    known = np.stack([meshes[frame] for frame in seen.tolist()])
-    points = np.concatenate(
-        [smoothed(_filled(np.arange(start, last + 1), seen, known)) for start, last in runs(numbers)]
-    )
+    points = _filled(numbers, seen, meshes)
+    for start, last in runs(numbers):
+        one = slice(*np.searchsorted(numbers, (start, last + 1)))
+        points[one] = smoothed(points[one])
     return MeshTrack(person, shot, numbers, points, np.isin(numbers, seen), Hands.of(hands, first, end))
 
 
@@ -233,15 +239,16 @@ def at_border(mesh: Mesh, size: tuple[int, int]) -> bool:
 
 
 def _filled(
-    frames: NDArray[np.int64], seen: NDArray[np.int64], known: NDArray[np.float32]
+    frames: NDArray[np.int64], seen: NDArray[np.int64], meshes: Mapping[int, Mesh]
 ) -> NDArray[np.float32]:
     """Meshes for all frames: those known for frames `seen`, and what lies between them on straight lines."""
-    after = np.searchsorted(seen, frames).clip(0, len(seen) - 1)
-    before = np.where(seen[after] > frames, after - 1, after).clip(0)
-    span = (seen[after] - seen[before]).clip(1)
-    share = ((frames - seen[before]) / span).clip(0, 1).astype(np.float32)[:, None, None]
-    filled = (1 - share) * known[before] + share * known[after]
-    return filled.astype(np.float32)
+    filled = np.empty((len(frames), *meshes[int(seen[0])].shape), np.float32)
+    for place, frame in enumerate(frames.tolist()):
+        after = int(np.searchsorted(seen, frame).clip(0, len(seen) - 1))
+        before = max(after - 1, 0) if seen[after] > frame else after
+        share = np.float32((frame - seen[before]) / max(seen[after] - seen[before], 1)).clip(0, 1)
+        filled[place] = (1 - share) * meshes[int(seen[before])] + share * meshes[int(seen[after])]
+    return filled
 
 
 def smoothed(points: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -251,8 +258,10 @@ def smoothed(points: NDArray[np.float32]) -> NDArray[np.float32]:
     what moves does not lag behind.
     """
     unit = float(np.linalg.norm(points[:, 263] - points[:, 33], axis=1).mean()) or 1.0
-    forwards = _one_euro(points, unit)
-    return ((forwards + _one_euro(points[::-1], unit)[::-1]) / 2).astype(np.float32)
+    both = _one_euro(points, unit)  # in place, since there may be an hour of them
+    both += _one_euro(points[::-1], unit)[::-1]
+    both /= 2
+    return both
 
 
 def _one_euro(points: NDArray[np.float32], unit: float) -> NDArray[np.float32]:
