@@ -7,12 +7,11 @@ from dataclasses import replace
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..attacks.faces.boxes import clipped, padded
 from ..attacks.faces.hands import over_face
 from ..attacks.faces.tracks import Mesh, MeshTrack, face_of, normalised, spread
-from ..core.types import Photo, Pixels, Sighting
+from ..core.types import Array, Photo, Pixels, Sighting
 
 FramesOf: TypeAlias = Callable[[Collection[int]], Iterator[tuple[int, Pixels]]]
 
@@ -27,13 +26,13 @@ class Shown(NamedTuple):
 
     sighting: Sighting
     mesh: Mesh
-    hands: NDArray[np.float32]
+    hands: Array
 
 
 def shown_of(frames_of: FramesOf, track: MeshTrack) -> list[Shown]:
     """The key of a track, frames that differ most in pose and expression, and more at regular intervals."""
     order = chosen_of(track)
-    found = dict[int, tuple[Pixels, Mesh, NDArray[np.float32]]]()
+    found = dict[int, tuple[Pixels, Mesh, Array]]()
     for index, pixels in frames_of(sorted(order)):
         mesh = track.points[track.places[index]]
         box = face_of(mesh).box

@@ -52,9 +52,9 @@ class Hands:
     indexes: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     points: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 21, 2), np.float32))
 
-    def at(self, index: int) -> NDArray[np.float32]:
+    def at(self, index: int) -> Array:
         """Those in a frame: (K, 21, 2)."""
-        return self.between(index, index + 1).points
+        return self.between(index, index + 1).points.astype(float)
 
     def between(self, start: int, stop: int) -> Hands:
         """Those in the frames from `start` to before `stop`."""

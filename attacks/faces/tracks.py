@@ -154,7 +154,9 @@ class Tracks:
                 MeshTrack(
                     int(file[f"person-{number}"]),
                     int(file[f"shot-{number}"]),
-                    *(file[f"{name}-{number}"] for name in ("indexes", "points", "seen")),
+                    file[f"indexes-{number}"],
+                    file[f"points-{number}"],
+                    file[f"seen-{number}"],
                     Hands(file[f"hands-{number}"], file[f"fingers-{number}"]),
                 )
                 for number in range(numbers)
