@@ -28,14 +28,15 @@ ROOMS = {  # from the lowest: what each may import of its own folder lies before
         *("behaviour", "report"),
         *("linking", "tracks", "trackers"),
         *("calibration", "resumable", "benchmark", "summary", "identification", "pairings"),
-        *("table_text", "set_metrics", "plots", "html_report"),
+        *("galleries", "table_text", "set_metrics", "plots", "html_report"),
     ),
     "eval/behaviour": (
         *("reading", "figures", "curves", "blendshapes", "gaze", "blinks", "mouth", "emotion", "motion"),
         *("head", "hands", "body", "scene", "comparison", "page"),
     ),
     "eval/benchmark": (
-        *("spec", "hooks", "checks", "manifest", "results", "plan", "judge", "matching", "runner"),
+        *("spec", "hooks", "checks", "manifest", "results", "distractors", "plan"),
+        *("judge", "matching", "runner"),
     ),
 }
 MOST_LINES = 320

@@ -32,7 +32,7 @@ def claim_folder(file: Path, spec: Spec, hooks: EngineHooks) -> None:
         BadSettings: the folder holds another benchmark, or results of other weights, settings or thresholds.
     """
     may_change: Any = {
-        **dict.fromkeys(("photos", "per_group", "leave_out", "pairings"), True),
+        **dict.fromkeys(("photos", "per_group", "leave_out", "pairings", "distractors"), True),
         "methods": {"__all__": {"curve"}},
     }
     about: dict[str, Any] = {
@@ -98,12 +98,14 @@ def write_manifest(
     settings: Mapping[str, Mapping[str, Any]],
     people: Iterable[Sample],
     tuned: Mapping[str, float],
+    distractors: Mapping[str, Mapping[str, int]],
 ) -> None:
     """Write down what it takes to make a benchmark again.
 
     Args:
         settings: all settings, by method and recogniser left out.
         tuned: by the name of a method, what its setting was tuned to.
+        distractors: how many of each kind fill galleries, and how many do not and why.
     """
     photos, probes = dict[str, str](), dict[str, str]()
     for one in people:
@@ -120,6 +122,7 @@ def write_manifest(
         "thresholds": _thresholds(spec),
         "photos": photos,
         "probes": probes,
+        "distractors": distractors,
         "warnings": overlap(made_of(), photos, [*photos.values(), *probes.values()]),
     }
     resumable.replace(file, _json(manifest))
