@@ -1,25 +1,27 @@
 """Galleries that grow: is a person still found among many strangers, and, extrapolated, among a million?
 
 The gallery holds the second photo of the person who is looked for, as the pairing says, and distractors, who
-are as they were. Gallery by gallery nothing is drawn: a rate is the mean over all galleries of its size that
-can be drawn from the distractors. Beyond these, the chance that a stranger looks more like the first photo
-than the second does is read off a generalised Pareto tail of strangers' scores (Pickands 1975), whose shape
-all people share whom a recogniser judges, and whose threshold and scale are each one's own.
+are as they were; nobody is a distractor of themselves. A rate is the mean over all galleries of its size that
+the distractors give. For larger ones, the chance that a stranger looks more like the first photo than the
+second does is read off a generalised Pareto tail of strangers' scores (Pickands 1975): its shape is that of
+all people whom a recogniser judges, its threshold and scale are each one's own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import binom, genpareto, hypergeom
 
 from ..core.types import Array
-from .benchmark import read_distractors
+from ..weights.registry import card
+from .benchmark import Distractors, read_distractors
 from .bootstrap import Interval, draws_of, grouped, percentiles, rate
 from .identification import kept_embeddings, stacked
 from .pairings import PAIRINGS, RANKS, both_photos
@@ -91,28 +93,35 @@ def galleries(folder: Path, rows: Frame, dataset: str) -> dict[str, Frame]:
 
 
 def _searches(folder: Path, rows: Frame, dataset: str) -> dict[tuple[str, str], dict[str, Search]]:
-    """By method and pairing, what each recogniser scores; somebody's own other photo is no distractor."""
+    """By method and pairing, what each recogniser scores; one's own photos are no distractors."""
     strangers = read_distractors(folder)
     found: dict[tuple[str, str], dict[str, Search]] = {}
     if strangers is None or "cloaked_cloaked" not in rows:
         return found
     places = {name: place for place, name in enumerate(strangers.people)}
+    nobody = np.zeros(len(places), bool)
+    own = cache(_selves)
     for part, first, second in both_photos(folder, rows, kept_embeddings()):
         method, name = (str(part.iloc[0][column]) for column in ("method", "recognizer"))
         people = tuple(part["identity"])
-        selves = [
-            (row, places[key]) for row, one in enumerate(people) if (key := f"{dataset}/{one}") in places
-        ]
+        keys = [f"{dataset}/{one}" for one in people]
+        selves = np.array([own(strangers, places[key]) if key in places else nobody for key in keys])
         for pairing in PAIRINGS:
             probe, known = pairing.split("-")
             asked, theirs = stacked(first[probe]), stacked(second[known])
             others = asked @ strangers.vectors[name].T
-            if selves:
-                others[tuple(np.transpose(selves))] = -np.inf
+            others[selves] = -np.inf
             search = Search(people, (asked * theirs).sum(1), others)
             before = found.setdefault((method, pairing), {})
             before[name] = before[name].joined(search) if name in before else search
     return found
+
+
+def _selves(strangers: Distractors, place: int) -> NDArray[np.bool_]:
+    """Which of M distractors are the person at a place among them, perhaps under another name in another
+    dataset: whom all recognisers take for the same at FAR 0.1 %, as everybody is (M,)."""
+    taken = [made @ made[place] > card(name).thresholds["far01"] for name, made in strangers.vectors.items()]
+    return np.logical_and.reduce(taken)
 
 
 def _rates(searches: Sequence[Search]) -> Iterator[dict[str, Any]]:
@@ -123,7 +132,7 @@ def _rates(searches: Sequence[Search]) -> Iterator[dict[str, Any]]:
         row: dict[str, Any] = {"size": size, "fitted": 0}
         for rank in RANKS:
             values = np.concatenate([measured(search, size, rank) for search in searches])
-            row |= interval(f"rank-{rank}", rate(values, people))
+            row |= interval(f"rank-{rank}", _stated(values[None], people))
         yield row | {"n": len(people)}
     if count < LEAST:
         return
@@ -131,16 +140,18 @@ def _rates(searches: Sequence[Search]) -> Iterator[dict[str, Any]]:
     for size in LARGER:
         row = {"size": size, "fitted": count}
         for rank in RANKS:
-            row |= interval(f"rank-{rank}", _drawn(extrapolated(chances, size, rank), people))
+            row |= interval(f"rank-{rank}", _stated(extrapolated(chances, size, rank), people))
         yield row | {"n": len(people)}
 
 
-def _drawn(values: Array, people: Sequence[str]) -> Interval:
-    """The mean of the first of values (1 + draws, Q), with the interval that the others give, people drawn,
-    too; Wilson's, where everybody is found, or nobody."""
-    known = rate(values[0].round(3), people)
-    if known.value in (0.0, 1.0):
-        return known
+def _stated(values: Array, people: Sequence[str]) -> Interval:
+    """The mean of the first of values (1 + draws, Q), with its interval from drawing people and, where there
+    are draws, with these; Wilson's, where nearly everybody is found, or nobody."""
+    sure = rate(values[0].round(2), people)
+    if sure.value in (0.0, 1.0):
+        return sure
+    if len(values) == 1:
+        return rate(values[0], people)
     codes, count = grouped(people)
     weights = draws_of(count, len(values) - 1)[:, codes]
     return percentiles(values[0].mean(), (weights * values[1:]).sum(1) / weights.sum(1), len(people))
