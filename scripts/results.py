@@ -604,6 +604,7 @@ def engine_settings() -> str:
 BLOCKS: dict[str, Callable[[], str]] = {
     "trackers": partial(trackers, "strengths"),
     "trackers-closest": partial(trackers, "closest"),
+    "trackers-rival": partial(trackers, "rival"),
     "trackers-albums": tracked_albums,
     "trackers-learning": learning,
     "detector": detector,

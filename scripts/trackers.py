@@ -82,6 +82,7 @@ def write(file: Path, photo: Photo) -> None:
 
 STRENGTHS = ("strong", "balanced", "subtle")
 CLOSEST = ("veil", "tip-im+views")  # at one likeness
+RIVAL = ("tip-im+views",)  # about as much to be seen as `strong`
 JUDGES = ("dlib", "mobilefacenet", "faceres", "faceplugin", "sface")
 ROLES = (  # tracker, photos in the album, how many of them are cloaked, how many pass by
     *(("template", 2, cloaked, 0) for cloaked in range(3)),
@@ -92,6 +93,16 @@ DISTURBED = ("none", "jpeg-75")
 TRAINED = ("purifier", "detector")
 COUNTS = ("album", "cloaked", "passing", "cloaks", "photos", "others")
 BY = ["of", "strength", "tracker", *COUNTS[:4], "query"]
+
+
+def rival_jobs(pairs: Pairs, run: Path) -> dict[str, Callable[[], list[Row]]]:
+    """What is measured of another method, of whose cloaks a purifier of its own has learnt."""
+    purifier = run / "purifier.safetensors"
+    asked = {"template": "template", f"purifier-{checksum(purifier)[:8]}": f"purifier:{purifier}"}
+    return {
+        f"{pairs.key}/{key}-{judge}": partial(pairs.ask, name, judge)
+        for (key, name), judge in product(asked.items(), JUDGES)
+    }
 
 
 def jobs_of(faces: Path, run: Path, benchmarks: Sequence[Pairs]) -> dict[str, Callable[[], list[Row]]]:
@@ -125,12 +136,18 @@ def measure(
     run: Run,
     strengths: Annotated[Path, typer.Option(help="A finished run of benchmarks/strengths.toml.")],
     closest: Annotated[Path | None, typer.Option(help="One of benchmarks/closest.toml.")] = None,
+    rival: Annotated[Path | None, typer.Option(help="One of benchmarks/rival.toml.")] = None,
+    rival_run: Annotated[
+        Path | None, typer.Option(help="Where a purifier of its cloaks was trained.")
+    ] = None,
     output: Path = OUTPUT,
 ) -> None:
     """Ask every tracker, and write the tables."""
     benchmarks = [Pairs("strengths", strengths, STRENGTHS)]
     benchmarks += [Pairs("closest", closest, CLOSEST)] if closest else []
     jobs = jobs_of(faces, run, benchmarks)
+    if rival and rival_run:
+        jobs |= rival_jobs(Pairs("rival", rival, RIVAL), rival_run)
     store = resumable.Store(run / "measured", ".json")
 
     def work(job: Callable[[], list[Row]]) -> dict[str, bytes]:

@@ -136,3 +136,18 @@ def test_only_what_is_missing_is_cloaked(recipe: ModuleType, faces: Path, run: P
         assert (path.read_bytes() == before) == (path != missing)
     with Image.open(missing) as cloaked:
         assert cloaked.size == (PHOTO.shape[1], PHOTO.shape[0])
+
+
+def test_another_method_can_be_learnt_from(recipe: ModuleType, faces: Path, tmp_path: Path) -> None:
+    """Cloaks of a benchmark's method lie under its name, and differ from the photos."""
+    benchmark = tmp_path / "rival.toml"
+    benchmark.write_text(
+        'title = "t"\ndataset = "d"\njudges = ["sface"]\n'
+        '[[methods]]\nname = "rival"\nmethod = "pgd"\nsettings = { steps = 1, epsilon = 0.03 }\n'
+    )
+    recipe.cloak(faces, tmp_path, count=1, benchmark=benchmark, method="rival")
+    (cloaked,) = (tmp_path / "cloaked" / "rival").iterdir()
+    first = recipe.small(recipe.people(faces)[0]).pixels
+    with Image.open(cloaked) as picture:
+        change = np.abs(np.array(picture).astype(int) - first).max()
+    assert 0 < change < 32

@@ -4,6 +4,8 @@
     python weights/recipes/train_trackers.py cloak FACES RUN --strength balanced
     python weights/recipes/train_trackers.py purifier FACES RUN                 # RUN/purifier.safetensors
     python weights/recipes/train_trackers.py detector FACES RUN                 # RUN/detector.safetensors
+    python weights/recipes/train_trackers.py cloak FACES RIVAL \\
+        --benchmark benchmarks/rival.toml --method tip-im+views                # another method's, for its own
 
 What is cloaked is by the tool's defaults, so that `sface` is not attacked. Nothing of it is packaged:
 `scripts/trackers.py` asks what is left of a cloak then. Seeded; whatever was cut goes on where it was;
@@ -28,6 +30,7 @@ from veil.attacks import recognizer
 from veil.core.images import open_photo, to_tensor
 from veil.core.types import Face, Photo, Sighting
 from veil.eval import resumable
+from veil.eval.benchmark import MethodSpec, read
 from veil.eval.datasets import main_face
 from veil.eval.disturbances.codec import coded
 from veil.eval.trackers import adversary_weights, detector, purifier
@@ -76,10 +79,21 @@ def name_of(path: Path) -> str:
 
 
 @app.command()
-def cloak(faces: Path, run: Run, strength: str = "strong", count: int = 120, effort: str = "quick") -> None:
+def cloak(
+    faces: Path,
+    run: Run,
+    strength: str = "strong",
+    count: int = 120,
+    effort: str = "quick",
+    benchmark: Annotated[Path | None, typer.Option(help="A benchmark, one of whose methods cloaks.")] = None,
+    method: Annotated[str, typer.Option(help="Which, in place of a strength.")] = "",
+) -> None:
     """Cloak photos of FACES/training with the public tool's defaults; what lies there is passed over."""
-    values = ENGINE_HOOKS.resolve("veil", strength, EFFORTS[effort])
-    folder = run / "cloaked" / strength
+    chosen = MethodSpec(name=strength, preset=strength, settings=EFFORTS[effort])
+    if benchmark:
+        chosen = next(one for one in read(benchmark).methods if one.name == method)
+    values = ENGINE_HOOKS.resolve(chosen.method, chosen.preset, chosen.settings)
+    folder = run / "cloaked" / chosen.name
     folder.mkdir(parents=True, exist_ok=True)
     for path in islice(people(faces), count):
         place = folder / f"{name_of(path)}.png"
