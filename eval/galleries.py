@@ -146,15 +146,16 @@ def _rates(searches: Sequence[Search]) -> Iterator[dict[str, Any]]:
 
 def _stated(values: Array, people: Sequence[str]) -> Interval:
     """The mean of the first of values (1 + draws, Q), with its interval from drawing people and, where there
-    are draws, with these; Wilson's, where nearly everybody is found, or nobody."""
-    sure = rate(values[0].round(2), people)
+    are draws, with these; Wilson's, where to a percent everybody is found, or nobody."""
+    found = float(values[0].mean())
+    sure = rate(np.full(len(people), round(found, 2)), people)
     if sure.value in (0.0, 1.0):
-        return sure
+        return sure._replace(value=found)
     if len(values) == 1:
         return rate(values[0], people)
     codes, count = grouped(people)
     weights = draws_of(count, len(values) - 1)[:, codes]
-    return percentiles(values[0].mean(), (weights * values[1:]).sum(1) / weights.sum(1), len(people))
+    return percentiles(found, (weights * values[1:]).sum(1) / weights.sum(1), len(people))
 
 
 def _checked(searches: Sequence[Search]) -> Iterator[dict[str, Any]]:
