@@ -112,10 +112,10 @@ def kept_workplace(path: Path) -> Generator[Path]:
     try:
         yield place
     except (NoFace, BadSettings):
-        _empty(place)
+        empty(place)
         raise
     else:
-        _empty(place)
+        empty(place)
     finally:
         lock.release()
         if not any(part.name != LOCK for part in place.iterdir()):
@@ -134,7 +134,7 @@ def workplace(folder: Path, prefix: str = PREFIX) -> Generator[Path]:
         _clear(place, prefix)
         yield place
     finally:
-        _empty(place)  # while it is locked, so that what is not deleted yet is never taken for left behind
+        empty(place)  # while it is locked, so that what is not deleted yet is never taken for left behind
         lock.release()
         shutil.rmtree(place, ignore_errors=True)
 
@@ -150,7 +150,7 @@ def _locked(folder: Path, prefix: str) -> FileLock:
         lock.release()
 
 
-def _empty(place: Path) -> None:
+def empty(place: Path) -> None:
     """Delete all in a folder but its lock, as far as it can be deleted."""
     with suppress(OSError):
         for part in [part for part in place.iterdir() if part.name != LOCK]:

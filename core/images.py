@@ -50,16 +50,35 @@ def open_photo(path: Path) -> Photo:
     except BadPhoto:
         raise
     except UnidentifiedImageError as error:
-        raise BadPhoto(
-            f"{shown} is not a picture that veil can read.",
-            "It reads JPEG, HEIC, PNG, WebP, AVIF, JPEG XL, TIFF, BMP and GIF; convert others first.",
-        ) from error
+        raise BadPhoto(f"{shown} is not a picture that veil can read.", _instead(path)) from error
     except MemoryError as error:
         raise BadPhoto(f"{shown} needs more memory than is free.", "Close other programs first.") from error
     except Exception as error:  # decoders raise whatever their parser stumbles over
         raise BadPhoto(
             f"{shown} is damaged or incomplete ({error}).", "Copy or download it again, or try another photo."
         ) from error
+
+
+def _instead(path: Path) -> str:
+    """What to do with a file that is no picture."""
+    from .video import ENDINGS as VIDEOS
+    from .video_streams import is_video
+
+    if path.suffix.lower() in VIDEOS:
+        return "It is a clip; here a photo is needed."
+    if is_video(path):
+        return "It is a clip: give its name the ending of one, such as .mp4."
+    return "It reads JPEG, HEIC, PNG, WebP, AVIF, JPEG XL, TIFF, BMP and GIF; convert others first."
+
+
+def picture_format(path: Path) -> str:
+    """The format of a picture by what its file holds, such as "JPEG"; nothing where it is none."""
+    register_plugins()
+    try:
+        with pixel_limit.lifted(), Image.open(path, formats=READABLE) as image:
+            return {"MPO": "JPEG"}.get(image.format or "", image.format or "")
+    except Exception:  # decoders raise whatever their parser stumbles over
+        return ""
 
 
 def size_of(path: Path) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from PIL import Image
 from .errors import BadClip
 from .extras import needs
 from .video import Clip
-from .video_streams import ATTACHED, opened, pictures_of
+from .video_streams import ATTACHED, opened, pictures_of, told_by
 
 if TYPE_CHECKING:
     from av import Packet
@@ -185,5 +185,6 @@ def told(clip: Clip) -> Generator[None]:
         yield
     except (FFmpegError, ValueError, OverflowError) as error:
         raise BadClip(
-            f"The result of {clip.name} cannot be written ({error}).", "Is the disk full? Or try an .mkv."
+            f"The result of {clip.name} cannot be written ({told_by(error)}).",
+            "Is the disk full? Or try an .mkv.",
         ) from error

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import BadClip
+from .errors import BadClip, VeilError
 from .extras import needs
 from .files import printable
+from .images import picture_format
 from .types import Pixels
 
 if TYPE_CHECKING:
@@ -73,10 +74,29 @@ def opened(path: Path) -> Generator[InputContainer]:
         with av.open(f"file:{os.fspath(path)}", options=SAFE, metadata_errors="replace") as container:
             yield container
     except (FFmpegError, ValueError, OverflowError) as error:
+        name = printable(path.name)
+        if picture := picture_format(path):
+            raise BadClip(
+                f"{name} is no video but a picture ({picture}).", "Give its name that ending."
+            ) from error
         raise BadClip(
-            f"{printable(path.name)} is no video that veil can read, or is damaged ({error}).",
+            f"{name} is no video that veil can read, or is damaged ({told_by(error)}).",
             "Copy or download it again, or convert it to MP4 first.",
         ) from error
+
+
+def told_by(error: Exception) -> str:
+    """What FFmpeg says went wrong, without its numbers and paths."""
+    return f"FFmpeg says: {getattr(error, 'strerror', None) or error}"
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file is a video by what it holds; it is not where the extra `video` is not installed."""
+    try:
+        with opened(path) as container:
+            return bool(pictures_of(container))
+    except VeilError:
+        return False
 
 
 def pictures_of(container: InputContainer) -> VideoStream:

@@ -6,7 +6,6 @@ A machine that watches takes the best frame, or the mean of all: that most frame
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, TypeAlias
 
@@ -125,8 +124,7 @@ def _mean(vectors: Tensor) -> Tensor:
     return functional.normalize(vectors.mean(0), dim=0)
 
 
-@dataclass(frozen=True)
-class Flicker:
+class Flicker(BaseModel):
     """Root mean squares over frames of what the movement of the clean video does not explain, of 255.
 
     own: in the clean video; after: in the protected one; change: in the change alone.
@@ -134,10 +132,17 @@ class Flicker:
         pixels (tOF of Chu et al. 2020, arXiv 1811.09393).
     """
 
+    model_config = ConfigDict(frozen=True)
+
     own: float
     after: float
     change: float
     movement: float
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times its own a clip flickers afterwards; None where it is still."""
+        return round(self.after / self.own, 3) if self.own else None
 
 
 def flicker(frames: Iterable[tuple[Pixels, Pixels, Face]]) -> Flicker:
@@ -180,7 +185,8 @@ def flicker(frames: Iterable[tuple[Pixels, Pixels, Face]]) -> Flicker:
             )
         last = before, after
     if not found:
-        return Flicker(0.0, 0.0, 0.0, 0.0)
+        return Flicker(own=0, after=0, change=0, movement=0)
     squares: NDArray[np.float64] = np.array(found)
     own, protected, change = np.sqrt(squares[:, :3].mean(0)).round(3).tolist()
-    return Flicker(own, protected, change, round(float(squares[:, 3].mean()), 4))
+    movement = round(float(squares[:, 3].mean()), 4)
+    return Flicker(own=own, after=protected, change=change, movement=movement)

@@ -112,7 +112,7 @@ def subject_of(
     own = [(context.image, context.face) for context in contexts]
 
     aim = [_elsewhere(target, crops[0])] if target else None
-    album = [_seen(surrogates, one, crops[0]) for one in track.album]
+    album = [seen_of(surrogates, one, crops[0]) for one in track.album]
     return Subject(track, crops, contexts, objective_of(surrogates, own, aim, settings, album))
 
 
@@ -121,7 +121,7 @@ def _elsewhere(sighting: Sighting, crop: Crop) -> FaceImage:
     return to_tensor(sighting.frame.pixels).to(crop.pixels), sighting.face
 
 
-def _seen(surrogates: Sequence[Recognizer], sighting: Sighting, crop: Crop) -> list[Tensor]:
+def seen_of(surrogates: Sequence[Recognizer], sighting: Sighting, crop: Crop) -> list[Tensor]:
     """The embeddings (D,) of a sighting of an album, by surrogate: made once, however many photos follow."""
     known = _ALBUMS.setdefault(sighting, {})
     key = (*(one.name for one in surrogates), str(crop.pixels.device))

@@ -6,7 +6,7 @@ and expression take turns as what recognisers see; it is then checked on more of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -27,7 +27,7 @@ from ..core.files import atomic_write
 from ..core.progress import WithResult
 from ..core.types import Array, Item, Photo, Pixels, Sighting, Stage, Step, Steps, Track
 from . import telling_when_full
-from .engine import invert_faces, objective_of
+from .engine import invert_faces, objective_of, seen_of
 from .face_context import Crop, FaceContext, align_crop, context_of
 from .latent import Optimisation, optimise
 from .mesh_placement import MeshPlacement, triangulated, with_ring
@@ -38,6 +38,8 @@ from .settings import Settings
 from .subject import Subject
 
 FramesOf: TypeAlias = Callable[[Collection[int]], Iterator[tuple[int, Pixels]]]
+Elsewhere: TypeAlias = Mapping[int, Sequence[Sighting]]  # how people are shown elsewhere, by number
+NOWHERE: Elsewhere = {}
 
 VIEWED = 9  # frames that take turns; no multiple of the five kinds of views, which take turns as well
 CHECKED = 9  # more frames, on which the surrogates are asked afterwards
@@ -118,7 +120,11 @@ class ClipChange:
 
 
 def find_changes(
-    frames_of: FramesOf, tracks: Tracks, settings: Settings, known: Sequence[ClipChange] = ()
+    frames_of: FramesOf,
+    tracks: Tracks,
+    settings: Settings,
+    known: Sequence[ClipChange] = (),
+    album: Elsewhere = NOWHERE,
 ) -> Steps[ClipChange]:
     """Find the change of every track: a generator that yields a `Step` for every step.
 
@@ -127,6 +133,8 @@ def find_changes(
         tracks: whom to protect.
         known: what was found before of the same video. A person's change of one shot is kept in another where
             it does there what it did before, and so are those that are found here.
+        album: of people, by number, how they are shown elsewhere and protected already, with which they
+            should not be linked.
 
     Raises:
         BadSettings: they ask for another method or for impersonation, which there is not for videos.
@@ -138,11 +146,11 @@ def find_changes(
             "Choose a strength, and give no target.",
         )
     with telling_when_full(settings.device):
-        return (yield from _find_changes(frames_of, tracks, settings, known))
+        return (yield from _find_changes(frames_of, tracks, settings, known, album))
 
 
 def _find_changes(
-    frames_of: FramesOf, tracks: Tracks, settings: Settings, known: Sequence[ClipChange]
+    frames_of: FramesOf, tracks: Tracks, settings: Settings, known: Sequence[ClipChange], album: Elsewhere
 ) -> Steps[ClipChange]:
     used = prior(settings.prior, settings.size, settings.device)
     of_person = dict[int, list[TrackChange]]()
@@ -153,7 +161,7 @@ def _find_changes(
     for number, track in enumerate(tracks.tracks, 1):
         yield Step(Stage.GETTING_READY, number - 1, total)
         own = of_person.setdefault(track.person, [])
-        run = WithResult(find_change(used, frames_of, track, settings, own))
+        run = WithResult(find_change(used, frames_of, track, settings, own, album.get(track.person, ())))
         for step in run:
             yield replace(step, item=Item(number, number, total)) if total > 1 else step
         changes.append(run.result)
@@ -162,9 +170,17 @@ def _find_changes(
 
 
 def find_change(
-    used: Prior, frames_of: FramesOf, track: MeshTrack, settings: Settings, known: Sequence[TrackChange] = ()
+    used: Prior,
+    frames_of: FramesOf,
+    track: MeshTrack,
+    settings: Settings,
+    known: Sequence[TrackChange] = (),
+    album: Sequence[Sighting] = (),
 ) -> Steps[TrackChange]:
-    """Find the change of one track: one of those known of the person, where it holds here, or a new one."""
+    """Find the change of one track: one of those known of the person, where it holds here, or a new one.
+
+    album: the person elsewhere, protected already, with which this one should not be linked.
+    """
     shown = _shown(frames_of, track)
     (key, mesh), *_ = shown
     crop = align_crop(key.frame.pixels, key.face, used.template, used.size, used.device)
@@ -174,7 +190,8 @@ def find_change(
     views = _views(blank, shown, crop.pixels)
     own = [(view.context.image, view.context.face) for view in views[:VIEWED]]
     surrogates = [surrogate(name) for name in settings.surrogates]
-    objective = objective_of(surrogates, own, None, settings)
+    elsewhere = [seen_of(surrogates, sighting, crop) for sighting in album]
+    objective = objective_of(surrogates, own, None, settings, elsewhere)
     for one in known:
         margin = min(_margins(objective, _views(one, shown, crop.pixels), one.change.to(crop.pixels)))
         if margin > min(0.0, one.margin) - LESS:

@@ -542,36 +542,105 @@ def learning() -> str:
     return table(head, cells)
 
 
+ENCODED = ("none", "crf-28")  # of the encodings of clips, those that are shown for each
 MACHINES = ("other", "worst", "other-strict", "same", "jpeg")
 MEASURED = ("likeness", "naturalness", "psnr", "ssim")
 
 
 def clips() -> str:
-    """What the recogniser that was not attacked makes of clips, and how they flicker."""
+    """Who is hidden in every picture of a clip, by method and encoding."""
+    made = read("video", "headline")
+    cells = (
+        [
+            NAMES.get(one["method"], f"`{one['method']}`"),
+            f"`{one['encoding']}`",
+            *(cell_of(one, name) for name in ("rejected", "rejected by the mean", "matched")),
+            f"{100 * one['cost']:+.0f}" if one["encoding"] != "none" else "-",
+            f"{cell_of(one, 'worst rejected')} (`{one['worst']}`)",
+            f"{one['clips']}",
+        ]
+        for _, one in made.iterrows()
+    )
+    head = ["method", "encoding", "no picture matched", "mean of all not matched", "pictures matched"]
+    return table([*head, "points more than without", "the worst recogniser", "clips"], cells)
+
+
+def clips_each() -> str:
+    """What recognisers that were left out make of each clip, how it flickers and looks, and what it cost."""
     made, matches = read("video", "clips"), read("video", "matches")
-    asked = matches[matches["used_by_attack"] == "no"]
+    asked = matches[(matches["used_by_attack"] == "no") & (matches["against"] == "the other half")]
     cells = list[list[str]]()
-    for _, one in made.iterrows():
-        of = {"clip": one["clip"], "strength": one["strength"]}
-        seen = {encoding: row(asked, encoding=encoding, **of) for encoding in ("none", "CRF 28")}
+    for _, one in made[made["error"].isna()].iterrows():
+        of = {name: one[name] for name in ("clip", "method", "left_out")}
+        seen = {name: row(asked, encoding=name, recognizer=one["left_out"], **of) for name in ENCODED}
+        first = seen["none"]
+        best = "-" if first is None else f"{first['best']:.2f} ({first['threshold']:.2f})"
         cells.append(
             [
-                f"`{one['clip']}`",
-                f"`{one['strength']}`",
-                *("-" if each is None else f"{100 * each['after']:.0f} %" for each in seen.values()),
-                "-"
-                if seen["none"] is None
-                else f"{seen['none']['best']:.2f} ({seen['none']['threshold']:.2f})",
-                f"{one['flicker_ratio']:.2f}",
-                f"{one['solve_seconds']:.0f}",
-                f"{1000 * (one['follow_seconds_a_frame'] + one['render_seconds_a_frame']):.0f}",
+                *(f"`{one[name]}`" for name in ("clip", "method", "left_out")),
+                *("-" if each is None else f"{whole(each['after'])} %" for each in seen.values()),
+                best,
+                *(number(one.get(name), 3) for name in ("likeness", "naturalness")),
+                number(one["flicker_ratio"], 2),
+                number(one["solve_seconds"], 0),
+                number(1000 * (one["follow_seconds_a_frame"] + one["render_seconds_a_frame"]), 0),
+                number(one.get("memory_gb"), 1),
             ]
         )
     head = [
-        *("clip", "strength", "pictures still matched", "after CRF 28", "most like (threshold)"),
-        *("flicker, of the clip's own", "seconds a change", "thousandths a picture"),
+        *("clip", "method", "asked", "pictures matched", "after CRF 28", "most like (threshold)"),
+        *("likeness", "naturalness", "flicker, of the clip's own", "seconds a change"),
+        *("thousandths a picture", "GB"),
     ]
     return table(head, cells)
+
+
+def clips_kept() -> str:
+    """What is still expressed in clips, beside clips that were only encoded, for each method."""
+    every = read("video", "kept")
+    if every.empty:
+        return "Not measured yet."
+    by = {name: part.set_index(["aspect", "figure"]) for name, part in every.groupby("method", sort=False)}
+    first = next(iter(by.values()))
+    cells = (
+        [
+            f"{place[0]}: {place[1]}",
+            "" if pd.isna(one["unit"]) else one["unit"],
+            number(one["control"], 3),
+            *(
+                f"{number(part.loc[place, 'value'], 3)} ({share(part.loc[place, 'kept'])})"
+                for part in by.values()
+            ),
+        ]
+        for place, one in first.iterrows()
+        if one["n"]
+    )
+    return table(["figure", "unit", "only encoded", *(f"`{name}` (kept)" for name in by)], cells)
+
+
+def clips_hidden(method: str) -> str:
+    """In how many clips a method hides the person in every picture, and how many pictures are matched."""
+    one = row(read("video", "headline"), method=method, encoding="none")
+    if one is None:
+        return "-"
+    return (
+        f"{cell_of(one, 'rejected')} of {one['clips']} clips ({cell_of(one, 'matched')} of pictures matched)"
+    )
+
+
+def cell_of(one: pd.Series, column: str) -> str:
+    """A rate out of a row of a table of clips, with its interval."""
+    return percent(Interval(*(float(one[name]) for name in (column, f"{column} low", f"{column} high"))))
+
+
+def number(value: Any, digits: int) -> str:
+    """A number, where there is one."""
+    return "-" if value is None or pd.isna(value) else f"{value:.{digits}f}"
+
+
+def share(value: Any) -> str:
+    """A share in percent, where there is one."""
+    return "-" if pd.isna(value) else f"{whole(float(value))} %"
 
 
 def asked_again() -> str:
@@ -609,6 +678,10 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "trackers-learning": learning,
     "detector": detector,
     "clips": clips,
+    "clips-each": clips_each,
+    "clips-kept": clips_kept,
+    "clips/balanced": partial(clips_hidden, "balanced"),
+    "clips/strong": partial(clips_hidden, "strong"),
     "settings": engine_settings,
     "strengths": lambda: compared(
         "strengths", STRENGTHS, ("same-person", "untouched", *MACHINES), first="strength"

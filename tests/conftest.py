@@ -26,6 +26,7 @@ from veil.privacy.settings import STRENGTHS, Settings, settings
 
 if TYPE_CHECKING:
     from veil.attacks.faces.tracks import MeshTrack, Tracks
+    from veil.core.video import Clip
 
 
 @dataclass
@@ -375,6 +376,7 @@ class Work:
     """What stands in for following, solving, drawing and judging, and how often each was done.
 
     stops: the picture before which drawing is stopped once.
+    apart: from what each person was kept apart, each time.
     """
 
     followed: int = 0
@@ -382,6 +384,7 @@ class Work:
     drawn: int = 0
     stops: int = -1
     tracks: tuple[MeshTrack, ...] = ()
+    apart: list[dict[int, Any]] = field(default_factory=list[dict[int, Any]])
 
     def follow(self, frames: Any, total: int) -> Steps[Tracks]:
         from veil.attacks.faces.tracks import Tracks
@@ -391,9 +394,12 @@ class Work:
         yield Step(Stage.FOLLOWING, total, total)
         return Tracks(self.tracks, (0,), total)
 
-    def find_changes(self, frames_of: Any, tracks: Tracks, settings: Any, known: Any) -> Steps[Change]:
+    def find_changes(
+        self, frames_of: Any, tracks: Tracks, settings: Any, known: Any, album: Any
+    ) -> Steps[Change]:
         assert [number for number, _ in frames_of([3, 1])] == [1, 3]
         self.found += 1
+        self.apart.append(album)
         yield Step(Stage.PROTECTING, 1, 1)
         return Change(tracks)
 
@@ -411,6 +417,21 @@ class Work:
         result[top:bottom, left:right, 2] = 255
         return result
 
+    def judge(self, before: Clip, after: Clip, tracks: Tracks, *more: Any) -> Steps[dict[int, Any]]:
+        from veil.eval.behaviour import Behaviour
+        from veil.eval.clip_report import PersonReport
+        from veil.eval.tracks import Flicker, match
+
+        yield Step(Stage.JUDGING, 0, 1)
+        (track,) = tracks.tracks
+        rows = [
+            self.seen(((pixels, face) for at, pixels in clip.frames() if (face := track.face(at))), ())
+            for clip in (before, after)
+        ]
+        flicker = Flicker(own=2.0, after=2.2, change=1.0, movement=0.0)
+        behaviour = Behaviour(frames=12, read=1, read_after=1, aspects=())
+        return {track.person: PersonReport(matches=match(*rows), flicker=flicker, behaviour=behaviour)}
+
     def seen(self, frames: Any, names: Any) -> dict[str, Any]:
         import torch
 
@@ -421,14 +442,17 @@ class Work:
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch) -> Work:
     """What stands in for the work on clips."""
-    from veil.ui import clips
+    from veil.ui import clip_checks, clips
 
     work = Work(
         tracks=(track_of_a_square(1, range(12)), track_of_a_square(2, range(3, 9), small=True, carried=(8,)))
     )
-    for name in ("follow", "find_changes", "render", "seen"):
+    for name in ("follow", "find_changes", "render", "seen", "judge"):
         monkeypatch.setattr(clips, name, getattr(work, name))
     monkeypatch.setattr(clips, "ClipChange", Change)
-    monkeypatch.setattr(clips, "packaged", lambda: ("sface",))
+    for name in ("follow", "judge"):
+        monkeypatch.setattr(clip_checks, name, getattr(work, name))
+    for module in (clips, clip_checks):
+        monkeypatch.setattr(module, "packaged", lambda: ("sface",))
     monkeypatch.setattr(clips, "LENGTH", 5)
     return work

@@ -15,8 +15,19 @@ import veil
 
 PORTRAIT = astronaut()[0:260, 90:350].copy()
 EXPORTED = {
-    *("protect", "assess", "link", "find_faces", "open_photo", "recognizers", "__version__"),
-    *("Result", "ClipResult", "Report", "Linking", "Photo", "Face", "Step", "Settings", "VeilError"),
+    *("protect", "assess", "assess_clip", "link", "find_faces", "open_photo", "recognizers", "__version__"),
+    *(
+        "Result",
+        "ClipResult",
+        "Report",
+        "ClipReport",
+        "Linking",
+        "Photo",
+        "Face",
+        "Step",
+        "Settings",
+        "VeilError",
+    ),
 }
 
 

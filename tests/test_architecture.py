@@ -29,6 +29,7 @@ ROOMS = {  # from the lowest: what each may import of its own folder lies before
         *("linking", "tracks", "trackers"),
         *("calibration", "resumable", "benchmark", "summary", "identification", "pairings"),
         *("galleries", "table_text", "set_metrics", "plots", "html_report"),
+        *("clip_report", "sound", "clip_benchmark"),
     ),
     "eval/behaviour": (
         *("reading", "figures", "curves", "blendshapes", "gaze", "blinks", "mouth", "emotion", "motion"),
@@ -38,6 +39,7 @@ ROOMS = {  # from the lowest: what each may import of its own folder lies before
         *("spec", "hooks", "checks", "manifest", "results", "distractors", "plan"),
         *("judge", "matching", "runner"),
     ),
+    "eval/clip_benchmark": ("spec", "part", "judge", "tables", "runner"),
 }
 MOST_LINES = 320
 LONG = {  # files that may be longer, and why

@@ -174,7 +174,7 @@ def _no(folder: Path) -> None:
 
 BAD: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     "no such file": (_no, ["a.jpg"], "There is no file"),
-    "empty folder": (lambda folder: (folder / "a").mkdir(), ["a"], "There are no photos in a"),
+    "empty folder": (lambda folder: (folder / "a").mkdir(), ["a"], "There are no photos or clips in a"),
     "not an image": (_write("a.jpg", b"hello"), ["a.jpg"], "is not a picture"),
     "truncated": (_truncate, ["a.jpg"], "is damaged or incomplete"),
     "bomb": (_write("a.ppm", b"P5 30000 30000 255\n"), ["a.ppm"], "million pixels"),
@@ -253,7 +253,8 @@ def refuses(folder: Path, arguments: Sequence[str], message: str) -> None:
     first, second = result.stderr.splitlines()
     assert message in first
     assert second
-    assert result.stdout == ""
+    said = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [one["exit"] for one in said] == [2] * ("--json" in arguments)
     assert files(folder) == before
 
 
@@ -651,7 +652,7 @@ def test_folders(folder: Path) -> None:
     result = veil("protect", folder / "in", folder / "empty")
     assert result.exit_code == 2
     assert "Note: 1 result of veil in" in result.stderr
-    assert "There are no photos in" in result.stderr
+    assert "There are no photos or clips in" in result.stderr
     assert names(folder / "in") == {
         *("a.jpg", "a.veiled.jpg", "a.veiled.json", "b.veiled.jpg", "deep", "notes.txt")
     }

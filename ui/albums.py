@@ -1,8 +1,8 @@
-"""An album whose photos are not to be linked with one another: what of it is protected, and whom it shows."""
+"""An album whose photos and clips are not to be linked: what of it is protected, and whom it shows."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,8 @@ from ..attacks.faces.sampling import part_around
 from ..attacks.person import OTHER, Vectors, vectors, vote
 from ..core.images import open_photo
 from ..core.types import Face, Photo, Sighting, Track, tracks_of
+from ..core.video import Clip
+from .clip_records import ClipFace
 
 
 class Album:
@@ -37,12 +39,49 @@ class Album:
             for track, one in zip(tracks_of(photo, faces), people, strict=True)
         )
 
+    def reopen_clip(self, source: Clip, result: Clip, faces: Iterable[ClipFace]) -> None:
+        """Add a clip that is protected, with the faces that are: the picture that shows each of them best.
+
+        Raises:
+            BadClip: a picture cannot be decoded.
+        """
+        protected = [face for face in faces if not face.left]
+        for (_, before), (_, after) in zip(
+            best_sightings(source, protected), best_sightings(result, protected), strict=True
+        ):
+            self.add(people_in(before.frame, [before.face]), after.frame, [after.face])
+
+    def of_clip(self, clip: Clip, faces: Iterable[ClipFace]) -> dict[int, tuple[Sighting, ...]]:
+        """For the number of each face of a clip the protected photos and pictures of whoever may be the same
+        person.
+
+        Raises:
+            BadClip: a picture cannot be decoded.
+        """
+        return {
+            number: self._of(vectors(shown.frame.pixels, shown.face))
+            for number, shown in best_sightings(clip, faces)
+        }
+
     def _of(self, person: Vectors) -> tuple[Sighting, ...]:
         return tuple(
             sighting
             for known, sighting in self._shown
             if float(vote({name: vector[None] for name, vector in known.items()}, person)) >= OTHER
         )
+
+
+def best_sightings(clip: Clip, faces: Iterable[ClipFace]) -> Iterator[tuple[int, Sighting]]:
+    """The number of each face of a clip, and the picture that shows it best.
+
+    Raises:
+        BadClip: a picture cannot be decoded.
+    """
+    known = [(face.number, face.best) for face in faces if face.best]
+    for index, pixels in clip.chosen(best.picture for _, best in known):
+        for number, best in known:
+            if best.picture == index:
+                yield number, Sighting(Photo(pixels, clip.name), best.face)
 
 
 def people_in(photo: Photo, faces: Iterable[Face]) -> list[Vectors]:

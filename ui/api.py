@@ -1,4 +1,4 @@
-"""What `import veil` offers: to protect a photo, and to judge one, in a few lines of Python."""
+"""What `import veil` offers: to protect a photo or clip, and to judge one, in a few lines of Python."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from PIL import Image
 
 from ..attacks import RECOGNIZERS
 from ..attacks.faces.detection import search
-from ..core.errors import BadPhoto, BadSettings
+from ..core.errors import BadPhoto
 from ..core.images import open_photo as opened
 from ..core.progress import finish
 from ..core.types import Face, Photo, Pixels, Step, Track, tracks_of
@@ -27,9 +27,10 @@ from ..eval.report import Report
 from ..privacy import protect as protected
 from ..privacy.settings import Settings, settings
 from ..weights.registry import Card, card, cards
-from . import linking, pipes, records, wording, workflow
+from . import clip_checks, linking, pipes, records, wording, workflow
 from .albums import Album, people_in
 from .clip_api import ClipResult, protect_clip
+from .clip_records import ClipReport
 from .outputs import Output
 from .selection import Whom, choose
 
@@ -156,27 +157,32 @@ def protect(
     probe: Source | None = None,
     crf: int | None = None,
     codec: str | None = None,
-    album: Iterable[Result] = (),
+    album: Iterable[Result | ClipResult] = (),
     progress: Callable[[Step], object] = lambda step: None,
     **changes: Any,
 ) -> Result | ClipResult:
     """Change the faces of a photo or clip so that recognisers no longer match it to others of the person.
 
     Args:
-        photo: a file (of a photo, or a clip), a picture of Pillow, or pixels (H, W, 3).
+        photo: a file (of a photo, or a clip by its ending), a picture of Pillow, or pixels (H, W, 3) as
+            bytes.
         strength: "subtle", "balanced" or "strong"; "paper" is the paper's own setting.
         effort: "quick", "normal" or "thorough".
         faces: numbers from 1, the largest, or of a clip who is shown most; by default all that are large
             enough.
         target: a photo of somebody to be taken for; by default nobody.
         probe: another photo of the person, with which recognisers compare; by default the photo before.
-        crf, codec: of a clip: its constant rate factor, and "h264", "hevc", "vp9" or "av1".
+        crf, codec: of a clip: its constant rate factor (0 to 51, of vp9 and av1 63; lower is better), and
+            "h264", "hevc", "vp9" or "av1"; by default the codec's usual one, and the clip's own.
         album: earlier results, with which this one should not be linked where they show the same person.
         progress: called at every step.
         changes: of fields of `veil.Settings`, such as seed=1, steps=30 or method="pgd".
 
+    Returns:
+        Of a photo a `Result`, of a clip a `ClipResult`. Nothing is written where the photo or clip lies.
+
     Raises:
-        BadPhoto, NoFace: the photo or clip cannot be used, or shows no face.
+        BadPhoto, NoFace: the photo or clip cannot be used (of a clip `BadClip`), or shows no face.
         BadSettings, UnknownName: a setting does not exist, or does not fit; clips are not impersonated.
         WeightsMissing, WeightsCorrupt: a model's file is not here, or not what it should be.
         DeviceFull: the device ran out of memory.
@@ -185,27 +191,31 @@ def protect(
     chosen = settings(strength, effort, **{"device": workflow.device(), **goal, **changes})
     workflow.check_models(chosen)
     if isinstance(photo, str | Path) and pipes.is_clip(Path(photo)):
-        if any(True for _ in album):
-            raise BadSettings("An album is one of photos.", "Leave album= away for clips.")
         other = workflow.with_largest_face(open_photo(probe)) if probe is not None else None
-        return protect_clip(Path(photo), chosen, faces, other, crf, codec, progress)
+        return protect_clip(Path(photo), chosen, faces, other, crf, codec, progress, _album_of(album))
     before = open_photo(photo)
     choice = choose(before, search(before.pixels), Whom(frozenset(faces)))
     aim = workflow.with_largest_face(open_photo(target)) if target is not None else None
-    work = protected(_kept_apart(before, choice.faces.values(), list(album)), chosen, aim)
+    work = protected(_kept_apart(before, choice.faces.values(), _album_of(album)), chosen, aim)
     made = workflow.Made(before, finish(work, progress), choice, chosen, (*before.warnings, *choice.notes))
     return Result(made, made.judged(made.protected.photo, open_photo(probe) if probe is not None else None))
 
 
-def _kept_apart(photo: Photo, faces: Collection[Face], album: Collection[Result]) -> tuple[Track, ...]:
+def _kept_apart(photo: Photo, faces: Collection[Face], album: Album | None) -> tuple[Track, ...]:
     """The tracks of a photo's faces, each with the results of an album that show the same person."""
-    if not album:
-        return tracks_of(photo, faces)
-    shown = Album()
-    for one in album:
-        there = one.made.choice.faces.values()
-        shown.add(people_in(one.before, there), one.photo, there)
-    return shown.tracks(photo, people_in(photo, faces), faces)
+    return album.tracks(photo, people_in(photo, faces), faces) if album else tracks_of(photo, faces)
+
+
+def _album_of(results: Iterable[Result | ClipResult]) -> Album | None:
+    """The album of results; None where there is none."""
+    album, several = Album(), list(results)
+    for one in several:
+        if isinstance(one, ClipResult):
+            album.reopen_clip(one.before, one.clip, one.report.faces)
+        else:
+            there = one.made.choice.faces.values()
+            album.add(people_in(one.before, there), one.photo, there)
+    return album if several else None
 
 
 def assess(
@@ -242,6 +252,37 @@ def assess(
     )
 
 
+def assess_clip(
+    before: str | PathLike[str],
+    after: str | PathLike[str],
+    probe: Source | None = None,
+    *,
+    surrogates: Iterable[str] | None = None,
+    recognizers: Iterable[str] | None = None,
+    progress: Callable[[Step], object] = lambda step: None,
+) -> ClipReport:
+    """Judge a protected clip, as `assess` does a photo: for every person the share of the pictures in which
+    each recogniser knows them, the most like of these, and all together.
+
+    Args:
+        before, after: the files of the clip before and after, of one size and as many pictures.
+        probe: a photo of the person, with which recognisers compare; by default the clip before.
+        surrogates, recognizers: as `assess` has them.
+        progress: called at every step.
+
+    Raises:
+        BadPhoto, NoFace: a clip cannot be used (`BadClip`), shows no face, or has another length or size.
+        BadSettings: the report beside `after` does not say what was used; the extra `video` is missing.
+        UnknownName, WeightsMissing, WeightsCorrupt: a recogniser does not exist, or its file.
+    """
+    used = records.known_surrogates(Path(after)) if surrogates is None else surrogates
+    other = workflow.with_largest_face(open_photo(probe)) if probe is not None else None
+    judging = clip_checks.assess(
+        Path(before), Path(after), tuple(used or ()), tuple(recognizers or ()), other
+    )
+    return finish(judging, progress)
+
+
 def link(
     photos: Iterable[Source],
     *,
@@ -255,7 +296,8 @@ def link(
     that is large enough, are left out, and named in what is returned; `print` it for the verdict in words.
 
     Args:
-        photos: two or more. One is open at a time.
+        photos: two or more. One is open at a time. Of the file of a clip the picture counts that shows best
+            who is shown most.
         surrogates: the recognisers that their protection used, which are no honest judges; by default those
             that the reports beside them name, where they are files of veil's.
         recognizers: who judges; by default all that are packaged.
@@ -266,7 +308,11 @@ def link(
         UnknownName, WeightsMissing, WeightsCorrupt: a recogniser does not exist, or its file.
     """
     used = frozenset(surrogates) if surrogates is not None else None
-    return finish(linking.link(list(photos), open_photo, recognizers, used), progress)
+
+    def opened(source: Source) -> Photo:
+        return clip_checks.shown(Path(source)) if isinstance(source, str | Path) else open_photo(source)
+
+    return finish(linking.link(list(photos), opened, recognizers, used), progress)
 
 
 def recognizers() -> dict[str, Card]:

@@ -10,7 +10,7 @@ import signal
 import warnings
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -24,7 +24,10 @@ from .commands.judge import assess, faces
 from .commands.models import calibrate, fetch, models
 from .commands.page import ui
 from .commands.protect import protect
-from .terminal import complain, print_any_name
+from .terminal import Terminal, complain, print_any_name
+
+JSON = "veil.json"  # of click's notes: whether --json was given
+STOPPED = 130  # the exit code of what was stopped, as shells have it
 
 
 class Commands(TyperGroup):
@@ -32,6 +35,7 @@ class Commands(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """As always, but that a photo may be called -d.jpg."""
+        ctx.meta[JSON] = "--json" in args
         return super().parse_args(ctx, [f"./{one}" if _is_dashed_file(one) else one for one in args])
 
     def invoke(self, ctx: Any) -> Any:
@@ -39,19 +43,25 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except VeilError as error:
-            complain(error)
-            raise typer.Exit(2) from error
+            _refuse(ctx, error)
         except BrokenPipeError:  # nobody reads on, which typer bears in silence
             raise
         except OSError as error:  # where results are written, or a file is read that is no photo
             place = printable(error.filename or "A file")
-            complain(
-                VeilError(f"{place} cannot be used ({error.strerror}).", "Is the disk full, or read-only?")
+            _refuse(
+                ctx,
+                VeilError(f"{place} cannot be used ({error.strerror}).", "Is the disk full, or read-only?"),
             )
-            raise typer.Exit(2) from error
         except KeyboardInterrupt as stop:
             typer.echo("Stopped. Nothing was left half-written.", err=True)
-            raise typer.Exit(130) from stop
+            raise typer.Exit(STOPPED) from stop
+
+
+def _refuse(ctx: Any, error: VeilError) -> NoReturn:
+    """End with an error that stands for all that was asked for."""
+    complain(error)
+    Terminal(json=ctx.meta[JSON]).object(exit=2, error=error.message, hint=error.hint)
+    raise typer.Exit(2) from error
 
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)

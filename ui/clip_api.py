@@ -1,4 +1,4 @@
-"""A protected clip, as `veil.protect` gives it to Python."""
+"""Clips, as Python protects and judges them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ..core.types import Sighting, Step
 from ..core.video import Clip, open_clip
 from ..privacy.settings import Settings
 from . import clip_words, clips
+from .albums import Album
 from .clip_records import ClipRecord
 from .outputs import Output
 from .selection import Whom
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 class ClipResult:
     """A protected clip, and what recognisers make of it; its file is a temporary one until it is saved.
 
-    before, clip: the clip before and after; `clip.frames()` gives the pictures.
-    report: what is known of each face.
+    before, clip: the clip before and after; `clip.frames()` yields the number of each picture, from 0, and
+        its pixels, upright (H, W, 3) bytes; `clip.time(number)` is when it is shown, in seconds.
+    report: what is known of each face, by number: times in seconds, cosines, shares of the pictures.
     """
 
     before: Clip
@@ -48,6 +50,9 @@ class ClipResult:
         Args:
             path: with the ending of the clip.
             replace: whether files that are there may be replaced.
+
+        Returns:
+            The record, as it is written.
 
         Raises:
             BadPhoto: it cannot be written, is there already, or has another ending.
@@ -77,6 +82,7 @@ def protect_clip(
     crf: int | None = None,
     codec: str | None = None,
     progress: Callable[[Step], object] = lambda step: None,
+    album: Album | None = None,
 ) -> ClipResult:
     """Protect a clip into a temporary folder; see `api.protect`.
 
@@ -86,9 +92,9 @@ def protect_clip(
     folder, whom = Path(mkdtemp(prefix="veil-")), Whom(frozenset(faces))
     try:
         output = Output(folder, crf=crf, codec=codec)
-        job = clips.prepare(path, output, whom, set(), True, settings)
+        job = clips.prepare(path, output, whom, set(), True, settings, album=album is not None)
         assert isinstance(job, clips.ClipJob)  # nothing was done there before, and it is the only one
-        record = finish(clips.run(job, settings, whom, probe), progress)
+        record = finish(clips.run(job, settings, whom, probe, album=album), progress)
         assert isinstance(record, ClipRecord)  # everybody is meant, or those with numbers
         result = ClipResult(job.clip, open_clip(job.result), record)
     except BaseException:

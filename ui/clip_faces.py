@@ -15,8 +15,8 @@ from ..attacks.person import Verdict
 from ..core.errors import BadSettings, NoFace
 from ..core.types import Pixels
 from ..core.video import Clip
-from ..eval.tracks import TrackMatch
-from .clip_records import ClipFace, Span
+from ..eval.clip_report import PersonReport
+from .clip_records import Best, ClipFace, Span
 from .selection import Whom
 
 TILE, LINE, ACROSS = 200, 28, 5  # pixels of a face on the sheet, of the line below it; faces in a row
@@ -39,7 +39,8 @@ def choose(clip: Clip, tracks: Tracks, whom: Whom) -> ClipChoice:
         NoFace: there is no face, or one that was asked for is too small.
         BadSettings: nobody has a number that was asked for.
     """
-    people = tracks.people
+    people, small = tracks.people, too_small(tracks)
+    asked = whom.numbers or set(people) - small or set(people[:1])
     if unknown := whom.numbers - set(people):
         raise BadSettings(
             f"{clip.name} has no face number {min(unknown)}.",
@@ -47,22 +48,32 @@ def choose(clip: Clip, tracks: Tracks, whom: Whom) -> ClipChoice:
         )
     if not people:
         raise NoFace(f"No face was found in {clip.name}.", "Try a clip with larger or better lit faces.")
-    small = {number for number in people if side(tracks, number) < SMALLEST}
-    if asked_small := whom.numbers & small:
-        number = min(asked_small)
+    if asked & small:
+        number = min(asked & small)
         raise NoFace(
             f"Face {number} of {clip.name} measures only {side(tracks, number):.0f} pixels.",
             f"Only faces of {SMALLEST:.0f} pixels and more can be protected.",
         )
-    asked = [number for number in people if number not in small and number in (whom.numbers or people)]
     verdicts = _verdicts(clip, tracks.of(asked), whom) if whom.person else {}
     unwanted, because = ("same", "spared") if whom.spare else ("other", "another person")
-    chosen = tuple(number for number in asked if verdicts.get(number) != unwanted)
+    chosen = tuple(number for number in people if number in asked and verdicts.get(number) != unwanted)
     left: dict[int, Reason] = {number: "too small" for number in small}
-    left |= {number: "not chosen" for number in set(people) - small - set(asked)}
-    left |= {number: because for number in set(asked) - set(chosen)}
+    left |= {number: "not chosen" for number in set(people) - small - asked}
+    left |= {number: because for number in asked - set(chosen)}
     doubtful = tuple(number for number in chosen if verdicts.get(number) == "doubtful")
     return ClipChoice(chosen, dict(sorted(left.items())), doubtful)
+
+
+def too_small(tracks: Tracks) -> set[int]:
+    """The numbers of the people whose faces are too small to be protected."""
+    return {number for number in tracks.people if side(tracks, number) < SMALLEST}
+
+
+def unmet(tracks: Tracks) -> str:
+    """What to say of a clip in which nobody can be protected; nothing where somebody can."""
+    if set(tracks.people) - too_small(tracks):
+        return ""
+    return "shows no face that is large enough" if tracks.people else "shows no face"
 
 
 def _verdicts(clip: Clip, tracks: Tracks, whom: Whom) -> dict[int, Verdict]:
@@ -95,23 +106,24 @@ def described(
     tracks: Tracks,
     choice: ClipChoice | None = None,
     margins: Mapping[int, float] | None = None,
-    matches: Mapping[int, tuple[TrackMatch, ...]] | None = None,
+    reports: Mapping[int, PersonReport] | None = None,
 ) -> tuple[ClipFace, ...]:
-    """What there is to say of each person of a clip; margins and matches are of those who are protected."""
-    margins, matches = margins or {}, matches or {}
+    """What there is to say of each person of a clip; margins and reports are of those who are protected."""
+    margins, reports, small = margins or {}, reports or {}, too_small(tracks)
     faces = list[ClipFace]()
     for number in tracks.people:
         own = tracks.of([number])
-        small: Reason | None = "too small" if side(tracks, number) < SMALLEST else None
+        left: Reason | None = "too small" if number in small else None
         faces.append(
             ClipFace(
                 number=number,
                 shown=tuple(_span(clip, *run) for track in own.tracks for run in runs(track.indexes)),
                 carried=tuple(_span(clip, first, last) for _, first, last in own.lost),
                 pixels=int(side(tracks, number)),
+                best=Best.of(max(own.tracks, key=lambda track: track.side)),
                 margin=round(margins[number], 2) if number in margins else None,
-                matches=matches.get(number, ()),
-                left=choice.left.get(number) if choice else small,
+                left=choice.left.get(number) if choice else left,
+                **(dict(reports[number]) if number in reports else {}),
             )
         )
     return tuple(faces)

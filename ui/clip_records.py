@@ -6,11 +6,15 @@ import os
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..attacks.faces.found import Reason
+from ..attacks.faces.tracks import MeshTrack
+from ..core.types import Face
+from ..eval.behaviour import Behaviour
 from ..eval.datasets import checksum
-from ..eval.tracks import TrackMatch
+from ..eval.tracks import Flicker, TrackMatch
 from ..privacy.settings import Settings
 from .records import Shortfall, left_behind, that_count
 from .wording import CLIP_LIMITS
@@ -22,6 +26,7 @@ class ClipOrigin(BaseModel):
     """What decides a result beside its settings: the clip, how it is written, and whose faces are meant.
 
     clip, people, probe: checksums of files.
+    album: whether it is kept apart from what was protected of its album before it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -33,6 +38,32 @@ class ClipOrigin(BaseModel):
     people: tuple[str, ...] = ()
     spare: bool = False
     probe: str = ""
+    album: bool = False
+
+
+class Best(BaseModel):
+    """A picture of a clip, by number, and where it shows a face, in pixels: as `core.types.Face`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    picture: int
+    box: tuple[float, float, float, float]
+    points: tuple[tuple[float, float], ...]
+    turn: int = 0
+
+    @classmethod
+    def of(cls, track: MeshTrack) -> Best:
+        """The picture that shows the face of a track best."""
+        face = track.face(track.key)
+        assert face
+        points = tuple((round(x, 1), round(y, 1)) for x, y in face.points.tolist())
+        left, top, right, bottom = face.box.round(1).tolist()
+        return cls(picture=track.key, box=(left, top, right, bottom), points=points, turn=face.turn)
+
+    @property
+    def face(self) -> Face:
+        """The face."""
+        return Face(np.array(self.box), np.array(self.points), turn=self.turn)
 
 
 class ClipFace(BaseModel):
@@ -42,6 +73,9 @@ class ClipFace(BaseModel):
     margin: by how many standard deviations of strangers' cosines the worst surrogate, in the worst picture
         that was checked, lies beyond its threshold at FAR 0.1 %; None for who is not protected.
     matches: what each recogniser makes of the person in some pictures of the written clip.
+    flicker, behaviour: what flickers and what is expressed there, in pictures that follow one another; None
+        in records of before.
+    best: the picture that shows the face best; None in records of before.
     left: why the face stays as it was; None for who is protected.
     """
 
@@ -51,31 +85,26 @@ class ClipFace(BaseModel):
     shown: tuple[Span, ...]
     carried: tuple[Span, ...] = ()
     pixels: int
+    best: Best | None = None
     margin: float | None = None
     matches: tuple[TrackMatch, ...] = ()
+    flicker: Flicker | None = None
+    behaviour: Behaviour | None = None
     left: Reason | None = None
 
 
-class ClipRecord(BaseModel):
-    """What is written beside a protected clip: enough to make it again.
+class ClipReport(BaseModel):
+    """The verdict on a protected clip: what is known of each person in it.
 
-    picture_sha256: of the file of the protected clip, by which it is known again.
-    doubtful: the faces, by number, of which it could not be told whether they are the person asked for.
+    size: of its pictures, (width, height) in pixels; pictures: how many they are.
     """
 
-    veil: str
-    clip: str
-    settings: Settings
+    model_config = ConfigDict(frozen=True)
+
     size: tuple[int, int]
     seconds: float
     pictures: int
-    codec: str
     faces: tuple[ClipFace, ...]
-    picture_sha256: str
-    origin: ClipOrigin
-    doubtful: tuple[int, ...] = ()
-    notes: tuple[str, ...] = ()
-    limits: str = CLIP_LIMITS
 
     def shortfalls(self, strict: bool = False, by_choice: bool = False) -> tuple[Shortfall, ...]:
         """Why not all is protected: a face was too small, or a recogniser that judges still knows one, in any
@@ -87,6 +116,24 @@ class ClipRecord(BaseModel):
         matches = (match for face in self.faces for match in face.matches)
         known = any(map(knows, that_count(matches, strict)))
         return (*left, *(("still recognised",) if known else ()))
+
+
+class ClipRecord(ClipReport):
+    """What is written beside a protected clip: enough to make it again.
+
+    picture_sha256: of the file of the protected clip, by which it is known again.
+    doubtful: the faces, by number, of which it could not be told whether they are the person asked for.
+    """
+
+    veil: str
+    clip: str
+    settings: Settings
+    codec: str
+    picture_sha256: str
+    origin: ClipOrigin
+    doubtful: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
+    limits: str = CLIP_LIMITS
 
 
 def knows(match: TrackMatch) -> bool:

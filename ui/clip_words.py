@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .clip_records import ClipFace, ClipRecord, Span, knows
+from ..eval.behaviour.page import sentence
+from .clip_records import ClipFace, ClipReport, Span, knows
 from .wording import Row
 
 TRACK_COLUMNS = ("Face", "Recogniser", "Used", "Before", "After", "Best", "Mean", "Threshold", "Verdict")
@@ -37,7 +38,7 @@ def people_rows(faces: Iterable[ClipFace]) -> list[Row]:
     ]
 
 
-def match_rows(record: ClipRecord) -> list[Row]:
+def match_rows(record: ClipReport) -> list[Row]:
     """One row for each protected person and recogniser, as `TRACK_COLUMNS` names them."""
     return [
         (
@@ -72,7 +73,20 @@ def unprotected(faces: Iterable[ClipFace]) -> list[str]:
     return said
 
 
-def remarks(record: ClipRecord) -> list[str]:
+def expressed(faces: Iterable[ClipFace]) -> list[str]:
+    """What each protected person still expresses, and how their face flickers, a sentence each."""
+    known = [face for face in faces if face.behaviour]
+    said = list[str]()
+    for face in known:
+        whose = f" of face {face.number}" * (len(known) > 1)
+        if face.behaviour and face.behaviour.read:
+            said.append(sentence(face.behaviour, whose))
+        if face.flicker and face.flicker.ratio:
+            said.append(f"Flicker{whose}: {face.flicker.ratio:.2f} times what the clip itself has there.")
+    return said
+
+
+def remarks(record: ClipReport) -> list[str]:
     """How to read the rows, and what the protection says of itself."""
     known = [face.number for face in record.faces if face.margin is not None and face.margin < 0]
     return [
@@ -87,10 +101,11 @@ def remarks(record: ClipRecord) -> list[str]:
             if known
             else []
         ),
+        *expressed(record.faces),
     ]
 
 
-def headline(record: ClipRecord) -> str:
+def headline(record: ClipReport) -> str:
     """What machines say, in one line."""
     matches = [match for face in record.faces for match in face.matches]
     knew = [match for match in matches if match.before > 0]

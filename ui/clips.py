@@ -9,48 +9,51 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import islice, takewhile
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 
 from ..attacks import packaged
 from ..attacks.faces.detection import search
 from ..attacks.faces.tracking import follow
-from ..attacks.faces.tracks import MeshTrack, Tracks
-from ..core.errors import BadPhoto, BadSettings
-from ..core.files import atomic_write, kept_workplace
+from ..attacks.faces.tracks import Tracks
+from ..core.errors import BadClip, BadPhoto, BadSettings
+from ..core.files import atomic_write, empty, kept_workplace
 from ..core.images import open_photo
 from ..core.progress import WithResult
-from ..core.types import Face, Item, Pixels, Sighting, Stage, Step, Steps
+from ..core.types import Item, Pixels, Sighting, Stage, Step, Steps
 from ..core.video import Clip, open_clip
 from ..core.video_joining import join
 from ..core.video_writing import SEGMENT, codec_for, encoding
 from ..core.writing import save_photo
+from ..eval.clip_report import judge
 from ..eval.datasets import checksum
-from ..eval.tracks import TrackMatch, Vectors, match, seen
+from ..eval.disturbances.clip_codec import Encoding
+from ..eval.tracks import Vectors, seen
 from ..privacy.settings import Settings
-from ..privacy.video import ClipChange, find_changes, render
-from .clip_faces import ClipChoice, choose, described
+from ..privacy.video import ClipChange, Elsewhere, find_changes, render
+from .albums import Album
+from .clip_faces import ClipChoice, choose, described, unmet
 from .clip_records import ClipFace, ClipOrigin, ClipRecord, done_before, is_result
 from .outputs import Output, claimed, clip_of, real
+from .records import Shortfall, left_behind
 from .selection import Whom
 from .workflow import AGAIN, told
 
-Faces: TypeAlias = Iterator[tuple[Pixels, Face]]
-
 LENGTH = 240  # pictures of a segment: so many, at most, are drawn again where a run was stopped
-JUDGED = 12  # pictures of a person, spread over the clip, that recognisers are asked about
 
 
 @dataclass(frozen=True)
 class ClipJob:
-    """A clip that is ready to be protected: what it is, the files to write, and what there is to say."""
+    """A clip that is ready to be protected: what it is, the files to write, and what there is to say.
+
+    alone: whether it is the one that was asked for; if others are, one that shows no face is passed over.
+    """
 
     source: Path
     clip: Clip
@@ -60,6 +63,7 @@ class ClipJob:
     record: Path
     output: Output = Output()
     notes: tuple[str, ...] = ()
+    alone: bool = True
 
 
 @dataclass(frozen=True)
@@ -75,11 +79,15 @@ class ClipDone:
 
 @dataclass(frozen=True)
 class ClipPassedOver:
-    """A clip for which nothing is written, why (a verb and what follows), and the faces found in it."""
+    """A clip for which nothing is written, why (a verb and what follows), and the faces found in it.
+
+    shortfalls: why it is not all protected, where that was wanted.
+    """
 
     source: Path
     why: str
     faces: tuple[ClipFace, ...] = ()
+    shortfalls: tuple[Shortfall, ...] = ()
 
 
 def prepare(
@@ -91,15 +99,16 @@ def prepare(
     settings: Settings,
     references: Iterable[Path] = (),
     probe: Path | None = None,
+    album: bool = False,
 ) -> ClipJob | ClipPassedOver | ClipDone:
     """Check everything that could go wrong with a clip before its faces are looked for.
 
     Args:
         taken: the real paths that must not be written to; those of this job are added.
         alone: whether it is the one that was asked for; then a result of veil is protected again, with a
-            word, and otherwise passed over.
+            word, and one that shows no face is an error; otherwise they are passed over.
         references: the photos of the person whom `whom` names.
-        probe: of the photo that `run` is going to be given.
+        probe, album: whether `run` is going to be given them, and of which photo.
 
     Raises:
         BadClip: the clip cannot be used, or the result not be written.
@@ -123,6 +132,7 @@ def prepare(
         people=tuple(map(checksum, references)),
         spare=whom.spare,
         probe=checksum(probe) if probe else "",
+        album=album,
     )
     result = clip_of(source, output, taken)
     record = result.with_suffix(".json")
@@ -133,7 +143,7 @@ def prepare(
     taken |= claimed((result, record), taken, output.force)
     notes = (*[AGAIN.format(clip.name)] * again, *clip.notes)
     codec = codec_for(clip, result, output.codec)
-    return ClipJob(source, clip, origin, codec, result, record, output, notes)
+    return ClipJob(source, clip, origin, codec, result, record, output, notes, alone)
 
 
 def run(
@@ -142,6 +152,7 @@ def run(
     whom: Whom,
     probe: Sighting | None = None,
     tracks: Tracks | None = None,
+    album: Album | None = None,
 ) -> Steps[ClipRecord | ClipPassedOver]:
     """Protect a clip and write it and its record, which appear together or not at all.
 
@@ -150,23 +161,50 @@ def run(
     Args:
         probe: another picture of the person, with which recognisers compare; by default the clip itself.
         tracks: its faces, where they have been followed.
+        album: from whose photos and clips the result is kept apart; it is added to them.
 
     Raises:
         NoFace, BadSettings: as `clip_faces.choose`.
-        BadClip: a picture cannot be decoded, or the result not be written.
+        BadClip: a picture cannot be decoded, the clip changes meanwhile, or the result cannot be written.
     """
     with told(job.result), kept_workplace(job.result) as work:
         clip = job.clip
+        _check_unchanged(job, work)
         tracks = tracks or (yield from _tracks(clip, job.origin, work))
+        if (whom.person or not job.alone) and (why := unmet(tracks)):
+            none: tuple[Shortfall, ...] = () if tracks.people or whom.person else ("no face found",)
+            return _passed_over(job.source, why, described(clip, tracks), none)
         choice = choose(clip, tracks, whom)
         if not choice.people:
-            return ClipPassedOver(job.source, whom.missing, described(clip, tracks, choice))
-        place = _place_for(work, settings, job)
+            return _passed_over(job.source, whom.missing, described(clip, tracks, choice))
         chosen = tracks.of(choice.people)
-        changes = yield from _changes(clip, chosen, settings, place)
+        apart = album.of_clip(clip, described(clip, chosen)) if album else {}
+        place = _place_for(work, settings, job, apart)
+        changes = yield from _changes(clip, chosen, settings, place, apart)
         segments = yield from _segments(job, changes, place)
         other = seen([(probe.frame.pixels, probe.face)], packaged()) if probe else None
-        return (yield from _written(job, settings, tracks, choice, changes, segments, work, other))
+        record = yield from _written(job, settings, tracks, choice, changes, segments, work, other)
+    if album:
+        album.reopen_clip(clip, open_clip(job.result), record.faces)
+    return record
+
+
+def _passed_over(
+    source: Path, why: str, faces: tuple[ClipFace, ...], none: tuple[Shortfall, ...] = ()
+) -> ClipPassedOver:
+    return ClipPassedOver(source, why, faces, (*none, *left_behind(face.left for face in faces)))
+
+
+def _check_unchanged(job: ClipJob, work: Path) -> None:
+    """Check that a clip is what it was when it was opened; otherwise what was found in it is deleted.
+
+    Raises:
+        BadClip: it is not.
+    """
+    if job.source.is_file() and checksum(job.source) == job.origin.clip:
+        return
+    empty(work)
+    raise BadClip(f"{job.clip.name} has changed since veil opened it.", "Protect it again.")
 
 
 def _tracks(clip: Clip, origin: ClipOrigin, work: Path) -> Steps[Tracks]:
@@ -179,9 +217,14 @@ def _tracks(clip: Clip, origin: ClipOrigin, work: Path) -> Steps[Tracks]:
     return tracks
 
 
-def _place_for(work: Path, settings: Settings, job: ClipJob) -> Path:
+def _place_for(work: Path, settings: Settings, job: ClipJob, apart: Elsewhere) -> Path:
     """The folder for what is found with these settings; what was found with others is deleted."""
-    parts = [version("veil"), settings.model_dump(mode="json"), job.origin.model_dump(), job.codec]
+    album = [
+        hashlib.sha256(sighting.frame.pixels.tobytes()).hexdigest()
+        for sightings in apart.values()
+        for sighting in sightings
+    ]
+    parts = [version("veil"), settings.model_dump(mode="json"), job.origin.model_dump(), job.codec, album]
     place = work / hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
     for other in work.iterdir():
         if other.is_dir() and other != place:
@@ -190,7 +233,9 @@ def _place_for(work: Path, settings: Settings, job: ClipJob) -> Path:
     return place
 
 
-def _changes(clip: Clip, tracks: Tracks, settings: Settings, place: Path) -> Steps[list[ClipChange]]:
+def _changes(
+    clip: Clip, tracks: Tracks, settings: Settings, place: Path, apart: Elsewhere
+) -> Steps[list[ClipChange]]:
     """The change of each track, as it was found before, or now."""
     changes, total = list[ClipChange](), len(tracks.tracks)
     for number in range(total):
@@ -198,7 +243,7 @@ def _changes(clip: Clip, tracks: Tracks, settings: Settings, place: Path) -> Ste
         with suppress(OSError, KeyError, ValueError):
             changes.append(ClipChange.load(path, alone))
             continue
-        run = WithResult(find_changes(clip.chosen, alone, settings, tuple(changes)))
+        run = WithResult(find_changes(clip.chosen, alone, settings, tuple(changes), apart))
         for step in run:
             yield replace(step, item=Item(number + 1, number + 1, total)) if total > 1 else step
         run.result.save(path)
@@ -248,7 +293,9 @@ def _written(
     cover, notes = _cover(clip, work)
     with atomic_write(job.result, job.record, replace=job.output.force) as parts:
         lost = join(clip, segments, parts[0], cover)
-        matches = yield from _judged(clip, open_clip(parts[0]), chosen, settings, other)
+        how, used = Encoding(job.output.crf, job.codec), frozenset(settings.surrogates)
+        reports = yield from judge(clip, open_clip(parts[0]), chosen, packaged(), used, other, how)
+        _check_unchanged(job, work)
         margins = dict[int, float]()
         for track, change in zip(chosen.tracks, changes, strict=True):
             margins[track.person] = min(margins.get(track.person, np.inf), *change.margins)
@@ -260,7 +307,7 @@ def _written(
             seconds=round(clip.seconds, 3),
             pictures=clip.count,
             codec=job.codec,
-            faces=described(clip, tracks, choice, margins, matches),
+            faces=described(clip, tracks, choice, margins, reports),
             picture_sha256=checksum(parts[0]),
             origin=job.origin,
             doubtful=choice.doubtful,
@@ -268,31 +315,6 @@ def _written(
         )
         parts[1].write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return record
-
-
-def _judged(
-    before: Clip, after: Clip, tracks: Tracks, settings: Settings, other: Vectors | None
-) -> Steps[dict[int, tuple[TrackMatch, ...]]]:
-    """What recognisers make of each person in some pictures of a clip, before and after."""
-    found = dict[int, tuple[TrackMatch, ...]]()
-    people = tracks.people
-    for done, person in enumerate(people):
-        yield Step(Stage.JUDGING, done, len(people))
-        places = {
-            int(number): track for track in tracks.of([person]).tracks for number in track.indexes[track.seen]
-        }
-        shown = sorted(places)
-        some = [shown[place] for place in np.linspace(0, len(shown) - 1, min(len(shown), JUDGED)).astype(int)]
-
-        def faces(clip: Clip, some: list[int] = some, places: dict[int, MeshTrack] = places) -> Faces:
-            for number, pixels in clip.chosen(some):
-                face = places[number].face(number)
-                assert face
-                yield pixels, face
-
-        own, left = (seen(faces(clip), packaged()) for clip in (before, after))
-        found[person] = match(own, left, frozenset(settings.surrogates), other)
-    return found
 
 
 def _cover(clip: Clip, work: Path) -> tuple[bytes | None, tuple[str, ...]]:

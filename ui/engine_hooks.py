@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+from ..attacks.faces.tracks import Tracks
 from ..attacks.pixel import ATTACKS
 from ..core.progress import finish
-from ..core.types import Face, Photo, Sighting, Track
+from ..core.types import Face, Photo, Pixels, Sighting, Track
 from ..eval.benchmark import EngineHooks
 from ..eval.disturbances import DISTURBANCES
 from ..privacy import METHODS
@@ -16,6 +18,7 @@ from ..privacy.pixel import PixelSettings
 from ..privacy.purification import PURIFIERS
 from ..privacy.sampling import made_up
 from ..privacy.settings import Settings, renamed, settings
+from ..privacy.video import FramesOf, find_changes, render
 from .workflow import device
 
 
@@ -30,6 +33,14 @@ def protect(
     aim = Sighting(*target) if target else None
     track = Track((Sighting(photo, face),), tuple(Sighting(*one) for one in album))
     return finish(engine([track], _settings(values), aim)).photo
+
+
+def protect_clip(
+    frames_of: FramesOf, tracks: Tracks, values: Mapping[str, Any]
+) -> tuple[Callable[[Pixels, int], Pixels], float]:
+    """Find the changes of a clip's tracks; returns what draws them into a frame, and the worst margin."""
+    change = finish(find_changes(frames_of, tracks, _settings(values)))
+    return partial(render, change=change), min(change.margins)
 
 
 def resolve(method: str, preset: str, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,4 +61,4 @@ def _settings(values: Mapping[str, Any]) -> Settings:
     return kind.model_validate(dict(values))
 
 
-ENGINE_HOOKS = EngineHooks(protect, resolve, renamed, DISTURBANCES | PURIFIERS, made_up)
+ENGINE_HOOKS = EngineHooks(protect, resolve, renamed, DISTURBANCES | PURIFIERS, made_up, protect_clip)

@@ -24,7 +24,7 @@ def expanded(
     `note` is told what is passed over.
 
     Raises:
-        BadPhoto: it is a folder without photos.
+        BadPhoto: it is a folder without photos and clips.
     """
     if path == PIPE:
         photo = temporary(stack) / "stdin"
@@ -46,7 +46,7 @@ def photos_in(
     clips: bool = False,
 ) -> list[Path]:
     """The photos of a folder by name, and by `recursive` of those in it, and its clips where they are wanted;
-    results of veil are passed over, but for `results_too`.
+    results of veil are passed over, but for `results_too`, and its pictures of a clip's faces always.
 
     Raises:
         BadPhoto: there are none, or a folder cannot be read.
@@ -64,13 +64,14 @@ def photos_in(
             note(f"{printable(os.path.join(place, link))} is a link to a folder, and not followed.")
         folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
         pictures = [Path(place, name) for name in sorted(names) if _is_picture(name, clips)]
-        found += [path for path in pictures if results_too or not _is_result(path)]
+        found += [path for path in pictures if not _is_result(path) or (results_too and not _is_sheet(path))]
         results += sum(map(_is_result, pictures))
     if results and not results_too:
         note(f"{results} result{'s' * (results > 1)} of veil in {printable(folder)} passed over.")
     if not found:
         hint = "Name another folder." if recursive else "Name another folder, or give --recursive."
-        raise BadPhoto(f"There are no photos in {printable(folder)}.", hint)
+        what = "photos or clips" if clips else "photos"
+        raise BadPhoto(f"There are no {what} in {printable(folder)}.", hint)
     return found
 
 
@@ -79,7 +80,11 @@ def _is_picture(name: str, clips: bool) -> bool:
 
 
 def _is_result(path: Path) -> bool:
-    return path.suffixes[-2:-1] in ([".veiled"], [".veil-faces"])
+    return path.suffixes[-2:-1] == [".veiled"] or _is_sheet(path)
+
+
+def _is_sheet(path: Path) -> bool:
+    return path.suffixes[-2:-1] == [".veil-faces"]
 
 
 def temporary(stack: ExitStack) -> Path:

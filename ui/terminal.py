@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from ..core.types import Step, Steps
     from ..eval.report import Report
+    from .clip_records import ClipReport
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -66,6 +68,14 @@ class Terminal:
         for sentence in (*wording.remarks(report), wording.headline(report)):
             self.say(sentence)
 
+    def clip(self, report: ClipReport) -> None:
+        """Print what recognisers make of a protected clip, and what is still expressed in it."""
+        from . import clip_words
+
+        self.table(clip_words.TRACK_COLUMNS, clip_words.match_rows(report))
+        for sentence in (*clip_words.remarks(report), clip_words.headline(report)):
+            self.say(sentence)
+
     def _print(self, what: Any) -> None:
         from rich.console import Console
 
@@ -97,7 +107,7 @@ class Terminal:
             except Exception as error:
                 problem = known(error, name(item))
                 complain(problem)
-                self.object(photo=name(item), exit=2, error=problem.message, hint=problem.hint)
+                self.object(**named(name(item)), exit=2, error=problem.message, hint=problem.hint)
         return results
 
     def follow(self, work: Steps[R], title: str) -> R:
@@ -131,13 +141,20 @@ class Terminal:
             return finish(work, show)
 
 
+def named(name: str) -> dict[str, str]:
+    """What a file is called in JSON."""
+    from .pipes import is_clip
+
+    return {"clip" if is_clip(Path(name)) else "photo": name}
+
+
 def known(error: Exception, name: str) -> VeilError:
     """An error as people meet it: also one that was not foreseen, of which no traceback helps them."""
     if isinstance(error, VeilError):
         return error
     return VeilError(
         f"Something went wrong inside veil with {name} ({type(error).__name__}: {error}).",
-        "The other photos are not touched by it. Please report it.",
+        "Other files are not touched by it. Please report it.",
     )
 
 

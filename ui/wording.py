@@ -197,9 +197,9 @@ def ways_out() -> dict[Reason, str]:
     }
 
 
-def fell_short(photos: Iterable[Collection[str]], strict: bool) -> str:
-    """Why the exit code is 3: in how many photos was a face left, and in how many is one still recognised."""
-    reasons = [reason for photo in photos for reason in photo]
+def fell_short(files: Iterable[Collection[str]], strict: bool, kind: str = "photo") -> str:
+    """Why the exit code is 3: in how many files was a face left, and in how many is one still recognised."""
+    reasons = [reason for file in files for reason in file]
     judge = "a recogniser" if strict else "a recogniser that judges"
     said = {
         "no face found": "no face was found",
@@ -207,7 +207,7 @@ def fell_short(photos: Iterable[Collection[str]], strict: bool) -> str:
         "still recognised": f"{judge} still knows a face",
     }
     counted = [
-        f"in {count} photo{'s' * (count > 1)} {words}"
+        f"in {count} {kind}{'s' * (count > 1)} {words}"
         for reason, words in said.items()
         if (count := reasons.count(reason))
     ]

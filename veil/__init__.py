@@ -21,14 +21,26 @@ if TYPE_CHECKING:
     from .eval.linking import Linking
     from .eval.report import Report
     from .privacy.settings import Settings
-    from .ui.api import ClipResult, Result, assess, find_faces, link, open_photo, protect, recognizers
+    from .ui.api import (
+        ClipReport,
+        ClipResult,
+        Result,
+        assess,
+        assess_clip,
+        find_faces,
+        link,
+        open_photo,
+        protect,
+        recognizers,
+    )
 
 __all__ = [
-    *("protect", "assess", "link", "find_faces", "open_photo", "recognizers"),
+    *("protect", "assess", "assess_clip", "link", "find_faces", "open_photo", "recognizers"),
     *(
         "Result",
         "ClipResult",
         "Report",
+        "ClipReport",
         "Linking",
         "Photo",
         "Face",
@@ -41,7 +53,10 @@ __all__ = [
 __version__ = _version("veil")
 _PLACES = {
     **dict.fromkeys(
-        ("protect", "assess", "link", "find_faces", "open_photo", "recognizers", "Result", "ClipResult"),
+        (
+            *("protect", "assess", "assess_clip", "link", "find_faces", "open_photo", "recognizers"),
+            *("Result", "ClipResult", "ClipReport"),
+        ),
         "ui.api",
     ),
     **dict.fromkeys(("Face", "Photo", "Step"), "core.types"),

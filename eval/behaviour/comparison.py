@@ -30,6 +30,7 @@ def compare(
     times: Array,
     faces: Sequence[Face | None] | None = None,
     sound: tuple[Array, float] | None = None,
+    rarely: int = 1,
 ) -> Steps[Behaviour]:
     """What one person expresses in a clip before and after, and in a control that was only coded again.
 
@@ -42,6 +43,7 @@ def compare(
         faces: the person's in `before`, frame by frame, None where the person is not there; by default the
             largest face is found and followed.
         sound: samples (S,) in [-1, 1] from the time 0 on, and how many there are a second.
+        rarely: hands and body are looked for in one frame of so many.
 
     Raises:
         BadPhoto: the clips differ in length or size.
@@ -55,7 +57,7 @@ def compare(
     readings: list[Reading] = []
     for frames in (before, after, control):
         if frames is not None:
-            readings.append((yield from read(frames, times, faces, loud)))
+            readings.append((yield from read(frames, times, faces, loud, rarely)))
         if len({reading.size for reading in readings}) > 1:
             raise BadPhoto("The clips differ in size.", SAME_CLIP)
     return judged(*readings)

@@ -35,7 +35,7 @@ def hands(before: Reading, after: Reading) -> Sequence[Measured]:
     total = len(drifts) + lost
     if not total:
         return []
-    share = 100 / len(before.times)
+    share = 100 / len(before.times[:: before.rarely])
     frames = sum(any(over_face(hand, mesh) for hand in old) for old, mesh in _frames(before))
     figures = [
         Measured("found again", 100 * len(drifts) / total, "%", "higher"),

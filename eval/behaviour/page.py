@@ -22,6 +22,7 @@ WORDS = {
     "body": "body",
     "scene": "scene",
 }
+SLIGHT = {"": 0.02, "of 1": 0.02, "of 255": 1.0, "ms": 20.0}  # by unit: errors that matter little; 2 % else
 SLACK = 1.3  # times the error of the control, up to which an error is that of coding
 TOO_FEW = "Less than 90 % of the frames show a face that could be read after: what follows is of the others."
 TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -49,7 +50,9 @@ def kept(figure: Figure) -> bool | None:
 
 
 def sentence(behaviour: Behaviour, whose: str = "") -> str:
-    """What a person who could be read in a photo still expresses; `whose` is put in, such as " of face 2"."""
+    """What a person who could be read before still expresses; `whose` is put in, such as " of face 2"."""
+    if behaviour.frames > 1 and behaviour.read_after:
+        return _of_frames(behaviour, whose)
     moved = behaviour.figure("blendshapes", "error, the largest")
     same = behaviour.figure("emotion", "the same one")
     if moved is None or same is None:
@@ -59,6 +62,39 @@ def sentence(behaviour: Behaviour, whose: str = "") -> str:
         f"What is expressed{whose}: {read} expression is read; of 51 movements, {most.name} differs most, "
         f"by {most.value:.2f} of 1 (by {most.control or 0:.2f} after JPEG 75 alone)."
     )
+
+
+def _of_frames(behaviour: Behaviour, whose: str) -> str:
+    """The same of frames that follow one another: how much is kept, and what is kept the least."""
+    told = [
+        (verdict, aspect, figure)
+        for aspect in behaviour.aspects
+        for figure in aspect.figures
+        if (verdict := kept(figure)) is not None
+    ]
+    lost = [(aspect, figure) for verdict, aspect, figure in told if not verdict]
+    words = (
+        f"What is expressed{whose}: over {behaviour.frames} pictures, {len(told) - len(lost)} of {len(told)} "
+        "figures are as encoding alone leaves them"
+    )
+    if not lost:
+        return f"{words}."
+    aspect, figure = max(lost, key=lambda one: _lost(one[1]))
+    unit = f" {figure.unit}" * bool(figure.unit)
+    part = f", {figure.weak[0].name}" if figure.weak else ""
+    return (
+        f"{words}; kept the least: {WORDS[aspect.name].partition(' (')[0]}, {figure.name}{part}: "
+        f"{_number(figure.value)}{unit} (only encoded again: {_number(figure.control)})."
+    )
+
+
+def _lost(figure: Figure) -> float:
+    """An error in times that of the control; of shares and correlations, what they lack."""
+    assert figure.value is not None
+    assert figure.control is not None
+    best = 0.0 if figure.better == "lower" else 100.0 if figure.unit.startswith("%") else 1.0
+    slight = SLIGHT.get(figure.unit, 2.0)
+    return abs(best - figure.value) / (abs(best - figure.control) + slight)
 
 
 def rows(behaviour: Behaviour) -> list[list[str]]:

@@ -47,6 +47,7 @@ class Reading:
     body, visible: the points of `pose` (N, 33, 2), in pixels, and which of them can be seen (N, 33).
     brightness, colourfulness: of the whole frame (N,), in 1/255.
     loudness: of the sound around each frame (N,); None without sound.
+    rarely: hands and body were looked for in one frame of so many, the first being one.
     """
 
     size: tuple[int, int]
@@ -61,6 +62,7 @@ class Reading:
     brightness: Array
     colourfulness: Array
     loudness: Array | None = None
+    rarely: int = 1
 
     @property
     def found(self) -> Mask:
@@ -130,6 +132,7 @@ def read(
     times: Array,
     faces: Sequence[Face | None] | None = None,
     loudness: Array | None = None,
+    rarely: int = 1,
 ) -> Steps[Reading]:
     """Read one person in frames (H, W, 3), which are looked at once, one after the other.
 
@@ -138,6 +141,7 @@ def read(
         faces: the person's, frame by frame, None where the person is not there; by default the largest face
             is found and followed.
         loudness: of the sound around each frame (N,).
+        rarely: hands and body, which take half of the time, are looked for in one frame of so many.
 
     Raises:
         BadPhoto: there are more or fewer frames than times, or of several sizes.
@@ -157,6 +161,7 @@ def read(
         brightness=np.full(number, np.nan),
         colourfulness=np.full(number, np.nan),
         loudness=loudness,
+        rarely=rarely,
     )
     follower, every_hand, size = Follower(), list[tuple[Array, ...]](), (0, 0)
     for index, pixels in enumerate(frames):
@@ -186,7 +191,7 @@ def _read_frame(
     image = to_tensor(pixels)
     reading.brightness[index] = 255 * float(rgb_to_grayscale(image).mean())
     reading.colourfulness[index] = float(colourfulness_of(image))
-    there = known is not None or not told
+    there, face = known is not None or not told, None
     if there and (points := follower.follow(pixels, image, known)) is not None:
         face = face_of(points)
         reading.mesh[index] = points
@@ -194,11 +199,12 @@ def _read_frame(
         reading.blendshapes[index] = blendshapes.blendshapes(values)[0].numpy()
         reading.expressions[index] = emotion.expression(image, face)[0].numpy()
         reading.crops[index] = _aligned(image, face)
-        body = pose.body(image, pose.crop_below(face))
-        if body.score > MIN_SCORE:
-            high, wide = pixels.shape[:2]
-            inside = ((body.points >= 0) & (body.points < (wide, high))).all(1)
-            reading.body[index], reading.visible[index] = body.points, inside & (body.visible > IN_SIGHT)
+    if index % reading.rarely:
+        return ()
+    if face and (body := pose.body(image, pose.crop_below(face))).score > MIN_SCORE:
+        high, wide = pixels.shape[:2]
+        inside = ((body.points >= 0) & (body.points < (wide, high))).all(1)
+        reading.body[index], reading.visible[index] = body.points, inside & (body.visible > IN_SIGHT)
     return tuple(hands.find_hands(image))
 
 

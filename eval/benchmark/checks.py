@@ -14,7 +14,7 @@ from ...weights.registry import card
 from .. import FACE_MEASURES, MEASURES, METRICS, SET_MEASURES
 from ..bootstrap import HEADLINE_RATES
 from .hooks import EngineHooks
-from .spec import Spec
+from .spec import CommonSpec, Spec
 
 
 def check(spec: Spec, hooks: EngineHooks) -> None:
@@ -25,20 +25,21 @@ def check(spec: Spec, hooks: EngineHooks) -> None:
         BadSettings: a judge shares weights with a surrogate, or what is told does not fit together.
         WeightsMissing: a measure needs a network that is not on this machine.
     """
-    _check_recognizers(spec)
+    check_recognizers(spec, spec.rate)
     _check_measures(spec)
     for name in (*spec.disturbances, *(name for method in spec.methods for name in method.disturbances)):
         hooks.condition(name)
     _check_methods(spec, hooks)
 
 
-def _check_recognizers(spec: Spec) -> None:
+def check_recognizers(spec: CommonSpec, rate: str) -> None:
+    """Check the recognisers of a file; its verdicts are at this rate of false accepts."""
     pools = [name for method in spec.methods for name in method.pool]
     for name in (*spec.judges, *spec.surrogates, *spec.pool, *pools):
         RECOGNIZERS.check(name)
     for name in spec.judges:
-        for rate in (spec.rate, *HEADLINE_RATES):
-            card(name).thresholds[rate]  # a recogniser that was never calibrated says so
+        for limit in (rate, *HEADLINE_RATES):
+            card(name).thresholds[limit]  # a recogniser that was never calibrated says so
     for judge in spec.judges:
         for name in spec.surrogates:
             if not independent(judge, name):
@@ -50,14 +51,14 @@ def _check_recognizers(spec: Spec) -> None:
 
 def _check_measures(spec: Spec) -> None:
     for name in spec.measures:
-        _measure_blank(name)
+        measure_blank(name)
     if spec.match and spec.match.metric not in {*METRICS, *spec.measures} - {*SET_MEASURES}:
         raise BadSettings(
             f"{spec.match.metric!r} is not measured on each photo.", "Name it among the measures."
         )
 
 
-def _measure_blank(measure: str) -> None:
+def measure_blank(measure: str) -> None:
     """Measure blank pictures, so that what is missing on this machine is told."""
     blank, face = torch.zeros(1, 3, 64, 64), Face(np.array([16.0, 16, 48, 48]), 64 * ARCFACE)
     if measure in SET_MEASURES:

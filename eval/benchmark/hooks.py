@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ...attacks.faces.detection import find_faces
+from ...attacks.faces.tracks import Tracks
 from ...core.registry import Registry, unknown
-from ...core.types import Face, Photo
+from ...core.types import Face, Photo, Pixels
 from ..detectors import DETECTORS, Detector
 from ..disturbances import Disturbance
 
@@ -27,6 +28,20 @@ class Protect(Protocol):
     ) -> Photo: ...
 
 
+class ProtectClip(Protocol):
+    """Finds the changes of all tracks of a clip; `frames_of` reads frames (H, W, 3) by their numbers.
+
+    Returns what draws them into a frame, by its number, and the worst surrogate's margin in any track.
+    """
+
+    def __call__(
+        self,
+        frames_of: Callable[[Collection[int]], Iterator[tuple[int, Pixels]]],
+        tracks: Tracks,
+        values: Mapping[str, Any],
+    ) -> tuple[Callable[[Pixels, int], Pixels], float]: ...
+
+
 @dataclass(frozen=True)
 class EngineHooks:
     """What is handed to the judge.
@@ -36,6 +51,7 @@ class EngineHooks:
     current_names: settings as files of before name them -> the same settings by today's names.
     disturbances: the judge's own and those that need the engine.
     make_person: a portrait of somebody who does not exist, another for each seed.
+    protect_clip: protects all tracks of a clip.
     """
 
     protect: Protect
@@ -43,6 +59,7 @@ class EngineHooks:
     current_names: Callable[[Mapping[str, Any]], dict[str, Any]]
     disturbances: Registry[Disturbance]
     make_person: Callable[[int], Photo]
+    protect_clip: ProtectClip
 
     def condition(self, name: str) -> tuple[Disturbance, Detector]:
         """What happens to a photo before it is recognised, and how faces are found in it.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ...core.errors import BadSettings
@@ -15,14 +16,14 @@ from .. import resumable
 from ..calibration import made_of, overlap
 from ..datasets import Sample, checksum
 from .hooks import EngineHooks
-from .spec import Spec
+from .spec import CommonSpec
 
 PACKAGES = ("veil", "torch", "numpy", "pillow", "facenet-pytorch", "kornia", "diffusers", "piq")
 TEXT_PACKAGES = ("rapidocr", "onnxruntime")  # of t_acc and t_ned
 OTHER_FOLDER = "Name another folder with --output."
 
 
-def claim_folder(file: Path, spec: Spec, hooks: EngineHooks) -> None:
+def claim_folder(file: Path, spec: CommonSpec, hooks: EngineHooks) -> None:
     """Remember in a file the benchmark of a folder, and the weights and settings that it is made with.
 
     A folder may be run again for other people, recognisers left out, pairings and curves. Settings are
@@ -84,7 +85,7 @@ def claim_photos(file: Path, people: Iterable[Sample]) -> None:
     resumable.replace(file, _json(before | photos))
 
 
-def weights_of(spec: Spec) -> dict[str, str]:
+def weights_of(spec: CommonSpec) -> dict[str, str]:
     """The SHA-256 of the networks of a benchmark, by name."""
     attacks = (names for method in spec.methods for names in spec.surrogate_sets(method).values())
     used = {*spec.judges, *chain.from_iterable(attacks)}
@@ -94,17 +95,19 @@ def weights_of(spec: Spec) -> dict[str, str]:
 
 def write_manifest(
     file: Path,
-    spec: Spec,
+    spec: CommonSpec,
     settings: Mapping[str, Mapping[str, Any]],
     people: Iterable[Sample],
     tuned: Mapping[str, float],
-    distractors: Mapping[str, Mapping[str, int]],
+    packages: Sequence[str] = (),
+    distractors: Mapping[str, Mapping[str, int]] = MappingProxyType({}),
 ) -> None:
     """Write down what it takes to make a benchmark again.
 
     Args:
         settings: all settings, by method and recogniser left out.
         tuned: by the name of a method, what its setting was tuned to.
+        packages: that it needs beside `PACKAGES`.
         distractors: how many of each kind fill galleries, and how many do not and why.
     """
     photos, probes = dict[str, str](), dict[str, str]()
@@ -112,7 +115,7 @@ def write_manifest(
         photos[one.identity] = checksum(one.photo)
         if one.probe:
             probes[one.identity] = checksum(one.probe)
-    packages = [*PACKAGES, *(TEXT_PACKAGES if {"t_acc", "t_ned"} & {*spec.measures} else ())]
+    packages = [*PACKAGES, *packages, *(TEXT_PACKAGES if {"t_acc", "t_ned"} & {*spec.measures} else ())]
     manifest = {
         "spec": json.loads(spec.model_dump_json()),
         "settings": settings,
@@ -122,13 +125,13 @@ def write_manifest(
         "thresholds": _thresholds(spec),
         "photos": photos,
         "probes": probes,
-        "distractors": distractors,
+        "distractors": dict(distractors),
         "warnings": overlap(made_of(), photos, [*photos.values(), *probes.values()]),
     }
     resumable.replace(file, _json(manifest))
 
 
-def _thresholds(spec: Spec) -> dict[str, dict[str, float]]:
+def _thresholds(spec: CommonSpec) -> dict[str, dict[str, float]]:
     return {name: dict(card(name).thresholds) for name in spec.judges}
 
 

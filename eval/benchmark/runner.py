@@ -57,6 +57,6 @@ def run(
     distractors: dict[str, dict[str, int]] = {}
     if spec.distractors:
         distractors = yield from gather(spec, hooks, faces, folder, workers, cluster)
-    write_manifest(folder / "manifest.json", spec, settings, people, tuned, distractors)
+    write_manifest(folder / "manifest.json", spec, settings, people, tuned, distractors=distractors)
     curves = {task.key: task.curve for task in tasks if not task.of_probe}
     return write_tables(curves, store, folder, spec.pairings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 from random import Random
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -13,6 +13,7 @@ from ...attacks import independent, packaged
 from ...core.errors import BadSettings
 from .. import CLEAN, FACE_MEASURES
 
+AnySpec = TypeVar("AnySpec", bound=BaseModel)
 ALL = "all"  # stands for the recogniser left out where none is
 MADE_UP = "prior"  # people whom our prior makes up, as a name of distractors
 
@@ -72,14 +73,43 @@ class QualityTarget(BaseModel):
     rounds: int = Field(6, ge=2)
 
 
-class Spec(BaseModel):
-    """A benchmark file.
+class CommonSpec(BaseModel):
+    """What benchmark files of photos and of clips say alike: who is asked, and what is tried.
 
     judges: left out of the surrogates in turn; with `surrogates`, these attack and all judges judge.
     pool: whose members that are no kin of the judge left out are the surrogates; by default all packaged.
+    photos: how many people, or clips, at most.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    judges: tuple[str, ...] = Field(min_length=1)
+    surrogates: tuple[str, ...] = ()
+    pool: tuple[str, ...] = ()
+    methods: tuple[MethodSpec, ...] = Field(min_length=1)
+    photos: int | None = Field(None, ge=1)
+    measures: tuple[str, ...] = ()
+
+    def surrogate_sets(self, method: MethodSpec) -> dict[str, tuple[str, ...]]:
+        """The surrogates of a method by the recogniser left out; `ALL` where there is one set of them."""
+        if not method.attacks or self.surrogates:
+            return {ALL: self.surrogates or self.judges}
+        pool = method.pool or self.pool or packaged()
+        return {judge: tuple(name for name in pool if independent(name, judge)) for judge in self.judges}
+
+    def independent_judges(self, method: MethodSpec, left_out: str) -> tuple[str, ...]:
+        """The judges that share no weights with the surrogates of a method that leaves one out."""
+        used = self.surrogate_sets(method)[left_out] if method.attacks else ()
+        return tuple(judge for judge in self.judges if all(independent(judge, name) for name in used))
+
+
+class Spec(CommonSpec):
+    """A benchmark file of photos.
+
     leave_out: for each person every judge, or one of them: every judge once among as many people as there are
         judges. As much work for more people tells more, since what befalls one person's photos goes together.
-    photos: how many people at most; per_group: how many for each gender and race.
+    per_group: how many people for each gender and race.
     only_recognised: take only people whose two clean photos every judge takes for one person.
     pairings: protect the other photo of each person, too, as another visit would, by the same settings and
         against the same surrogates: twice the work, and what both together give away (`eval.pairings`).
@@ -93,16 +123,8 @@ class Spec(BaseModel):
         t_ned the extra "ocr".
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    title: str
     dataset: str
-    judges: tuple[str, ...] = Field(min_length=1)
-    surrogates: tuple[str, ...] = ()
-    pool: tuple[str, ...] = ()
-    methods: tuple[MethodSpec, ...] = Field(min_length=1)
     disturbances: tuple[str, ...] = ("none",)
-    photos: int | None = Field(None, ge=1)
     per_group: int | None = Field(None, ge=1)
     leave_out: Literal["each", "turns"] = "each"
     only_recognised: bool = False
@@ -120,13 +142,6 @@ class Spec(BaseModel):
         clean = MethodSpec(name=CLEAN, method="identity", attacks=False)
         return (clean, *(method for method in self.methods if method.name != CLEAN))
 
-    def surrogate_sets(self, method: MethodSpec) -> dict[str, tuple[str, ...]]:
-        """The surrogates of a method by the recogniser left out; `ALL` where there is one set of them."""
-        if not method.attacks or self.surrogates:
-            return {ALL: self.surrogates or self.judges}
-        pool = method.pool or self.pool or packaged()
-        return {judge: tuple(name for name in pool if independent(name, judge)) for judge in self.judges}
-
     def left_out_for(self, method: MethodSpec, index: int) -> str:
         """The one recogniser that a method leaves out for the person with an index, with "turns".
 
@@ -137,14 +152,9 @@ class Spec(BaseModel):
         cycle, place = divmod(index, len(names))
         return Random(cycle).sample(names, len(names))[place]
 
-    def independent_judges(self, method: MethodSpec, left_out: str) -> tuple[str, ...]:
-        """The judges that share no weights with the surrogates of a method that leaves one out."""
-        used = self.surrogate_sets(method)[left_out] if method.attacks else ()
-        return tuple(judge for judge in self.judges if all(independent(judge, name) for name in used))
-
 
 def read(path: Path) -> Spec:
-    """Read a benchmark file.
+    """Read a benchmark file of photos.
 
     Args:
         path: a TOML file, with the fields of `Spec`.
@@ -152,8 +162,13 @@ def read(path: Path) -> Spec:
     Raises:
         BadSettings: it is missing, no TOML, or says what is not allowed; the message names it.
     """
+    return read_as(Spec, path)
+
+
+def read_as(kind: type[AnySpec], path: Path) -> AnySpec:
+    """Read a benchmark file with the fields of `kind`; see `read`."""
     try:
-        return Spec.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return kind.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise BadSettings(f"There is no file {path}.", "Those of veil lie in benchmarks/.") from error
     except tomllib.TOMLDecodeError as error:

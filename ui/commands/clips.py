@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from ...core.types import Sighting
     from ...privacy.settings import Settings
     from .. import clips
+    from ..albums import Album
     from ..clip_records import ClipRecord
     from ..records import Shortfall
     from ..selection import Whom
 
-FELL_SHORT = 3  # the exit code where a face was left, or is still known
-GOES_ON = "What was found is kept beside the result; the same command goes on from there."
+FELL_SHORT = 3  # the exit code where not all is protected
 
 
 def exit_words(short: tuple[Shortfall, ...]) -> dict[str, Any]:
@@ -33,6 +33,7 @@ def protect(
     whom: Whom,
     probe: Sighting | None,
     strict: bool,
+    album: Album | None,
 ) -> tuple[Shortfall, ...]:
     """Protect a clip, and say what became of it; returns why not all of it is protected."""
     from .. import clips
@@ -45,11 +46,7 @@ def protect(
     else:
         for note in job.notes:
             terminal.note(note)
-        try:
-            record = terminal.follow(clips.run(job, settings, whom, probe), name)
-        except KeyboardInterrupt:
-            terminal.note(GOES_ON)
-            raise
+        record = terminal.follow(clips.run(job, settings, whom, probe, album=album), name)
         if isinstance(record, clips.ClipPassedOver):
             return _passed_over(terminal, record, name)
         for note in record.notes[len(job.notes) :]:
@@ -76,25 +73,21 @@ def _say(
     if isinstance(job, clips.ClipDone):
         named["passed_over"] = job.why
     else:
-        terminal.table(clip_words.TRACK_COLUMNS, clip_words.match_rows(record))
-        for sentence in (*clip_words.remarks(record), clip_words.headline(record)):
-            terminal.say(sentence)
+        terminal.clip(record)
         terminal.say(f"\n{record.limits}")
     terminal.object(record, **named, **exit_words(short))
 
 
 def _passed_over(terminal: Terminal, clip: clips.ClipPassedOver, name: str) -> tuple[Shortfall, ...]:
-    """Say why nothing is written for a clip; returns whether a face was left for being too small."""
+    """Say why nothing is written for a clip; returns why it is not all protected."""
     from .. import clip_words
-    from ..records import left_behind
 
-    short = left_behind(face.left for face in clip.faces)
     terminal.note(f"{name} {clip.why}: nothing is written for it.")
     for sentence in clip_words.unprotected(clip.faces):
         terminal.warn(sentence)
     left = [face.model_dump(mode="json") for face in clip.faces]
-    terminal.object(clip=name, **exit_words(short), passed_over=clip.why, unprotected=left)
-    return short
+    terminal.object(clip=name, **exit_words(clip.shortfalls), passed_over=clip.why, unprotected=left)
+    return clip.shortfalls
 
 
 def faces(terminal: Terminal, path: Path, name: str, output: Path | None, force: bool) -> None:

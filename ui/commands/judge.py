@@ -1,4 +1,4 @@
-"""`veil assess`, of a photo or an album, and `veil faces`."""
+"""`veil assess`, of a photo, a clip or an album, and `veil faces`."""
 
 from __future__ import annotations
 
@@ -10,16 +10,23 @@ from typing import Annotated
 import typer
 
 from ...core.errors import BadSettings
+from ...core.files import printable
 from ..terminal import Json, Quiet, Terminal, complain
 from .protect import FELL_SHORT
 
+TWO = "`veil assess photo.jpg photo.veiled.jpg`, two clips as well, or `veil assess --album FOLDER`."
+
 
 def assess(
-    before: Annotated[Path | None, typer.Argument(help="The photo as it was.", show_default=False)] = None,
-    after: Annotated[Path | None, typer.Argument(help="The protected photo.", show_default=False)] = None,
+    before: Annotated[
+        Path | None, typer.Argument(help="The photo or clip as it was.", show_default=False)
+    ] = None,
+    after: Annotated[Path | None, typer.Argument(help="As it is protected.", show_default=False)] = None,
     album: Annotated[
         Path | None,
-        typer.Option(help="Instead of two photos a folder: could a machine link those that are in it?"),
+        typer.Option(
+            help="Instead of two a folder: could a machine link the photos and clips that are in it?"
+        ),
     ] = None,
     probe: Annotated[Path | None, typer.Option(help="Another photo of the person.")] = None,
     seen: Annotated[
@@ -36,28 +43,64 @@ def assess(
         bool,
         typer.Option(
             "--fail-if-recognised",
-            help="Exit with 3 where a recogniser still knows a face, or links two photos.",
+            help="Exit with 3 where a recogniser still knows a face, or links two photos or clips.",
         ),
     ] = False,
     json: Json = False,
 ) -> None:
-    """Judge a protected photo against the photo before; or, with --album, whether photos can be linked."""
+    """Judge a protected photo or clip against what it was before; or, with --album, whether photos and clips
+    can be linked.
+
+    Exit code: 0; 3 where --fail-if-recognised asks for it; 2 where something could not be judged.
+    """
     from ...attacks import RECOGNIZERS
-    from .. import workflow
+    from .. import pipes, workflow
 
     used = None if seen is None else frozenset(RECOGNIZERS.check(name) for name in workflow.names(seen))
     terminal, asked = Terminal(json), workflow.names(judges)
     if album and not (before or probe):
         short = _link(terminal, album, asked, used)
     elif before and after and not album:
-        short = _assess(terminal, (before, after), probe, asked, used)
+        for path in (before, after):
+            if path.is_dir():
+                raise BadSettings(f"{printable(path)} is a folder.", TWO)
+        if pipes.is_clip(before) != pipes.is_clip(after):
+            clip, photo = sorted((before, after), key=pipes.is_clip, reverse=True)
+            raise BadSettings(f"{printable(clip)} is a clip, and {printable(photo)} is none.", TWO)
+        judge = _assess_clip if pipes.is_clip(before) else _assess
+        short = judge(terminal, (before, after), probe, asked, used)
     else:
         raise BadSettings(
-            "veil assess takes two photos, before and after; or --album FOLDER alone.",
-            "`veil assess photo.jpg photo.veiled.jpg`, or `veil assess --album FOLDER`.",
+            "veil assess takes two photos or two clips, before and after; or --album FOLDER alone.", TWO
         )
     if fail_if_recognised and short:
         raise typer.Exit(FELL_SHORT)
+
+
+def _assess_clip(
+    terminal: Terminal,
+    clips: tuple[Path, Path],
+    probe: Path | None,
+    judges: tuple[str, ...],
+    used: frozenset[str] | None,
+) -> bool:
+    """Judge a protected clip; returns whether a recogniser still knows a face."""
+    from .. import clip_checks, clip_words, pipes, records, workflow
+    from ..wording import CLIP_LIMITS
+
+    before, after = clips
+    known = records.known_surrogates(after) if used is None else used
+    other = workflow.photo_and_face(probe)
+    work = clip_checks.assess(before, after, known or frozenset(), judges, other)
+    report = terminal.follow(work, pipes.name(after))
+    if known is None:
+        terminal.note("no report lies beside it; so no recogniser counts as used.")
+    for sentence in clip_words.unprotected(report.faces):
+        terminal.warn(sentence)
+    terminal.object(report)
+    terminal.clip(report)
+    terminal.say(f"\n{CLIP_LIMITS}")
+    return "still recognised" in report.shortfalls(strict=True)
 
 
 def _assess(
@@ -92,17 +135,20 @@ def _assess(
 
 
 def _link(terminal: Terminal, album: Path, judges: tuple[str, ...], used: frozenset[str] | None) -> bool:
-    """Judge whether the photos of a folder can be linked; returns whether a recogniser links any two.
+    """Judge whether the photos and clips of a folder can be linked; returns whether a recogniser links any
+    two.
 
     Raises:
-        typer.Exit: with 2, in the end, where a photo could not be used.
+        typer.Exit: with 2, in the end, where one could not be used.
     """
-    from ...core.images import open_photo
     from .. import linking, pipes
+    from ..clip_checks import shown
     from ..wording import LIMITS
 
-    photos = pipes.photos_in(album, False, terminal.note, results_too=True)
-    found = terminal.follow(linking.link(photos, open_photo, judges, used), pipes.name(album))
+    files = pipes.photos_in(album, False, terminal.note, results_too=True, clips=True)
+    if any(map(pipes.is_clip, files)):
+        terminal.note("of each clip the picture counts that shows best who is shown most.")
+    found = terminal.follow(linking.link(files, shown, judges, used), pipes.name(album))
     for problem in linking.problems(found):
         complain(problem)
     terminal.object(found)
@@ -171,8 +217,10 @@ def faces(
             photos, lambda path: pipes.expanded(path, recursive, stack, terminal.note), pipes.name
         )
         todo = [photo for photos in lists for photo in photos]
-        if output and len(todo) > 1:
-            raise BadSettings("-o names the picture of one clip.", "Leave it away for several.")
+        if output and (len(todo) > 1 or not all(map(pipes.is_clip, todo))):
+            raise BadSettings(
+                "-o names the picture of one clip.", "Leave it away for several, and for photos."
+            )
         done = terminal.each(todo, tell, name)
     if len(lists) < len(photos) or len(done) < len(todo):
         raise typer.Exit(2)

@@ -15,8 +15,11 @@ from ..terminal import Json, Quiet, Terminal
 from .clips import FELL_SHORT, exit_words
 from .clips import protect as protect_clip
 
+GOES_ON = "What was done is kept; the same command goes on from there."
+
 if TYPE_CHECKING:
     from .. import records, workflow
+    from ..albums import Album
     from ..selection import Whom
 
 
@@ -107,7 +110,7 @@ def protect(
         bool,
         typer.Option(
             "--album",
-            help="Keep the photos apart: those of one person should not be linked with one another.",
+            help="Keep photos and clips apart: those of one person should not be linked with one another.",
         ),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace results that exist.")] = False,
@@ -131,22 +134,14 @@ def protect(
     is left as it is. Work on a clip that was stopped goes on where it was.
 
     Exit code: 0 where all is protected; 3 where not, for reasons that the last line and the exit_because of
-    --json name: "no face found" (in one of several photos), "face left" (it is too small) or "still
-    recognised" (by a recogniser that was not used, as balanced mostly leaves it); 2 where a photo could not
-    be protected at all.
+    --json name: "no face found" (in one of several photos or clips), "face left" (it is too small) or "still
+    recognised" (by a recogniser that was not used, as balanced mostly leaves it); 2 where a photo or clip
+    could not be protected at all; 130 where it was stopped.
     """
-    from ...privacy.settings import settings
-    from .. import cluster, pipes, records, workflow
-    from ..albums import Album
+    from .. import pipes
     from ..outputs import Output, real, reserved
     from ..wording import LIMITS, fell_short
 
-    used = workflow.surrogates(surrogates, all_surrogates, leave_out)
-    chosen = settings(
-        strength, effort, surrogates=used, goal=goal, seed=seed, prior=prior, size=size, device=device
-    )
-    # the device of a cluster's workers is not here
-    workflow.check_models(chosen.model_copy(update={"device": "cpu"}) if ray else chosen)
     if (goal == "impersonate") != (target is not None):
         raise BadSettings("--goal impersonate and --target belong together.", "Give both or neither.")
     if ray and album:
@@ -156,8 +151,6 @@ def protect(
         )
     if quality and format == "png":
         raise BadSettings("A PNG has no quality: it is exact.", "Leave --quality away.")
-    aim, other = workflow.photo_and_face(target), workflow.photo_and_face(probe)
-    whom = _whom(faces, largest, only, spare)
     piped = output == pipes.PIPE or (output is None and pipes.PIPE in photos)
     terminal = Terminal(json, quiet, to_stderr=piped)
     with ExitStack() as stack:
@@ -166,11 +159,25 @@ def protect(
         )
         named = [photo for photos in lists for photo in photos]
         todo = list({real(photo): photo for photo in reversed(named)}.values())[::-1]
-        if piped and (json or len(todo) > 1 or any(map(pipes.is_clip, todo))):
+        clips = [pipes.is_clip(path) for path in todo]
+        if piped and (json or len(todo) > 1 or any(clips)):
             raise BadSettings("A picture on standard output stands alone.", "Name one photo, without --json.")
         place = pipes.temporary(stack) if piped else output
         wanted = Output(place, format, quality, keep_metadata, force, crf, codec)
         wanted.check(len(todo))
+
+        from ...privacy.settings import settings  # which loads torch
+        from .. import cluster, records, workflow
+        from ..albums import Album
+
+        used = workflow.surrogates(surrogates, all_surrogates, leave_out)
+        chosen = settings(
+            strength, effort, surrogates=used, goal=goal, seed=seed, prior=prior, size=size, device=device
+        )
+        # the device of a cluster's workers is not here
+        workflow.check_models(chosen.model_copy(update={"device": "cpu"}) if ray else chosen)
+        aim, other = workflow.photo_and_face(target), workflow.photo_and_face(probe)
+        whom = _whom(faces, largest, only, spare)
         taken = reserved(*todo, target, probe, *(only or ()), *(spare or ()))
         alone = len(todo) == 1 and todo == photos
         workers = stack.enter_context(cluster.workers(ray, chosen)) if ray else None
@@ -180,23 +187,26 @@ def protect(
 
         def prepare(path: Path) -> Any:
             if pipes.is_clip(path):
-                from .. import clips
+                from ..clips import prepare as prepare_clip
 
-                return clips.prepare(path, wanted, whom, taken, alone, chosen, only or spare or (), probe)
+                references = only or spare or ()
+                return prepare_clip(path, wanted, whom, taken, alone, chosen, references, probe, album)
             return workflow.prepare(path, wanted, whom, taken, alone, chosen, common, beside, find)
 
         ready = terminal.each(todo, prepare, name)
         shown, against = Album() if album else None, other.frame if other else None
-        for job in ready:
-            if shown and isinstance(job, workflow.Done):
-                shown.reopen(job.source, job.picture, job.choice.faces.values())
+        if shown:
+            for job in ready:
+                _reopen(shown, job)
         jobs = [job for job in ready if isinstance(job, workflow.Job)]
         arriving = workers.protect(jobs, chosen, aim, against) if workers else None
         judge = partial(records.Record.shortfalls, strict=fail_if_recognised, by_choice=bool(whom.numbers))
 
         def run(job: Any) -> tuple[records.Shortfall, ...]:
             if pipes.is_clip(job.source):
-                return protect_clip(terminal, job, name(job.source), chosen, whom, other, fail_if_recognised)
+                return protect_clip(
+                    terminal, job, name(job.source), chosen, whom, other, fail_if_recognised, shown
+                )
             if isinstance(job, workflow.PassedOver):
                 return _passed_over(terminal, job, name(job.source), piped)
             if isinstance(job, workflow.Done):
@@ -215,14 +225,31 @@ def protect(
                 pipes.write(job.picture)
             return judge(record)
 
-        done = terminal.each(ready, run, lambda job: name(job.source))
-    if any(not pipes.is_clip(path) for path in todo) and done:
+        try:
+            done = terminal.each(ready, run, lambda job: name(job.source))
+        except KeyboardInterrupt:
+            if any(clips) or len(todo) > 1 and not force:
+                terminal.note(GOES_ON)
+            raise
+    if not all(clips) and done:
         terminal.say(f"\n{LIMITS}")
     if len(lists) < len(photos) or len(done) < len(todo):
         raise typer.Exit(2)
     if any(done):
-        terminal.note(fell_short(done, fail_if_recognised))
+        kind = "clip" if all(clips) else "file" if any(clips) else "photo"
+        terminal.note(fell_short(done, fail_if_recognised, kind))
         raise typer.Exit(FELL_SHORT)
+
+
+def _reopen(album: Album, job: Any) -> None:
+    """Add to an album what of it was protected before: a photo or a clip."""
+    from ...core.video import open_clip
+    from .. import clips, workflow
+
+    if isinstance(job, workflow.Done):
+        album.reopen(job.source, job.picture, job.choice.faces.values())
+    elif isinstance(job, clips.ClipDone):
+        album.reopen_clip(open_clip(job.source), open_clip(job.result), job.said.faces)
 
 
 def _told(

@@ -47,5 +47,5 @@ def verdict(record: ClipRecord) -> str:
         + (f'<div class="veil-problem">{left}</div>' if left else "")
         + f'<p class="veil-headline">{escape(clip_words.headline(record))}</p>'
         + html.figures("What recognisers say", [clip_words.TRACK_COLUMNS, *clip_words.match_rows(record)])
-        + f"<ul>{remarks}</ul></section>"
+        + f"<ul>{remarks}</ul></section>{html.expressed(record.faces)}"
     )

@@ -14,6 +14,7 @@ from ...eval.behaviour import page
 from ...eval.report import FaceReport, Report
 from ...weights.registry import cards
 from .. import wording
+from ..clip_records import ClipFace
 from .checks import Survival
 from .pictures import AMPLIFIED
 from .research import Findings
@@ -142,17 +143,17 @@ def verdict(report: Report, survives: Survival) -> str:
     return (
         f'<section class="veil-verdict">{_warning(left)}'
         f'<p class="veil-headline">{escape(wording.headline(report))}</p>'
-        f"{tables}<ul>{remarks}</ul></section>{_expressed(report)}"
+        f"{tables}<ul>{remarks}</ul></section>{expressed(report.faces)}"
     )
 
 
-def _expressed(report: Report) -> str:
+def expressed(faces: Sequence[FaceReport] | Sequence[ClipFace]) -> str:
     """What each person expresses, in full, folded away."""
-    several = len(report.faces) > 1
+    several = len(faces) > 1
     return "".join(
         f"<details><summary>{page.HEADING}{f', face {face.number}' * several}</summary>"
         f"<p>{escape(page.about(face.behaviour))}</p>{_plain_table(page.rows(face.behaviour))}</details>"
-        for face in report.faces
+        for face in faces
         if face.behaviour
     )
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from ...attacks.faces.detection import search
 from ...attacks.faces.found import SMALLEST
-from ...core.errors import NoFace, VeilError
+from ...core.errors import BadPhoto, NoFace, VeilError
 from ...core.images import open_photo
 from ...core.types import Face
 from ...eval.report import Unprotected
+from ..pipes import is_clip
 from ..selection import left_of
 from ..wording import unprotected, ways_out
 from . import html
@@ -73,6 +74,12 @@ def arrive(page: Page, visitor: Visitor, path: str) -> Arrival:
         BadPhoto, NoFace: it cannot be used, or shows no face that can be protected.
     """
     page.rules.admit(path)
+    if is_clip(Path(path)):
+        raise BadPhoto(
+            f"{Path(path).name} is a clip; here a photo is needed.",
+            "The tab Clip protects clips, and says what recognisers make of them. `veil assess BEFORE AFTER` "
+            "judges two clips.",
+        )
     photo = open_photo(Path(path))
     found = search(photo.pixels)
     left = left_of(photo, found, found.protectable)

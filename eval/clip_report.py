@@ -1,0 +1,161 @@
+"""The verdict on a protected clip, person by person: what machines say, what flickers, what is expressed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image
+from pydantic import BaseModel, ConfigDict
+
+from ..attacks.faces.boxes import clipped, padded
+from ..attacks.faces.tracks import MeshTrack, Tracks, normalised, runs
+from ..core.progress import WithResult
+from ..core.types import Face, Pixels, Stage, Step, Steps
+from ..core.video import Clip
+from .behaviour import Behaviour, compare
+from .disturbances.clip_codec import Encoding, clip_coded
+from .tracks import Flicker, TrackMatch, Vectors, flicker, match, seen
+
+JUDGED = 12  # pictures of a person, spread over the clip, that recognisers are asked about
+# Pictures that follow one another, in which behaviour is read: so many for each second of the clip, since
+# each, with its control, takes about a sixth of a second.
+A_SECOND, FEWEST, MOST = 6, 24, 72
+RARELY = 3  # hands and body are looked for in one of so many of them
+AROUND = 3.0  # of a face's longer side: how far around it hands and body are looked for
+LARGEST = 960  # pixels: the longer side of that part
+
+
+class PersonReport(BaseModel):
+    """What is made of one person of a clip.
+
+    matches: by recogniser, over some pictures. flicker, behaviour: of pictures that follow one another, those
+    in which the face moves most.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    matches: tuple[TrackMatch, ...]
+    flicker: Flicker
+    behaviour: Behaviour
+
+
+def judge(
+    before: Clip,
+    after: Clip,
+    tracks: Tracks,
+    recognizers: Sequence[str],
+    surrogates: frozenset[str] = frozenset(),
+    other: Vectors | None = None,
+    how: Encoding = Encoding(),  # noqa: B008
+) -> Steps[dict[int, PersonReport]]:
+    """Judge the people of a clip, by their numbers; it yields a `Step` a picture that is read.
+
+    Args:
+        before, after: clips of as many pictures, of one size.
+        tracks: the people, in the clip before.
+        recognizers: who judges; surrogates: those of them that the attack used.
+        other: what recognisers see of the person elsewhere, with which they compare; by default the clip
+            itself.
+        how: the clip before is encoded so once more, to tell what that alone does to behaviour.
+
+    Raises:
+        BadClip: a picture cannot be decoded.
+        BadPhoto: the clips differ in length or size.
+        BadSettings: the extra `video` is not installed.
+    """
+    found, people = dict[int, PersonReport](), tracks.people
+    windows = {person: _window(before, tracks.of([person])) for person in people}
+    total, done = sum(1 + 3 * len(one.numbers) for one in windows.values()), 0
+    for person, window in windows.items():
+        yield Step(Stage.JUDGING, done, total)
+        own, left = (seen(_spread(clip, tracks.of([person])), recognizers) for clip in (before, after))
+        matches = match(own, left, surrogates, other)
+        pairs = zip(*map(window.pictures, (before, after)), window.faces, strict=True)
+        rest = flicker(pairs)
+        done += 1
+        behaviour = compare(
+            window.pictures(before),
+            window.pictures(after),
+            clip_coded(window.pictures(before), before.rate, how),
+            times=np.array([before.time(number) for number in window.numbers]),
+            faces=window.faces,
+            rarely=RARELY,
+        )
+        work = _counted(behaviour, done, total)
+        found[person] = PersonReport(matches=matches, flicker=rest, behaviour=(yield from work))
+        done += 3 * len(window.numbers)
+    return found
+
+
+def _counted(work: Steps[Behaviour], done: int, total: int) -> Steps[Behaviour]:
+    """Work whose steps count on from those before."""
+    run = WithResult(work)
+    for count, step in enumerate(run, 1):
+        yield replace(step, done=done + count, total=total)
+    return run.result
+
+
+def _spread(clip: Clip, tracks: Tracks) -> Iterator[tuple[Pixels, Face]]:
+    """Some pictures of a person, who has these tracks, and the face in each."""
+    places = {int(number): track for track in tracks.tracks for number in track.indexes[track.seen]}
+    shown = sorted(places)
+    some = [shown[place] for place in np.linspace(0, len(shown) - 1, min(len(shown), JUDGED)).astype(int)]
+    for number, pixels in clip.chosen(some):
+        face = places[number].face(number)
+        assert face
+        yield pixels, face
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Pictures that follow one another, by their numbers, and a part of them, which is made smaller.
+
+    box: (left, top, right, bottom), in pixels. faces: the person's, as they lie in the part.
+    """
+
+    numbers: range
+    box: tuple[int, int, int, int]
+    scale: float
+    faces: tuple[Face, ...]
+
+    def pictures(self, clip: Clip) -> Iterator[Pixels]:
+        """The part of each picture of a clip."""
+        left, top, right, bottom = self.box
+        size = max(1, round(self.scale * (right - left))), max(1, round(self.scale * (bottom - top)))
+        for _, pixels in clip.frames(self.numbers.start, self.numbers.stop):
+            part = np.ascontiguousarray(pixels[top:bottom, left:right])
+            yield (
+                part
+                if self.scale == 1
+                else np.array(Image.fromarray(part).resize(size, Image.Resampling.BILINEAR))
+            )
+
+
+def _window(clip: Clip, tracks: Tracks) -> _Window:
+    """Where a person is seen for long enough, and moves most."""
+    count = round(np.clip(A_SECOND * clip.seconds, FEWEST, MOST))
+    track, numbers = max(
+        (one for track in tracks.tracks for one in _liveliest(track, count)),
+        key=lambda one: (len(one[1]), one[2]),
+    )[:2]
+    faces = [face for number in numbers if (face := track.face(number))]
+    boxes = np.stack(
+        [padded(face.box, AROUND * float((face.box[2:] - face.box[:2]).max())) for face in faces]
+    )
+    left, top, right, bottom = clipped(np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)]), clip.size)
+    scale = min(1.0, LARGEST / max(right - left, bottom - top))
+    moved = tuple(face.transformed(1.0, -left, -top).transformed(scale, 0.0, 0.0) for face in faces)
+    return _Window(numbers, (left, top, right, bottom), scale, moved)
+
+
+def _liveliest(track: MeshTrack, count: int) -> Iterable[tuple[MeshTrack, range, float]]:
+    """Of each run of pictures in which a face is seen `count` of them, or all: where its shape moves most."""
+    for first, last in runs(track.indexes[track.seen]):
+        shapes = normalised(track.points[track.places[first] : track.places[last] + 1])
+        moves = np.concatenate([[0.0], np.linalg.norm(np.diff(shapes, axis=0), axis=(1, 2)).cumsum()])
+        long = min(count, len(shapes))
+        sums = moves[long - 1 :] - moves[: len(moves) - long + 1]
+        start = first + int(sums.argmax())
+        yield track, range(start, start + long), float(sums.max())
