@@ -150,7 +150,7 @@ def _stated(values: Array, people: Sequence[str]) -> Interval:
     found = float(values[0].mean())
     sure = rate(np.full(len(people), round(found, 2)), people)
     if sure.value in (0.0, 1.0):
-        return sure._replace(value=found)
+        return sure._replace(value=found, low=min(sure.low, found), high=max(sure.high, found))
     if len(values) == 1:
         return rate(values[0], people)
     codes, count = grouped(people)

@@ -27,6 +27,7 @@ from .verification import UsedByAttack, embedding, used_by
 
 Vectors: TypeAlias = Mapping[str, Tensor]  # of N frames, by recogniser: unit vectors (N, D)
 AROUND = 1.0  # of a face's longer side: how far around it a face is looked for again
+LEAST = 12  # pixels: the side of the smallest part whose optical flow DIS can tell
 
 
 class TrackMatch(BaseModel):
@@ -149,7 +150,8 @@ def flicker(frames: Iterable[tuple[Pixels, Pixels, Face]]) -> Flicker:
     """How much a face flickers, before and after, in consecutive frames (H, W, 3).
 
     The picture before is moved along the clean video's optical flow (DIS, Kroeger et al. 2016,
-    arXiv 1603.03590), and what is left between it and the next one is measured within the face's box.
+    arXiv 1603.03590), and what is left between it and the next one is measured within the face's box. Where
+    less than `LEAST` pixels of that are to be seen, nothing is.
 
     Raises:
         BadSettings: OpenCV is not installed.
@@ -163,8 +165,8 @@ def flicker(frames: Iterable[tuple[Pixels, Pixels, Face]]) -> Flicker:
         return cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
 
     for before, after, face in frames:
-        if last is not None:
-            left, top, right, bottom = clipped(padded(face.box, face.side / 4), before.shape[1::-1])
+        left, top, right, bottom = clipped(padded(face.box, face.side / 4), before.shape[1::-1])
+        if last is not None and min(right - left, bottom - top) >= LEAST:
             clean, changed, clean_now, changed_now = (
                 np.ascontiguousarray(one[top:bottom, left:right]) for one in (*last, before, after)
             )

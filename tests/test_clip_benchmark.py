@@ -14,13 +14,14 @@ import pandas as pd
 import pytest
 
 from veil.attacks.faces.tracks import Tracks
-from veil.core.errors import BadSettings, UnknownName
+from veil.core.errors import BadClip, BadSettings, UnknownName
 from veil.core.progress import finish
 from veil.core.types import Pixels
 from veil.core.video import open_clip
 from veil.eval import clip_benchmark
 from veil.eval.benchmark import EngineHooks
 from veil.eval.clip_benchmark import ClipSpec, is_of_clips, tables
+from veil.eval.clip_benchmark.part import part_of
 from veil.eval.clip_benchmark.runner import check, clips_of, plan
 from veil.eval.disturbances.clip_codec import Encoding, clip_coded
 from veil.eval.sound import sound_of
@@ -139,6 +140,7 @@ def test_what_cannot_be_done_is_told(changes: dict[str, Any], words: str) -> Non
         ({"clips": ["a.mp4", "gone.mp4"]}, "There is no clip gone.mp4"),
         ({"start": {"z": 1.0}}, "no clip called 'z'"),
         ({"clips": ["a.mp4", "a.mov"]}, "one name"),
+        ({"others": {"a": "gone.mp4"}}, "There is no clip gone.mp4"),
     ],
 )
 def test_clips_that_are_not_there_are_told(changes: dict[str, Any], words: str, tmp_path: Path) -> None:
@@ -220,6 +222,19 @@ def test_a_run_goes_on_and_one_bad_clip_does_not_end_it(film: Any, tmp_path: Pat
     film(clips / "a.mp4", times=tuple(range(0, 13 * 512, 512)))
     with pytest.raises(BadSettings, match="other photos"):
         finish(clip_benchmark.run(spec, hooks, clips, folder, 0))
+
+
+def test_a_part_after_the_end_of_a_clip_is_told(film: Any, tmp_path: Path) -> None:
+    with pytest.raises(BadClip, match=r"a\.mp4 shows no picture from 9\.5 s on"):
+        part_of(film(tmp_path / "a.mp4"), 9.5, 1.0)
+
+
+def test_what_is_said_of_recognisers_is_what_was_done() -> None:
+    rows = {"clips": pd.DataFrame({"clip": ["a"], "error": [""]})}
+    assert "Each of dlib, sface is left out of the attack in turn" in tables.about(spec_of(), rows)
+    fixed = tables.about(spec_of(surrogates=["faceres"]), rows)
+    assert "faceres are attacked, and dlib, sface are asked" in fixed
+    assert "left out" not in fixed
 
 
 def match_rows() -> pd.DataFrame:

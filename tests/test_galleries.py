@@ -16,10 +16,10 @@ from scipy.stats import norm
 from skimage.data import astronaut
 
 from veil.attacks.faces.detection import find_faces
-from veil.core.errors import BadSettings
+from veil.core.errors import BadPhoto, BadSettings
 from veil.core.progress import finish
 from veil.core.types import Array, Photo
-from veil.eval.benchmark import PICTURE, ROWS, ResultKey, Spec, open_store, read, read_distractors
+from veil.eval.benchmark import PICTURE, ROWS, ResultKey, Spec, open_store, read, read_distractors, run
 from veil.eval.benchmark.distractors import gather
 from veil.eval.benchmark.results import pack
 from veil.eval.galleries import SIZES, chance_of_stranger, extrapolated, galleries
@@ -80,6 +80,33 @@ def test_names_of_distractors_are_checked(faces: Path, tmp_path: Path, name: str
     file.write_text(f'distractors = ["{name}"]\n' + (faces / "six.toml").read_text())
     with pytest.raises(BadSettings, match="distractors"):
         read(file)
+
+
+@pytest.mark.parametrize(
+    ("names", "pairings", "words"),
+    [
+        (["nowhere"], True, "no photos in"),
+        (["prior"], True, "does not say how many people"),
+        (["prior:2"], False, "pairings"),
+    ],
+)
+def test_distractors_are_checked_before_the_work(
+    faces: Path, tmp_path: Path, names: list[str], pairings: bool, words: str
+) -> None:
+    asked = spec(faces, *names).model_copy(update={"pairings": pairings})
+    with pytest.raises((BadPhoto, BadSettings), match=words):
+        next(run(asked, ENGINE_HOOKS, faces, tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_nobody_who_is_made_up_counts_twice(faces: Path, tmp_path: Path) -> None:
+    people = [np.roll(astronaut(), 20 * seed, 1) for seed in range(2)]
+    people[1] = people[1][:, ::-1].copy()
+    hooks = replace(ENGINE_HOOKS, make_person=lambda seed: Photo(people[seed], str(seed)))
+    finish(gather(spec(faces, "prior:1", "prior:2"), hooks, tmp_path, tmp_path / "run", 0))
+    known = read_distractors(tmp_path / "run")
+    assert known
+    assert known.people == ("prior/00000", "prior/00001")
 
 
 def test_made_up_people_have_faces_and_differ_by_seed() -> None:
@@ -189,3 +216,12 @@ def test_where_many_strangers_score_higher_they_are_counted() -> None:
     scores = np.random.default_rng(0).normal(size=(3, 500))
     own = np.quantile(scores, 0.5, axis=1)
     np.testing.assert_allclose(chance_of_stranger(own, scores), 0.5)
+
+
+def test_an_interval_holds_its_rate_however_many_people_there_are() -> None:
+    from veil.eval.galleries import _stated  # pyright: ignore[reportPrivateUsage]
+
+    for count, share in ((20, 0.004), (2000, 0.004), (2000, 0.996)):
+        stated = _stated(np.full((1, count), share), [str(number) for number in range(count)])
+        assert stated.low <= stated.value <= stated.high
+        assert stated.low < stated.high

@@ -77,3 +77,12 @@ def test_what_moves_along_does_not_flicker_and_what_comes_and_goes_does() -> Non
     none = flicker(moving([0.0] * 3))
     assert none.after == pytest.approx(none.own, abs=0.6)  # the clipping of half a level
     assert flicker([]).own == 0
+
+
+@pytest.mark.parametrize("side", [0.5, 6.0])
+def test_a_face_too_small_for_optical_flow_does_not_end_the_judgement(side: float) -> None:
+    face = Face(np.array([0.0, 0.0, side, side]), np.zeros((5, 2)))
+    large = Face(np.array([0.0, 0.0, 40.0, 40.0]), np.zeros((5, 2)))
+    frames = [np.full((64, 64, 3), value, np.uint8) for value in (10, 200, 200)]
+    assert flicker([(one, one, face) for one in frames]).own == 0
+    assert flicker(zip(frames, frames, (face, face, large), strict=True)).own == 0

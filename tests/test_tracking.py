@@ -19,7 +19,6 @@ from veil.attacks.faces.tracks import (
     Mesh,
     MeshTrack,
     Tracks,
-    best_of,
     face_of,
     normalised,
     runs,
@@ -84,7 +83,6 @@ def test_a_face_is_followed_where_it_goes() -> None:
     assert np.allclose(there.points, five_points(track.points[19].astype(float)))
     assert track.face(20) is None
     assert track.key in range(20)
-    assert best_of(tracks.tracks) == (track, track.key)
 
 
 def test_who_comes_in_between_two_detections_is_followed_back() -> None:

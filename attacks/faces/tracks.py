@@ -274,9 +274,3 @@ def _one_euro(points: NDArray[np.float32], unit: float) -> NDArray[np.float32]:
         rate = 2 * np.pi * (CUTOFF + HASTE * speed)
         result[number] = result[number - 1] + rate / (1 + rate) * (points[number] - result[number - 1])
     return result
-
-
-def best_of(tracks: Iterable[MeshTrack]) -> tuple[MeshTrack, int]:
-    """Of one person's tracks the one that shows the face largest, and its `key`."""
-    track = max(tracks, key=lambda one: one.side)
-    return track, track.key

@@ -40,6 +40,19 @@ class Distractors:
     vectors: Mapping[str, Array]
 
 
+def check_distractors(spec: Spec, faces: Path) -> None:
+    """Check, before the work, that the distractors of a benchmark can be gathered, and are asked for.
+
+    Raises:
+        BadPhoto: there is no dataset.
+        BadSettings: there are no pairings, whose galleries they fill; or it is not said how many are made up.
+    """
+    if spec.distractors and not spec.pairings:
+        raise BadSettings("Distractors fill the galleries of pairings.", "Say `pairings = true`.")
+    for name in spec.distractors:
+        next(_jobs(name, faces))
+
+
 def gather(
     spec: Spec, hooks: EngineHooks, faces: Path, folder: Path, workers: int = 1, cluster: str | None = None
 ) -> Steps[dict[str, dict[str, int]]]:
@@ -61,7 +74,10 @@ def gather(
         as `resumable.run` does.
     """
     store = resumable.Store(folder / FOLDER, ROWS)
-    jobs = {name: dict(_jobs(name, faces)) for name in spec.distractors}
+    jobs, taken = dict[str, dict[str, Source]](), set[str]()
+    for name in spec.distractors:  # those of prior:20 are among those of prior:30
+        jobs[name] = {key: source for key, source in _jobs(name, faces) if key not in taken}
+        taken |= jobs[name].keys()
     everyone = [job for some in jobs.values() for job in some.items()]
     forget_transient_failures(store, [key for key, _ in everyone])
     work = partial(_seen, hooks.make_person, spec.judges)
@@ -128,6 +144,8 @@ def _jobs(name: str, faces: Path) -> Iterator[tuple[str, Source]]:
     """One photo of each, by what it is kept under."""
     dataset, _, count = name.partition(":")
     if dataset == MADE_UP:
+        if not count:
+            raise BadSettings(f"{name!r} does not say how many people are made up.", f"Say {MADE_UP}:340.")
         yield from ((f"{MADE_UP}/{seed:05}", seed) for seed in range(int(count)))
         return
     for one in samples(faces / dataset):

@@ -9,7 +9,7 @@ from typing import Any
 from ...core.types import Steps
 from .. import resumable
 from .checks import check
-from .distractors import gather
+from .distractors import check_distractors, gather
 from .hooks import EngineHooks
 from .judge import protect_and_judge
 from .manifest import claim_folder, write_manifest
@@ -33,12 +33,13 @@ def run(
         workers, cluster: as `resumable.run` takes them.
 
     Raises:
-        UnknownName, BadSettings, WeightsMissing: as `check` does.
+        UnknownName, BadSettings, WeightsMissing: as `check` and `check_distractors` do.
         BadSettings: the folder holds another benchmark, or one of other weights, settings, thresholds or
             photos; or nobody has the two photos that pairings need.
         BadPhoto: there is no dataset.
     """
     check(spec, hooks)
+    check_distractors(spec, faces)
     everyone = candidates(spec, faces)
     folder.mkdir(parents=True, exist_ok=True)
     claim_folder(folder / "spec.json", spec, hooks)

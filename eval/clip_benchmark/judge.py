@@ -1,4 +1,4 @@
-"""One task: a part of a clip is protected, encoded, recognised again, and and the rest measured."""
+"""One task: a part of a clip is protected, encoded, recognised again, and the rest is measured."""
 
 from __future__ import annotations
 

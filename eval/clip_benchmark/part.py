@@ -14,7 +14,7 @@ import numpy as np
 from ...attacks.faces.found import SMALLEST
 from ...attacks.faces.tracking import follow
 from ...attacks.faces.tracks import MeshTrack, Tracks, runs
-from ...core.errors import NoFace
+from ...core.errors import BadClip, NoFace
 from ...core.progress import finish
 from ...core.types import Array, Face, Pixels
 from ...core.video import Clip, open_clip
@@ -80,18 +80,20 @@ def part_of(path: Path, start: float, seconds: float | None) -> Part:
     """A part of a clip, from `start` on, of at most `seconds`.
 
     Raises:
-        BadClip: the clip cannot be used.
+        BadClip: the clip cannot be used, or ends before that.
         NoFace: it shows no face that can be protected.
     """
     clip = open_clip(path)
     moments = np.array([clip.time(at) for at in range(clip.count)])
-    first = min(int(np.searchsorted(moments, start)), clip.count - 1)
+    first = int(np.searchsorted(moments, start))
+    if first == clip.count:
+        raise BadClip(f"{clip.name} shows no picture from {start:g} s on.", "Give it an earlier start.")
     end = clip.count if seconds is None else int(np.searchsorted(moments, start + seconds))
     frames = [pixels for _, pixels in clip.frames(first, max(end, first + 1))]
     tracks, following = timed(lambda: finish(follow(enumerate(frames))))
     person = next(iter(tracks.people), 0)
     chosen = tracks.of([person])
-    if not any(track.seen.any() and track.side >= SMALLEST for track in chosen.tracks):
+    if not any(track.side >= SMALLEST for track in chosen.tracks):
         raise NoFace(f"No face was found in {clip.name} that can be protected.")
     stretches = [
         (last - begin, begin, track) for track in chosen.tracks for begin, last in runs(track.indexes)

@@ -53,7 +53,7 @@ def run(
     files = clips_of(spec, clips)
     folder.mkdir(parents=True, exist_ok=True)
     claim_folder(folder / "spec.json", spec, hooks)
-    people = [Sample(path.stem, path) for path in files]
+    people = [Sample(path.stem, path, _other(spec, path, clips)) for path in files]
     claim_photos(folder / "photos.json", people)
     tasks = list(plan(spec, hooks, files, clips))
     store = resumable.Store(folder / CLIPS, ROWS)
@@ -115,7 +115,8 @@ def clips_of(spec: ClipSpec, folder: Path) -> list[Path]:
         )
     else:
         found = [folder / name for name in spec.clips]
-    missing = [path.name for path in found if not path.is_file()]
+    others = [folder / name for name in spec.others.values()]
+    missing = [path.name for path in (*found, *others) if not path.is_file()]
     if missing or not found:
         what = f"is no clip {missing[0]}" if missing else "are no clips"
         raise BadSettings(f"There {what} in {folder}.", "Name their folder with --faces.")
@@ -148,5 +149,11 @@ def plan(spec: ClipSpec, hooks: EngineHooks, files: list[Path], folder: Path) ->
                     measures=spec.measures,
                     pictures=spec.pictures,
                     measured=spec.measured,
-                    other=folder / spec.others[path.stem] if path.stem in spec.others else None,
+                    other=_other(spec, path, folder),
                 )
+
+
+def _other(spec: ClipSpec, path: Path, folder: Path) -> Path | None:
+    """Another clip of the person of a clip, where there is one."""
+    name = spec.others.get(path.stem)
+    return folder / name if name else None

@@ -98,13 +98,16 @@ def about(spec: ClipSpec, rows: Mapping[str, Frame]) -> str:
     count = clips.loc[clips["error"] == "", "clip"].nunique()
     others = "" if spec.others else " No clip has another one of the same person beside it."
     length = f"up to {spec.seconds:g} s of each" if spec.seconds else "all of each"
+    judges = ", ".join(spec.judges)
     turns = "in turn" if spec.leave_out == "turns" else "for each clip"
+    asked = f"Each of {judges} is left out of the attack {turns}, with its kin, and then asked"
+    if spec.surrogates:
+        asked = f"{', '.join(spec.surrogates)} are attacked, and {judges} are asked"
     return (
         f"{count} clips, {length}, of which one person is protected; {spec.pictures} pictures of each are "
-        f"shown to recognisers. Each of {', '.join(spec.judges)} is left out of the attack {turns}, with its "
-        "kin, and then asked, at its threshold of FAR 1 %. In square brackets: 95 % intervals from drawing "
-        f"clips.{others} `matches.csv` has a row for each recogniser and encoding, `clips.csv` one for each "
-        "clip, `behaviour.csv` one for each figure."
+        f"shown to recognisers. {asked}, at thresholds of FAR 1 %. In square brackets: 95 % intervals from "
+        f"drawing clips.{others} `matches.csv` has a row for each recogniser and encoding, `clips.csv` one "
+        "for each clip, `behaviour.csv` one for each figure."
     )
 
 
