@@ -23,10 +23,12 @@ from typer.testing import CliRunner, Result
 
 from veil.attacks.faces.tracks import Tracks
 from veil.core.errors import VeilError
+from veil.core.progress import finish
 from veil.core.types import Sighting, Stage, Step, Steps, Track
+from veil.core.video import open_clip
 from veil.privacy import Protected
-from veil.privacy.settings import Settings
-from veil.ui import clip_cluster, cluster, workflow
+from veil.privacy.settings import Settings, settings
+from veil.ui import clip_cluster, clips, cluster, workflow
 from veil.ui.cli import app
 from veil.ui.records import Record
 
@@ -207,6 +209,18 @@ def test_a_clip_is_found_and_drawn_elsewhere_with_the_same_bytes(
     machines.fails = ""
     assert veil("protect", tmp_path / "b.mp4", "--ray", "local").exit_code == 3
     assert work.followed == 3  # what was found is kept
+
+
+def test_changes_that_are_there_are_not_found_again(
+    film: Any, work: Any, tmp_path: Path, machines: InReverse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clip_cluster, "find_changes", work.find_changes)
+    clip, tracks = open_clip(film(tmp_path / "a.mp4")), Tracks(work.tracks, (0,), 12)
+    (tmp_path / "change-0.npz").write_text("found")
+    elsewhere = clip_cluster.ClipWorkers(cluster.Workers(machines), clip)  # pyright: ignore[reportArgumentType]
+    found = finish(clips._changes(clip, tracks, settings("subtle"), tmp_path, {}, elsewhere))  # pyright: ignore[reportPrivateUsage]
+    assert machines.done == ["protect 2"]
+    assert [change.tracks.tracks[0].person for change in found] == [1, 2]
 
 
 def test_a_part_of_a_change_draws_the_same(work: Any) -> None:

@@ -7,7 +7,7 @@ clip's file with each job, and keeps nothing of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -27,22 +27,25 @@ class ClipWorkers:
     workers: Workers
     clip: Clip
 
-    def find(self, tracks: Tracks, settings: Settings) -> Iterator[list[tuple[int, ClipChange]]]:
-        """The changes of tracks, with the places of these; those of one person come together, since each
-        depends on those before it.
+    def find(
+        self, tracks: Tracks, settings: Settings, people: Collection[int]
+    ) -> Iterator[list[tuple[int, ClipChange]]]:
+        """The changes of these people's tracks, with the places of these; those of one person come together,
+        since each depends on those before it.
 
         Raises:
             VeilError: as `find_changes`, or a worker died again and again.
         """
         gpu = settings.device != "cpu"
         work = partial(_found, self.clip, settings, self.workers.cluster.share(self.clip.path.read_bytes()))
-        people = {
+        places = {
             person: [place for place, track in enumerate(tracks.tracks) if track.person == person]
             for person in tracks.people
+            if person in people
         }
-        jobs = ((str(person), [tracks.alone(place) for place in people[person]]) for person in people)
+        jobs = ((str(person), [tracks.alone(place) for place in places[person]]) for person in places)
         for person, result in self.workers.cluster.results(jobs, work, "protect", gpu):
-            yield list(zip(people[int(person)], result(), strict=True))
+            yield list(zip(places[int(person)], result(), strict=True))
 
     def draw(
         self, segments: Sequence[Segment], changes: Sequence[ClipChange]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, takewhile
 from pathlib import Path
@@ -42,8 +42,10 @@ class Segment:
 class Machines(Protocol):
     """Other machines that do the work on a clip, several jobs at a time."""
 
-    def find(self, tracks: Tracks, settings: Settings) -> Iterator[list[tuple[int, ClipChange]]]:
-        """The changes of tracks, with the places of these; those of one person come together."""
+    def find(
+        self, tracks: Tracks, settings: Settings, people: Collection[int]
+    ) -> Iterator[list[tuple[int, ClipChange]]]:
+        """The changes of these people's tracks, with the places of these; those of one person together."""
         ...
 
     def draw(

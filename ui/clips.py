@@ -244,9 +244,11 @@ def _changes(
     """The change of each track, as it was found before, or now."""
     changes, total = list[ClipChange](), len(tracks.tracks)
     paths = [place / f"change-{number}.npz" for number in range(total)]
-    if machines and not all(path.exists() for path in paths):
-        done = 0
-        for found in machines.find(tracks, settings):
+    there = list(zip(tracks.tracks, paths, strict=True))
+    missing = {track.person for track, path in there if not path.exists()}
+    if machines and missing:
+        done = sum(track.person not in missing for track in tracks.tracks)
+        for found in machines.find(tracks, settings, missing):
             for number, change in found:
                 change.save(paths[number])
             done += len(found)
