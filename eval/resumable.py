@@ -170,6 +170,10 @@ class Cluster:
         """How many workers it has, each with a core or with a GPU of its own."""
         return int(self.ray.cluster_resources().get("GPU" if gpu else "CPU", 0))
 
+    def share(self, data: bytes) -> Callable[[], bytes]:
+        """Send what many jobs need once; what is returned may be part of them, and gives it to workers."""
+        return partial(_fetched, self.ray.put(data))
+
     def results(
         self,
         jobs: Iterable[Job[Payload]],
@@ -209,6 +213,11 @@ class Cluster:
                 f"A worker of the cluster died again and again ({type(error).__name__}).",
                 "Is there enough memory on its machines?",
             ) from error
+
+
+def _fetched(reference: Any) -> bytes:
+    ray: Any = import_module("ray")
+    return ray.get(reference)
 
 
 @contextmanager

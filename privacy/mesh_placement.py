@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,40 +15,57 @@ from torch.nn import functional
 
 from ..attacks.faces.sampling import sampled
 from ..attacks.faces.transforms import umeyama
+from ..attacks.networks.facemesh import OVAL
 from ..core.types import Array
 from .placement import Placement
 
 FINEST = 256  # pixels: the longer side in which a face is drawn; larger ones are scaled up from that
 SOFT = 0.01  # of the longer side of a face: over how much of it borders are softened, to each side
 RING = 1.3  # how far beyond the mesh the change fades out, in distances from the middle of the face
-# Points of the face mesh: its border, and the borders of what moves on its own and is left out.
-BORDER = (
-    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152),
-    *(148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
-)
+# Points of the face mesh: the borders of what moves on its own and is left out.
 OPENINGS = (
     (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246),  # an eye
     (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466),  # the other
     (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191),  # the mouth
 )
+FINGERS = ((1, 2, 3, 4), (5, 6, 7, 8), (9, 10, 11, 12), (13, 14, 15, 16), (17, 18, 19, 20))  # of a hand
+PALM = (0, 1, 5, 9, 13, 17)  # the border of its palm, but for the fingers' flesh around it
+THICK = 0.34  # of the palm's length: how thick a finger is, and how far flesh lies around points
+NO_HANDS = np.zeros((0, 21, 2))
+TIP = 0.3  # of a finger's last bone: how far it goes on beyond its last point
 BEYOND = 0.5  # of a triangle: how far a pixel that is drawn as part of it may lie beside it
 SLIVER = 0.5  # pixels: triangles that are thinner are left out, since what lies beside them covers them
 
 
 def with_ring(mesh: NDArray[np.floating]) -> Array:
     """The points of a mesh (468, 2), and around them a ring where the change has faded out: (504, 2)."""
-    border = mesh[list(BORDER)]
+    border = mesh[list(OVAL)]
     middle = border.mean(0)
     return np.concatenate([mesh, middle + RING * (border - middle)]).astype(float)
 
 
-def between_lids_and_lips(points: Array, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Where a picture (H, W), of (width, height) `size`, shows no skin: between lids, and between lips."""
+def left_out(points: Array, hands: Array, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Where a picture (H, W), of (width, height) `size`, does not show a face's skin: between lids, between
+    lips, and where there are hands (K, 21, 2)."""
     image = Image.new("1", size)
     draw = ImageDraw.Draw(image)
     for border in OPENINGS:
         draw.polygon(points[list(border)].ravel().tolist(), fill=1, outline=1)
+    for hand in hands:
+        _draw_hand(draw, hand)
     return np.asarray(image)
+
+
+def _draw_hand(draw: ImageDraw.ImageDraw, hand: Array) -> None:
+    """Draw a hand by its points (21, 2): the palm, and around it and along the fingers thick lines."""
+    wide = THICK * float(np.linalg.norm(hand[9] - hand[0]))
+    palm = hand[[*PALM, PALM[0]]]
+    draw.polygon(palm.ravel().tolist(), fill=1)
+    tips = hand + TIP * (hand - np.roll(hand, 1, 0))
+    for line in (palm, *(np.vstack([hand[[*finger]], tips[finger[-1:]]]) for finger in FINGERS)):
+        draw.line(line.ravel().tolist(), fill=1, width=max(1, round(wide)))
+        for x, y in line.tolist():
+            draw.circle((x, y), wide / 2, fill=1)
 
 
 def triangulated(points: Array) -> NDArray[np.int32]:
@@ -65,16 +82,20 @@ class MeshPlacement(Placement):
     matrix: (2, 3), the similarity that is nearest to it, from pixels of the crop to pixels of the image.
     source, points: (N, 2), where each point lies in the crop, and in the image.
     triangles: (T, 3), between these points.
+    hands: (K, 21, 2), what lies before the face in the image.
     """
 
     source: Array
     points: Array
     triangles: NDArray[np.int32]
+    hands: Array = field(default_factory=lambda: NO_HANDS)
 
     @classmethod
-    def of(cls, source: Array, points: Array, triangles: NDArray[np.int32], size: int) -> MeshPlacement:
+    def of(
+        cls, source: Array, points: Array, triangles: NDArray[np.int32], size: int, hands: Array = NO_HANDS
+    ) -> MeshPlacement:
         """The placement by points (N, 2) of the crop, and of the image."""
-        return cls(umeyama(source, points), size, source, points, triangles)
+        return cls(umeyama(source, points), size, source, points, triangles, hands)
 
     def window(self, width: int, height: int, margin: float = 0.0) -> tuple[int, int, int, int]:
         left, top, right, bottom = super().window(width, height, margin)
@@ -84,8 +105,8 @@ class MeshPlacement(Placement):
 
     def within(self, left: float, top: float, scale: float = 1.0) -> MeshPlacement:
         plain = super().within(left, top, scale)
-        points = (self.points - (left, top)) * scale + (scale - 1) / 2
-        return replace(self, matrix=plain.matrix, points=points)
+        points, hands = ((some - (left, top)) * scale + (scale - 1) / 2 for some in (self.points, self.hands))
+        return replace(self, matrix=plain.matrix, points=points, hands=hands)
 
     def warp_into(self, change: Tensor, width: int, height: int) -> Tensor:
         """A crop's change (B, C, S, S) as the face shows it in an image: (B, C, H, W); 0 where it is not."""
@@ -100,8 +121,8 @@ class MeshPlacement(Placement):
 
     @cached_property
     def opacity(self) -> Tensor:
-        """How much of a change is shown in each pixel of the crop (1, 1, S, S)."""
-        there = replace(self, points=self.source)
+        """How much of a change is shown in each pixel of the crop (1, 1, S, S), hands or not."""
+        there = replace(self, points=self.source, hands=NO_HANDS)
         return there.warp_into(torch.ones(1, 1, self.size, self.size), self.size, self.size)
 
     @cached_property
@@ -133,12 +154,12 @@ def _draw(placement: MeshPlacement, width: int, height: int) -> _Drawn:
     )
     extent = np.array([right - left, bottom - top])
     sides = np.maximum(1, np.round(extent * min(1.0, FINEST / extent.max()))).astype(int)
-    places = (points - (left, top) + 0.5) * sides / extent - 0.5
+    places, hands = ((some - (left, top) + 0.5) * sides / extent - 0.5 for some in (points, placement.hands))
     size = int(sides[0]), int(sides[1])
-    solid = (np.arange(len(points)) < len(points) - len(BORDER)).astype(float)  # the ring is not
+    solid = (np.arange(len(points)) < len(points) - len(OVAL)).astype(float)  # the ring is not
     values = np.column_stack([(source * 2 + 1) / placement.size - 1, solid])
     drawn = drawn_by_triangles(places, values, placement.triangles, size)
-    shown = np.where(between_lids_and_lips(places, size), 0, drawn[..., 2].clip(0, 1))
+    shown = np.where(left_out(places, hands, size), 0, drawn[..., 2].clip(0, 1))
     whole = torch.from_numpy(shown)
     softer = box_blur(whole[None, None], 2 * round(SOFT * max(size)) + 1)[0, 0].minimum(whole)
     return _Drawn(torch.from_numpy(drawn[..., :2]), softer, (left, top, right, bottom))

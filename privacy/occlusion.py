@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, from_numpy
 
+from ..attacks.networks.facemesh import OVAL
 from ..core.types import Pixels
-from .mesh_placement import BORDER, MeshPlacement, drawn_by_triangles
+from .mesh_placement import MeshPlacement, drawn_by_triangles
 
 GRID = 48  # the side of the small crops that are compared
 COPY = 96  # pixels: the copy of a face from which they are read
@@ -34,7 +35,7 @@ def lines_of(pixels: Pixels, placement: MeshPlacement) -> NDArray[np.float32]:
     points = (placement.points - (left, top) + 0.5) * COPY / (right - left, bottom - top) - 0.5
     values = np.column_stack([points.clip(0, COPY - 1), np.ones(len(points))])
     source = (placement.source + 0.5) * GRID / placement.size - 0.5
-    inner = placement.triangles[(placement.triangles < len(points) - len(BORDER)).all(1)]
+    inner = placement.triangles[(placement.triangles < len(points) - len(OVAL)).all(1)]
     x, y, there = drawn_by_triangles(source, values, inner, (GRID, GRID)).transpose(2, 0, 1)
     luminance = copy[y.round().astype(int).clip(0, COPY - 1), x.round().astype(int).clip(0, COPY - 1)]
     inside = there > 0

@@ -6,7 +6,7 @@ and expression take turns as what recognisers see; it is then checked on more of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -19,36 +19,30 @@ from torch.nn import functional
 
 from ..attacks import surrogate
 from ..attacks.ensemble import Ensemble
-from ..attacks.faces.boxes import clipped, padded
-from ..attacks.faces.tracks import Mesh, MeshTrack, Tracks, arrays, face_of, normalised
+from ..attacks.faces.tracks import Mesh, MeshTrack, Tracks, arrays
 from ..attacks.faces.transforms import inverse
 from ..core.errors import BadSettings
 from ..core.files import atomic_write
 from ..core.progress import WithResult
-from ..core.types import Array, Item, Photo, Pixels, Sighting, Stage, Step, Steps, Track
+from ..core.types import Array, Item, Pixels, Sighting, Stage, Step, Steps, Track
 from . import telling_when_full
 from .engine import invert_faces, objective_of, seen_of
 from .face_context import Crop, FaceContext, align_crop, context_of
+from .key_frames import VIEWED, FramesOf, Shown, shown_of
 from .latent import Optimisation, optimise
-from .mesh_placement import MeshPlacement, triangulated, with_ring
+from .mesh_placement import NO_HANDS, MeshPlacement, triangulated, with_ring
 from .occlusion import Appearance, lines_of
 from .paste import paste
 from .priors import Prior, prior
 from .settings import Settings
 from .subject import Subject
 
-FramesOf: TypeAlias = Callable[[Collection[int]], Iterator[tuple[int, Pixels]]]
 Elsewhere: TypeAlias = Mapping[int, Sequence[Sighting]]  # how people are shown elsewhere, by number
 NOWHERE: Elsewhere = {}
 
-VIEWED = 9  # frames that take turns; no multiple of the five kinds of views, which take turns as well
-CHECKED = 9  # more frames, on which the surrogates are asked afterwards
-ADDED = 4  # how many of these, the worst, then take turns, too
+ADDED = 4  # of the frames that are checked: how many, the worst, then take turns, too
 AGAIN = 1 / 3  # of the steps: how many more are taken with them
 LESS = 0.5  # of a margin may be lost where a change is kept in another shot
-AROUND = 1.0  # of a face's longer side: what is kept around it of a frame
-CANDIDATES = 600  # frames, at most, of which the viewed ones are chosen
-COLOURLESS = 2  # the most by which the colours of a grey frame differ, as a codec leaves them
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +63,9 @@ class TrackChange:
     margin: float
     appearance: Appearance = field(default_factory=Appearance)
 
-    def placement(self, mesh: Mesh) -> MeshPlacement:
-        """How the crop lies in a frame that shows the face with this mesh (468, 2)."""
-        return MeshPlacement.of(self.source, with_ring(mesh), self.triangles, self.change.shape[-1])
+    def placement(self, mesh: Mesh, hands: Array = NO_HANDS) -> MeshPlacement:
+        """How the crop lies in a frame that shows the face with this mesh (468, 2), and hands (K, 21, 2)."""
+        return MeshPlacement.of(self.source, with_ring(mesh), self.triangles, self.change.shape[-1], hands)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +79,10 @@ class ClipChange:
     def margins(self) -> tuple[float, ...]:
         """The `margin` of each."""
         return tuple(one.margin for one in self.changes)
+
+    def between(self, start: int, stop: int) -> ClipChange:
+        """What `render` needs for the frames from `start` to before `stop`."""
+        return replace(self, tracks=self.tracks.between(start, stop))
 
     def save(self, path: Path) -> None:
         """Write the changes into a file, whole or not at all; the tracks have their own."""
@@ -181,8 +179,8 @@ def find_change(
 
     album: the person elsewhere, protected already, with which this one should not be linked.
     """
-    shown = _shown(frames_of, track)
-    (key, mesh), *_ = shown
+    shown = shown_of(frames_of, track)
+    key, mesh, _ = shown[0]
     crop = align_crop(key.frame.pixels, key.face, used.template, used.size, used.device)
     to_crop = inverse(crop.placement.matrix)
     source = with_ring(mesh) @ to_crop[:, :2].T + to_crop[:, 2]
@@ -200,10 +198,7 @@ def find_change(
     else:
         change, margin = yield from _solved(used, views, objective, settings)
         chosen = replace(blank, change=change.half().float().cpu(), margin=margin)
-    placed = [
-        (view.sighting.frame.pixels, chosen.placement(mesh))
-        for view, (_, mesh) in zip(views, shown, strict=True)
-    ]
+    placed = [(sighting.frame.pixels, chosen.placement(mesh)) for sighting, mesh, _ in shown]
     usual = placed[VIEWED:] or placed
     return replace(chosen, appearance=Appearance.of([lines_of(*one) for one in usual]))
 
@@ -217,11 +212,11 @@ class _View:
     context: FaceContext
 
 
-def _views(change: TrackChange, shown: Sequence[tuple[Sighting, Mesh]], pixels: Tensor) -> list[_View]:
+def _views(change: TrackChange, shown: Sequence[Shown], pixels: Tensor) -> list[_View]:
     """The views of a face in sightings, each with the canonical crop of a change; `pixels` are the key's."""
     found = list[_View]()
-    for sighting, mesh in shown:
-        crop, frame = Crop(pixels, sighting.face, change.placement(mesh)), sighting.frame
+    for sighting, mesh, hands in shown:
+        crop, frame = Crop(pixels, sighting.face, change.placement(mesh, hands)), sighting.frame
         found.append(_View(sighting, crop, context_of(crop, frame.pixels, frame.grey)))
     return found
 
@@ -264,39 +259,6 @@ def _solved(
     return change, min(found)
 
 
-def _shown(frames_of: FramesOf, track: MeshTrack) -> list[tuple[Sighting, Mesh]]:
-    """The key of a track, frames that differ most in pose and expression, and more at regular intervals: what
-    is around the face there, and its mesh in that."""
-    order = _chosen(track)
-    found = dict[int, tuple[Pixels, Mesh]]()
-    for index, pixels in frames_of(sorted(order)):
-        mesh = track.points[track.places[index]]
-        box = face_of(mesh).box
-        reach = padded(box, AROUND * float((box[2:] - box[:2]).max()))
-        left, top, right, bottom = clipped(reach, (pixels.shape[1], pixels.shape[0]))
-        corner = np.array([left, top], np.float32)
-        found[index] = pixels[top:bottom, left:right].copy(), mesh - corner
-    grey = all(int(np.ptp(pixels.astype(np.int16), 2).max()) <= COLOURLESS for pixels, _ in found.values())
-    parts = [found[index] for index in order]
-    return [(Sighting(Photo(pixels, "", grey=grey), face_of(mesh)), mesh) for pixels, mesh in parts]
-
-
-def _chosen(track: MeshTrack) -> list[int]:
-    """The key frame of a track, others that differ most, each from those before it, and some to check on."""
-    seen = track.indexes[track.seen]
-    some = seen[np.linspace(0, len(seen) - 1, min(len(seen), CANDIDATES)).round().astype(int)]
-    shapes = normalised(track.points[[track.places[int(frame)] for frame in some]])
-    order = [track.key]
-    near = np.linalg.norm(shapes - normalised(track.points[[track.places[track.key]]]), axis=(1, 2))
-    while len(order) < VIEWED and near.max() > 0:
-        further = int(near.argmax())
-        order.append(int(some[further]))
-        near = np.minimum(near, np.linalg.norm(shapes - shapes[further], axis=(1, 2)))
-    left = [int(frame) for frame in some if int(frame) not in order]
-    places = np.linspace(0, len(left) - 1, min(len(left), CHECKED)).round().astype(int) if left else []
-    return order + [left[place] for place in places]
-
-
 def render(pixels: Pixels, index: int, change: ClipChange) -> Pixels:
     """A frame (H, W, 3), by its number, with the changes of all who are in it.
 
@@ -306,7 +268,7 @@ def render(pixels: Pixels, index: int, change: ClipChange) -> Pixels:
     for track, one in zip(change.tracks.tracks, change.changes, strict=True):
         mesh = track.mesh(index)
         if mesh is not None:
-            placement = one.placement(mesh)
+            placement = one.placement(mesh, track.hands.at(index))
             visible = one.appearance.visible(pixels, placement)
             shown = functional.interpolate(visible, one.change.shape[-2:], mode="bilinear")
             result = paste(result, shown * one.change, placement)

@@ -1,12 +1,13 @@
 """Kill veil at random moments, fill its disk, make it read-only: what is left, and does the next run go on?
 
-    python scripts/kill_runs.py [--runs 200] [--seed 0] [--minutes 60]
+    python scripts/kill_runs.py [--runs 200] [--seed 0] [--minutes 60] [--only clip]
 
-Protects two photos of scikit-image's astronaut (`veil protect`), does so as an album of the page, and runs a
-small benchmark, each with one step, in processes of their own. They end by SIGKILL or SIGTERM, after a random
-time or as they touch a random file; or no file may grow beyond a random size; or (for root) the file system
-is full or read-only. Ends with 1 where an original changed, a result was half-written, or the next run did
-not end well or left something behind.
+Protects two photos of scikit-image's astronaut (`veil protect`), does so as an album of the page, runs a
+small benchmark, and protects a clip in short segments, each with one step, in processes of their own. They
+end by SIGKILL or SIGTERM, after a random time or as they touch a random file; or no file may grow beyond a
+random size; or (for root) the file system is full or read-only. Ends with 1 where an original changed, a
+result was half-written, or the next run did not end well or left something behind, or a clip is not what it
+is without interruption.
 """
 
 from __future__ import annotations
@@ -29,12 +30,15 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeAlias
 from zipfile import ZipFile
 
+import av
+import numpy as np
 import torch
 import typer
 from PIL import Image
@@ -47,8 +51,9 @@ from veil.core.progress import finish
 from veil.eval.benchmark import unpack
 from veil.eval.report import assess
 from veil.privacy.settings import EFFORTS
-from veil.ui import records, workflow
+from veil.ui import clip_drawing, clips, records, workflow
 from veil.ui.cli import app
+from veil.ui.clip_records import ClipRecord
 from veil.ui.web import server as page
 from veil.ui.web.results import wish
 from veil.ui.web.tabs.album import Held, continued, each
@@ -66,6 +71,8 @@ methods = [
 ]
 """
 FILE_EVENTS = ("open", "os.link", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod")
+PICTURES = 12  # of the clip, in segments of 4
+WHOLE: dict[str, bytes] = {}  # results of runs that were not interrupted
 ESCAPED = 70  # the exit code where veil has not caught an error
 Task: TypeAlias = Callable[[Path], int]
 
@@ -88,11 +95,28 @@ def make_inputs(folder: Path) -> None:
     for number, ending in enumerate(("png", "jpg")):
         portrait.rotate(5 * number).save(folder / "photos" / f"{number}.{ending}")
     (folder / "killed.toml").write_text(BENCHMARK)
+    (folder / "clip").mkdir()
+    (folder / "clip" / "0.mp4").write_bytes(filmed())
+
+
+@cache
+def filmed() -> bytes:
+    """A clip of the portrait, which moves a little."""
+    with av.open(file := BytesIO(), "w", format="mp4") as out:
+        stream: Any = out.add_stream("libx264", 30)
+        stream.width = stream.height = 160
+        for number in range(PICTURES):
+            pixels = np.ascontiguousarray(astronaut()[30 + number :, 130 + number :][:160, :160])
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(pixels)))
+        out.mux(stream.encode(None))
+    return file.getvalue()
 
 
 def originals(folder: Path) -> dict[str, tuple[bytes, int]]:
     """Bytes and time of the originals."""
-    photos = [path for path in (folder / "photos").iterdir() if path.stem.isdigit()]
+    photos = [
+        path for kind in ("photos", "clip") for path in (folder / kind).iterdir() if path.stem.isdigit()
+    ]
     return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in photos}
 
 
@@ -180,10 +204,28 @@ def check_benchmark(folder: Path, complete: bool) -> None:
         assert (folder / "run" / "report.html").read_text().rstrip().endswith("</html>")
 
 
+def clip(folder: Path) -> int:
+    """`veil protect` of a clip."""
+    command = ["protect", str(folder / "clip"), "--effort", "quick", "--surrogates", "mobileface"]
+    return app(command, standalone_mode=False) or 0
+
+
+def check_clip(folder: Path, complete: bool) -> None:
+    """Clip and record are both there or neither, whole, and the clip is the same after every run."""
+    result, record = (folder / "clip" / f"0.veiled.{ending}" for ending in ("mp4", "json"))
+    assert result.exists() == record.exists() == (complete or result.exists())
+    if result.exists():
+        ClipRecord.model_validate_json(record.read_bytes())
+        with av.open(str(result)) as file:
+            assert sum(1 for _ in file.decode(video=0)) == PICTURES
+        assert WHOLE.setdefault("clip", result.read_bytes()) == result.read_bytes()
+
+
 WORKLOADS = {
     "protect": Workload(protect, check_protected, (0, 3)),  # what the run before has done is passed over
     "album": Workload(album, check_zip, (0,)),
     "benchmark": Workload(benchmark, check_benchmark, (0,)),
+    "clip": Workload(clip, check_clip, (0, 3)),
 }
 
 
@@ -320,6 +362,8 @@ def load_networks() -> None:
     torch.set_num_threads(1)
     EFFORTS["quick"] = {"steps": 1, "embedding_steps": 1}
     vars(workflow).update(assess=partial(assess, recognizers=JUDGES))
+    vars(clips).update(packaged=lambda: JUDGES)
+    clip_drawing.LENGTH = 4
     import_module("veil.eval.html_report")
     with tempfile.TemporaryDirectory() as name:
         make_inputs(Path(name) / "warm")
@@ -332,14 +376,16 @@ def main(
     runs: Annotated[int, typer.Option(min=1, help="How many are ended early.")] = 200,
     seed: Annotated[int, typer.Option(help="Of what is random.")] = 0,
     minutes: Annotated[float, typer.Option(help="When to end at the latest.")] = 60,
+    only: Annotated[str, typer.Option(help="protect, album, benchmark or clip alone.")] = "",
 ) -> None:
     """End runs early, check what is left, and count."""
     rng, latest = random.Random(seed), time.monotonic() + 60 * minutes
     load_networks()
+    kinds = [only] if only else list(WORKLOADS)
     done, wrong, limits = Counter[str](), 0, dict[str, tuple[float, int]]()
     with tempfile.TemporaryDirectory() as name:
         for number in range(runs):
-            kind = list(WORKLOADS)[number % len(WORKLOADS)]
+            kind = kinds[number % len(kinds)]
             if kind not in limits:
                 limits[kind] = measure_whole_run(Path(name) / kind, WORKLOADS[kind])
             seconds, events = limits[kind]
@@ -351,7 +397,7 @@ def main(
             if os.geteuid() == 0:
                 endings["disk full"] = partial(on_file_system, rng.randrange(0, 300_000, 4096))
                 endings["read-only"] = partial(on_file_system, None)
-            end = list(endings)[number // len(WORKLOADS) % len(endings)]
+            end = list(endings)[number // len(kinds) % len(endings)]
             try:
                 code = kill_and_resume(Path(name) / str(number), WORKLOADS[kind], endings[end])
                 done[f"{kind}, {end}: exit code {code}"] += 1

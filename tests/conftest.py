@@ -361,6 +361,9 @@ class Change:
     tracks: Tracks
     margins: tuple[float, ...] = (1.5,)
 
+    def between(self, start: int, stop: int) -> Change:
+        return replace(self, tracks=self.tracks.between(start, stop))
+
     def save(self, path: Path) -> None:
         path.write_text("found")
 
@@ -442,17 +445,18 @@ class Work:
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch) -> Work:
     """What stands in for the work on clips."""
-    from veil.ui import clip_checks, clips
+    from veil.ui import clip_checks, clip_drawing, clips
 
     work = Work(
         tracks=(track_of_a_square(1, range(12)), track_of_a_square(2, range(3, 9), small=True, carried=(8,)))
     )
-    for name in ("follow", "find_changes", "render", "seen", "judge"):
+    for name in ("follow", "find_changes", "seen", "judge"):
         monkeypatch.setattr(clips, name, getattr(work, name))
+    monkeypatch.setattr(clip_drawing, "render", work.render)
     monkeypatch.setattr(clips, "ClipChange", Change)
     for name in ("follow", "judge"):
         monkeypatch.setattr(clip_checks, name, getattr(work, name))
     for module in (clips, clip_checks):
         monkeypatch.setattr(module, "packaged", lambda: ("sface",))
-    monkeypatch.setattr(clips, "LENGTH", 5)
+    monkeypatch.setattr(clip_drawing, "LENGTH", 5)
     return work

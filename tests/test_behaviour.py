@@ -15,13 +15,13 @@ import pytest
 from skimage.data import astronaut
 
 from veil.attacks.faces.detection import largest_face
+from veil.attacks.faces.hands import over_face
 from veil.attacks.networks.blendshapes import NAMES
 from veil.core.errors import BadPhoto, BadSettings
 from veil.core.progress import finish
 from veil.core.types import Array, Face, Pixels
 from veil.eval.behaviour import BEHAVIOURS, Behaviour, compare, compare_photos
 from veil.eval.behaviour.comparison import judged, loudness
-from veil.eval.behaviour.hands import over_face
 from veil.eval.behaviour.head import angles
 from veil.eval.behaviour.page import COLUMNS, html, kept, rows
 from veil.eval.behaviour.reading import Reading, read

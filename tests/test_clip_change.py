@@ -23,10 +23,11 @@ from veil.core.errors import BadSettings
 from veil.core.images import to_tensor
 from veil.core.progress import finish
 from veil.core.types import Photo, Pixels, Sighting, Stage, Step
+from veil.privacy.key_frames import CHECKED, VIEWED, chosen_of
 from veil.privacy.mesh_placement import OPENINGS, triangulated, with_ring
 from veil.privacy.occlusion import Appearance, lines_of
 from veil.privacy.settings import settings
-from veil.privacy.video import CHECKED, VIEWED, ClipChange, TrackChange, _chosen, find_changes, render  # pyright: ignore[reportPrivateUsage]
+from veil.privacy.video import ClipChange, TrackChange, find_changes, render
 
 COUNT, SIZE = 8, 240
 QUICK = {"surrogates": ("mobileface",), "embedding_steps": 1}
@@ -187,12 +188,12 @@ def test_views_differ_and_checks_lie_between(tracks: Tracks) -> None:
     points = np.repeat(track.points[:1], count, 0)
     points[:, :, 0] *= np.linspace(0.8, 1.2, count)[:, None]  # it turns
     long = replace(track, indexes=np.arange(100, 100 + count), points=points, seen=np.arange(count) != 7)
-    order = _chosen(long)
+    order = chosen_of(long)
     assert order[0] == long.key
     assert len(set(order)) == len(order) == VIEWED + CHECKED
     assert {100, 159} < set(order[:VIEWED])
     assert 107 not in order
-    assert _chosen(replace(long, seen=np.arange(count) == 7)) == [107]
+    assert chosen_of(replace(long, seen=np.arange(count) == 7)) == [107]
 
 
 @pytest.mark.parametrize("changes", [{"method": "pgd"}, {"goal": "impersonate"}])

@@ -23,6 +23,7 @@ from veil.privacy.settings import settings
 from veil.ui import clip_faces, clips, outputs
 from veil.ui.cli import app
 from veil.ui.selection import Whom
+from veil.ui.web import clip_html
 
 pytest.importorskip("av")
 SIZE = (192, 192)
@@ -53,6 +54,10 @@ def test_a_clip_is_protected_and_what_was_left_is_named(film: Any, work: Any, tm
     assert record.faces[0].shown == ((0.0, 0.4),)
     assert record.faces[0].margin == 1.5
     assert [match.recognizer for match in record.faces[0].matches] == ["sface"]
+    assert record.faces[0].flicker.ratio == 1.1
+    assert [face.behaviour is None for face in record.faces] == [False, True]
+    assert "Flicker: 1.10 times" in clip_html.verdict(record)
+    assert clip_html.verdict(record).count("<summary>What you express") == 1
     assert record.shortfalls(by_choice=False)[0] == "face left"
     assert json.loads((tmp_path / "a.veiled.json").read_text()) == record.model_dump(mode="json")
     assert not hidden(tmp_path)

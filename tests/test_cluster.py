@@ -21,11 +21,12 @@ from PIL import Image
 from skimage.data import astronaut
 from typer.testing import CliRunner, Result
 
+from veil.attacks.faces.tracks import Tracks
 from veil.core.errors import VeilError
 from veil.core.types import Sighting, Stage, Step, Steps, Track
 from veil.privacy import Protected
 from veil.privacy.settings import Settings
-from veil.ui import cluster, workflow
+from veil.ui import clip_cluster, cluster, workflow
 from veil.ui.cli import app
 from veil.ui.records import Record
 
@@ -54,6 +55,9 @@ class InReverse:
 
     def workers(self, gpu: bool = False) -> int:
         return self.gpus if gpu else 2
+
+    def share(self, data: bytes) -> Callable[[], bytes]:
+        return lambda: data
 
     def results(
         self, jobs: Iterable[tuple[str, Any]], work: Callable[[Any], Any], name: str, gpu: bool = False
@@ -183,20 +187,55 @@ def test_what_a_cluster_cannot_do_is_told_first(
     assert files(tmp_path / "out") == {}
 
 
+def test_a_clip_is_found_and_drawn_elsewhere_with_the_same_bytes(
+    film: Any, work: Any, tmp_path: Path, machines: InReverse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clip_cluster, "find_changes", work.find_changes)
+    source = film(tmp_path / "a.mp4", sound=0.0)
+    for name, options in ("here", ()), ("there", ("--ray", "local")):
+        (tmp_path / name).mkdir()
+        result = veil("protect", source, "-o", tmp_path / name, *options)
+        assert result.exit_code == 3, result.output  # a face is too small
+    assert files(tmp_path / "there") == files(tmp_path / "here")
+    assert machines.done == ["protect 1", "draw 10", "draw 5", "draw 0"]
+    assert work.found == 2
+    machines.fails = "1"
+    failed = veil("protect", film(tmp_path / "b.mp4"), "--ray", "local")
+    assert failed.exit_code == 2
+    assert "died again and again" in failed.stderr.replace("\n", " ")
+    assert not (tmp_path / "b.veiled.mp4").exists()
+    machines.fails = ""
+    assert veil("protect", tmp_path / "b.mp4", "--ray", "local").exit_code == 3
+    assert work.followed == 3  # what was found is kept
+
+
+def test_a_part_of_a_change_draws_the_same(work: Any) -> None:
+    tracks = Tracks(work.tracks, (0,), 12)
+    part = tracks.between(4, 9)
+    for whole, some in zip(tracks.tracks, part.tracks, strict=True):
+        for number in range(12):
+            mesh = some.mesh(number)
+            assert (mesh is None) == (not 4 <= number < 9 or whole.mesh(number) is None)
+            assert mesh is None or np.array_equal(mesh, whole.mesh(number))
+
+
+RUN = "import veil.ui.clip_drawing as d; d.LENGTH = 20; from veil.ui.cli import main; main()"
+
+
 def start(folder: Path, out: Path, *options: str) -> subprocess.Popen[str]:
-    """`veil protect` of a folder, on one thread."""
-    run = [sys.executable, "-c", "from veil.ui.cli import main; main()", "protect", str(folder)]
+    """`veil protect` of a folder or clip, in short segments, on one thread."""
+    run = [sys.executable, "-c", RUN, "protect", str(folder)]
     run += ["-o", str(out), "--effort", "quick", "--surrogates", "mobileface", "--json", "--quiet", *options]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     return subprocess.Popen(run, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def kill_one_that_protects(process: subprocess.Popen[str]) -> bool:
-    """Kill the first worker of a run that is found protecting a photo."""
+def kill_one(process: subprocess.Popen[str], title: str = "ray::protect") -> bool:
+    """Kill the first worker of a run that is found at a kind of work, such as protecting a photo."""
     while process.poll() is None:
         for one in psutil.Process(process.pid).children(recursive=True):
             try:
-                if one.cmdline()[:1] == ["ray::protect"]:
+                if one.cmdline()[:1] == [title]:
                     time.sleep(0.5)
                     one.kill()
                     return True
@@ -214,10 +253,28 @@ def test_a_killed_worker_costs_no_photo_and_no_byte(album: Path, tmp_path: Path)
     expected, complaint = alone.communicate(timeout=600)
     assert alone.returncode in (0, 3), complaint
     process = start(album, shared, "--ray", "local")
-    killed = kill_one_that_protects(process)
+    killed = kill_one(process)
     output, complaint = process.communicate(timeout=600)
     assert killed
     assert process.returncode == alone.returncode, complaint
     assert len(files(shared)) == 4
     assert files(shared) == files(tmp_path / "here")
     assert said(output, shared) == said(expected, tmp_path / "here")
+
+
+@pytest.mark.slow
+def test_a_killed_worker_costs_no_picture_of_a_clip(film: Any, tmp_path: Path) -> None:
+    source = film(tmp_path / "a.mp4", times=range(0, 50 * 512, 512), sound=0.0)
+    runs = {name: tmp_path / name for name in ("here", "there")}
+    for folder in runs.values():
+        folder.mkdir()
+    alone = start(source, runs["here"])
+    _, complaint = alone.communicate(timeout=600)
+    assert alone.returncode in (0, 3), complaint
+    process = start(source, runs["there"], "--ray", "local")
+    killed = kill_one(process, "ray::draw")
+    _, complaint = process.communicate(timeout=600)
+    assert killed
+    assert process.returncode == alone.returncode, complaint
+    assert len(files(runs["there"])) == 2
+    assert files(runs["there"]) == files(runs["here"])

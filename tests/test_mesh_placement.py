@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from veil.attacks.networks.facemesh import OVAL
 from veil.core.types import Array
 from veil.privacy.mesh_placement import (
-    BORDER,
     OPENINGS,
     MeshPlacement,
     drawn_by_triangles,
@@ -29,7 +29,7 @@ def source() -> Array:
     angle = rng.uniform(0, 2 * np.pi, 468)
     mesh = np.stack([np.cos(angle), 1.2 * np.sin(angle)], 1) * rng.uniform(0, 0.95, (468, 1)) ** 0.5
     for places, middle, wide in (
-        (BORDER, (0, 0), (1.0, 1.2)),
+        (OVAL, (0, 0), (1.0, 1.2)),
         (OPENINGS[0], (-0.4, -0.3), (0.15, 0.07)),
         (OPENINGS[1], (0.4, -0.3), (0.15, 0.07)),
         (MOUTH, (0, 0.5), (0.3, 0.12)),
@@ -44,7 +44,7 @@ def source() -> Array:
             ((0, 0.5), (0.3, 0.12)),
         )
     ]
-    free = np.any(inner, 0) & ~np.isin(np.arange(468), [*OPENINGS[0], *OPENINGS[1], *MOUTH, *BORDER])
+    free = np.any(inner, 0) & ~np.isin(np.arange(468), [*OPENINGS[0], *OPENINGS[1], *MOUTH, *OVAL])
     mesh[free] = (0, -0.8) + 0.1 * (mesh[free] - mesh[free].mean(0))
     return with_ring(SIZE / 2 + mesh * SIZE / 4)
 

@@ -26,6 +26,7 @@ from veil.attacks.faces.tracks import (
     smoothed,
     track_of,
 )
+from veil.attacks.faces.trails import Trail
 from veil.attacks.networks.facemesh import five_points
 from veil.core.progress import finish
 from veil.core.types import Pixels, Stage, Step
@@ -118,7 +119,7 @@ def test_two_that_come_upon_one_face_are_parted() -> None:
         {number: mesh() + np.float32(gap) for number, gap in enumerate(gaps)}
         for gaps in ((0, 0, 0, 0), (90, 90, 5, 90))
     )
-    kept, trail = tracking.Trail(0, far), tracking.Trail(0, near)
+    kept, trail = Trail(0, far), Trail(0, near)
     tracking._part(kept, trail, [1, 2, 3])  # pyright: ignore[reportPrivateUsage]
     assert list(kept.meshes) == [0, 1, 2, 3]
     assert list(trail.meshes) == [0, 1]

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from itertools import islice, takewhile
 from pathlib import Path
 
 import numpy as np
@@ -26,26 +25,25 @@ from ..core.errors import BadClip, BadPhoto, BadSettings
 from ..core.files import atomic_write, empty, kept_workplace
 from ..core.images import open_photo
 from ..core.progress import WithResult
-from ..core.types import Item, Pixels, Sighting, Stage, Step, Steps
+from ..core.types import Item, Sighting, Stage, Step, Steps
 from ..core.video import Clip, open_clip
 from ..core.video_joining import join
-from ..core.video_writing import SEGMENT, codec_for, encoding
+from ..core.video_writing import codec_for
 from ..core.writing import save_photo
 from ..eval.clip_report import judge
 from ..eval.datasets import checksum
 from ..eval.disturbances.clip_codec import Encoding
 from ..eval.tracks import Vectors, seen
 from ..privacy.settings import Settings
-from ..privacy.video import ClipChange, Elsewhere, find_changes, render
+from ..privacy.video import ClipChange, Elsewhere, find_changes
 from .albums import Album
+from .clip_drawing import Machines, segments_of
 from .clip_faces import ClipChoice, choose, described, unmet
 from .clip_records import ClipFace, ClipOrigin, ClipRecord, done_before, is_result
 from .outputs import Output, claimed, clip_of, real
 from .records import Shortfall, left_behind
 from .selection import Whom
 from .workflow import AGAIN, told
-
-LENGTH = 240  # pictures of a segment: so many, at most, are drawn again where a run was stopped
 
 
 @dataclass(frozen=True)
@@ -153,6 +151,7 @@ def run(
     probe: Sighting | None = None,
     tracks: Tracks | None = None,
     album: Album | None = None,
+    machines: Machines | None = None,
 ) -> Steps[ClipRecord | ClipPassedOver]:
     """Protect a clip and write it and its record, which appear together or not at all.
 
@@ -162,6 +161,7 @@ def run(
         probe: another picture of the person, with which recognisers compare; by default the clip itself.
         tracks: its faces, where they have been followed.
         album: from whose photos and clips the result is kept apart; it is added to them.
+        machines: others, which find the changes and draw them; the result is the same. None with an album.
 
     Raises:
         NoFace, BadSettings: as `clip_faces.choose`.
@@ -180,8 +180,8 @@ def run(
         chosen = tracks.of(choice.people)
         apart = album.of_clip(clip, described(clip, chosen)) if album else {}
         place = _place_for(work, settings, job, apart)
-        changes = yield from _changes(clip, chosen, settings, place, apart)
-        segments = yield from _segments(job, changes, place)
+        changes = yield from _changes(clip, chosen, settings, place, apart, machines)
+        segments = yield from segments_of(clip, job.codec, job.output.crf, changes, place, machines)
         other = seen([(probe.frame.pixels, probe.face)], packaged()) if probe else None
         record = yield from _written(job, settings, tracks, choice, changes, segments, work, other)
     if album:
@@ -234,12 +234,25 @@ def _place_for(work: Path, settings: Settings, job: ClipJob, apart: Elsewhere) -
 
 
 def _changes(
-    clip: Clip, tracks: Tracks, settings: Settings, place: Path, apart: Elsewhere
+    clip: Clip,
+    tracks: Tracks,
+    settings: Settings,
+    place: Path,
+    apart: Elsewhere,
+    machines: Machines | None,
 ) -> Steps[list[ClipChange]]:
     """The change of each track, as it was found before, or now."""
     changes, total = list[ClipChange](), len(tracks.tracks)
+    paths = [place / f"change-{number}.npz" for number in range(total)]
+    if machines and not all(path.exists() for path in paths):
+        done = 0
+        for found in machines.find(tracks, settings):
+            for number, change in found:
+                change.save(paths[number])
+            done += len(found)
+            yield Step(Stage.PROTECTING, done, total)
     for number in range(total):
-        path, alone = place / f"change-{number}.npz", tracks.alone(number)
+        path, alone = paths[number], tracks.alone(number)
         with suppress(OSError, KeyError, ValueError):
             changes.append(ClipChange.load(path, alone))
             continue
@@ -249,33 +262,6 @@ def _changes(
         run.result.save(path)
         changes.append(run.result)
     return changes
-
-
-def _segments(job: ClipJob, changes: Sequence[ClipChange], place: Path) -> Steps[list[Path]]:
-    """The pictures with the changes drawn into them, encoded in segments of which some may be there."""
-    clip, codec = job.clip, job.codec
-    segments = [place / f"{start:09}.{SEGMENT}" for start in range(0, clip.count, LENGTH)]
-    there = sum(1 for _ in takewhile(Path.exists, segments))
-    done = min(there * LENGTH, clip.count)
-    yield Step(Stage.RENDERING, done, clip.count)
-    frames = clip.frames(done)
-    for segment in segments[there:]:
-        part = segment.with_name("part")
-        with encoding(clip, part, codec, job.output.crf) as write:
-            for number, pixels in islice(frames, LENGTH):
-                shown = drawn(pixels, number, changes)
-                write(number, shown)
-                preview = shown if number % LENGTH == 0 else None
-                yield Step(Stage.RENDERING, number + 1, clip.count, preview=preview)
-        part.replace(segment)
-    return segments
-
-
-def drawn(pixels: Pixels, number: int, changes: Iterable[ClipChange]) -> Pixels:
-    """A picture (H, W, 3), by its number, with changes drawn into it."""
-    for change in changes:
-        pixels = render(pixels, number, change)
-    return pixels
 
 
 def _written(

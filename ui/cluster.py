@@ -26,7 +26,7 @@ from .terminal import known
 
 T = TypeVar("T")
 Kept = TypeVar("Kept")
-Sent = tuple[Path, bytes]  # a photo: where it lies on the machine that it comes from, and its file
+Sent = tuple[Path, bytes]  # a photo or clip: where it lies on the machine that it comes from, and its file
 
 
 @contextmanager
@@ -97,8 +97,8 @@ def _sent(sources: Sequence[Path]) -> Iterator[tuple[str, Sent]]:
 
 
 @contextmanager
-def _here(sent: Sent) -> Generator[Path]:
-    """A photo as a file of its own name, in a folder that is gone afterwards."""
+def held(sent: Sent) -> Generator[Path]:
+    """A photo or clip as a file of its own name, in a folder of a folder that is gone afterwards."""
     with TemporaryDirectory() as folder:
         source = Path(folder, "before", sent[0].name)
         source.parent.mkdir()
@@ -108,7 +108,7 @@ def _here(sent: Sent) -> Generator[Path]:
 
 def _found(sent: Sent) -> tuple[Found, str]:
     """The faces of a photo, and its checksum."""
-    with _here(sent) as source:
+    with held(sent) as source:
         return search(open_photo(source).pixels), checksum(source)
 
 
@@ -121,7 +121,7 @@ def _protected(
 ) -> tuple[bytes, bytes]:
     """The files of a protected photo, picture and record."""
     job = jobs[sent[0]]
-    with _here(sent) as source:
+    with held(sent) as source:
         picture = source.parents[1] / job.picture.name
         here = replace(job, source=source, picture=picture, record=picture.with_suffix(".json"))
         finish(workflow.run(here, settings, target, probe))

@@ -2,14 +2,14 @@
 
 Between two detections frames are held and each known face is followed from frame to frame: its mesh is found
 around where it was. What a detection finds anew is followed back through the same frames, so that nobody is
-missed who came in between. Of what was read nothing is kept but points, and one small picture of each face,
-by which faces that were lost and found are taken for one person.
+missed who came in between. Hands near faces are followed beside them. Of what was read nothing is kept but
+points, and one small picture of each face, by which faces that were lost and found are taken for one person.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from math import ceil
 
 import numpy as np
 import torch
@@ -19,10 +19,11 @@ from ...core.images import to_tensor
 from ...core.types import Face, Pixels, Stage, Step, Steps
 from ..networks.facemesh import SIZE as MESH_SIZE
 from ..networks.facemesh import landmarks_in_crop
-from .boxes import clipped, iou, padded
+from .boxes import clipped, padded
 from .detection import around, search, second_opinion
 from .found import SMALLEST
-from .tracks import GAP, Mesh, Tracks, face_of, track_of
+from .tracks import Mesh, Tracks, face_of, track_of
+from .trails import Trail, apart, hands_of, meshes_of, people_of, same
 from .transforms import ARCFACE, template_transform
 
 EVERY = 15  # frames from one detection to the next
@@ -39,22 +40,10 @@ JUMP = 1.5  # eye distances that a face may move from one frame to the next
 STRAYED = 0.3  # of the eye distance between mesh and detector, from which the detector is believed
 ONE_FACE = 0.4  # of the eye distance: two meshes that are nearer are of one face
 CUT, LEAP = 0.08, 5.0  # a scene change: frames differ so much, and so many times more than those before
+LARGEST = 2048  # pixels: the longer side up to which frames are held; larger ones are made smaller
 THUMB = 32  # pixels: the side of the copies that are compared for that
 SIDE = 256  # pixels: of the picture that is kept of a face
 NEAR = 1.5  # how far it reaches, in sides of the face
-
-
-@dataclass(eq=False)
-class Trail:
-    """A face while it is followed without a gap: its mesh (468, 2) by frame.
-
-    portrait: the best picture of it (SIDE, SIDE, 3) with the face as it lies there.
-    """
-
-    shot: int
-    meshes: dict[int, Mesh] = field(default_factory=dict[int, Mesh])
-    portrait: tuple[Pixels, Face] | None = None
-    quality: float = 0.0
 
 
 def follow(frames: Iterable[tuple[int, Pixels]], total: int | None = None) -> Steps[Tracks]:
@@ -79,11 +68,15 @@ class Follower:
         self.trails: list[Trail] = []
         self.cuts: list[int] = []
         self.count, self.size = 0, (0, 0)
+        self.factor = 1  # how many pixels of a frame are one of what is held of it
         self.thumb: Image.Image | None = None
         self.usual = 0.0  # the running mean of how much frames differ
 
     def take(self, index: int, pixels: Pixels) -> None:
         """Read the next frame (H, W, 3)."""
+        self.factor = ceil(max(pixels.shape) / LARGEST)
+        if self.factor > 1:
+            pixels = np.asarray(Image.fromarray(pixels).reduce(self.factor))
         if self._is_cut(pixels) or not self.count:
             self._close()
             self.cuts.append(index)
@@ -102,10 +95,22 @@ class Follower:
         self.stretch = []
         ends = [*self.cuts[1:], self.count]
         tracks = [
-            track_of(person, shot, _meshes(trails, shot), self.cuts[shot], ends[shot], self.size)
-            for person, trails in enumerate(_people(self.trails), 1)
+            track_of(
+                person,
+                shot,
+                meshes_of(trails, shot),
+                self.cuts[shot],
+                ends[shot],
+                self.size,
+                hands_of(trails, shot),
+            )
+            for person, trails in enumerate(people_of(self.trails), 1)
             for shot in sorted({trail.shot for trail in trails})
         ]
+        for track in tracks if self.factor > 1 else ():
+            for points in track.points, track.hands.points:
+                points *= self.factor
+                points += (self.factor - 1) / 2
         return Tracks(tuple(tracks), tuple(self.cuts), self.count)
 
     def _is_cut(self, pixels: Pixels) -> bool:
@@ -133,6 +138,12 @@ class Follower:
             for other in known[:place]:
                 _part(other, trail, [index for index, _ in rest])
         self._detect()
+        for trail in self.trails:
+            faces = {
+                index: face_of(trail.meshes[index]) for index, _ in self.stretch if index in trail.meshes
+            }
+            if faces:
+                trail.hands.take(self.stretch, faces)
 
     def _known(self, frame: int) -> list[Trail]:
         return [trail for trail in self.trails if frame in trail.meshes]
@@ -142,13 +153,13 @@ class Follower:
         index, pixels = self.stretch[-1]
         smallest = np.clip(max(pixels.shape) / FINE, LEAST, SMALLEST)
         for face in search(pixels, float(smallest)).faces:
-            trail = next((one for one in self._known(index) if _same(face_of(one.meshes[index]), face)), None)
+            trail = next((one for one in self._known(index) if same(face_of(one.meshes[index]), face)), None)
             mesh = mesh_at(pixels, face)
             if mesh is None:
                 continue
             if trail is None:
                 trail = self._new(index, mesh)
-            elif _apart(face_of(trail.meshes[index]), face) > STRAYED:
+            elif apart(face_of(trail.meshes[index]), face) > STRAYED:
                 trail.meshes[index] = mesh
             _remember(trail, index, pixels)
 
@@ -161,7 +172,7 @@ class Follower:
             if found is None:
                 break
             for other in known:
-                if frame in other.meshes and _same(face_of(other.meshes[frame]), face_of(found)):
+                if frame in other.meshes and same(face_of(other.meshes[frame]), face_of(found)):
                     other.meshes.update(trail.meshes)
                     return other
             trail.meshes[frame] = found
@@ -192,7 +203,7 @@ def _next(mesh: Mesh, pixels: Pixels, check: bool) -> Mesh | None:
         found = mesh_at(pixels, face)
         if found is None:
             return None
-        moved, face = _apart(face_of(found), face), face_of(found)
+        moved, face = apart(face_of(found), face), face_of(found)
         if moved < MOVED:
             if not 0.7 < face.eyes / max(before.eyes, 1.0) < 1.4:
                 break
@@ -209,8 +220,8 @@ def _found_again(pixels: Pixels, face: Face) -> Mesh | None:
     if right - left < 2 or bottom - top < 2:
         return None
     there = [one.transformed(1.0, left, top) for one in search(pixels[top:bottom, left:right]).faces]
-    nearest = min(there, key=lambda one: _apart(one, face), default=None)
-    return mesh_at(pixels, nearest) if nearest and _apart(nearest, face) < JUMP else None
+    nearest = min(there, key=lambda one: apart(one, face), default=None)
+    return mesh_at(pixels, nearest) if nearest and apart(nearest, face) < JUMP else None
 
 
 def _go(trail: Trail, frames: Iterable[tuple[int, Pixels]]) -> None:
@@ -228,18 +239,9 @@ def _part(kept: Trail, trail: Trail, indexes: Sequence[int]) -> None:
     for index in indexes:
         mesh, other = trail.meshes.get(index), kept.meshes.get(index)
         if mesh is not None and other is not None:
-            one_face = one_face or _apart(face_of(mesh), face_of(other)) < ONE_FACE
+            one_face = one_face or apart(face_of(mesh), face_of(other)) < ONE_FACE
         if one_face:
             trail.meshes.pop(index, None)
-
-
-def _apart(a: Face, b: Face) -> float:
-    """How far two faces' points lie apart on average, in eye distances."""
-    return float(np.linalg.norm(a.points - b.points, axis=1).mean() / max(b.eyes, 1.0))
-
-
-def _same(a: Face, b: Face) -> bool:
-    return _apart(a, b) < 0.75 or iou(a.box, b.box) > 0.4
 
 
 def _remember(trail: Trail, index: int, pixels: Pixels) -> None:
@@ -249,56 +251,3 @@ def _remember(trail: Trail, index: int, pixels: Pixels) -> None:
         part, scale, (left, top) = around(pixels, face, NEAR, SIDE)
         trail.portrait = part, face.transformed(scale, -left * scale, -top * scale)
         trail.quality = face.eyes
-
-
-def _meshes(trails: Iterable[Trail], shot: int) -> dict[int, Mesh]:
-    return {frame: mesh for one in trails if one.shot == shot for frame, mesh in one.meshes.items()}
-
-
-def _people(trails: Sequence[Trail]) -> list[list[Trail]]:
-    """The trails of each person: those that go on in the same place after a short gap, and those whom
-    recognisers take for one; the most shown and largest person first."""
-    people = list[list[Trail]]()
-    known = dict[int, dict[str, torch.Tensor]]()
-    for trail in sorted(trails, key=lambda one: min(one.meshes)):
-        free = [one for one in people if not any(other.meshes.keys() & trail.meshes.keys() for other in one)]
-        own = next((one for one in free if _goes_on(one[-1], trail)), None) or _alike(trail, free, known)
-        if own is None:
-            people.append([trail])
-        else:
-            own.append(trail)
-
-    def shown(person: list[Trail]) -> float:
-        return sum(len(one.meshes) * one.quality**2 for one in person)
-
-    return sorted(people, key=shown, reverse=True)
-
-
-def _goes_on(before: Trail, after: Trail) -> bool:
-    """Whether a trail goes on, in the same shot, where one before it was lost."""
-    last, first = max(before.meshes), min(after.meshes)
-    if before.shot != after.shot or first - last > GAP:
-        return False
-    return _same(face_of(before.meshes[last]), face_of(after.meshes[first]))
-
-
-def _alike(
-    trail: Trail, people: Iterable[list[Trail]], known: dict[int, dict[str, torch.Tensor]]
-) -> list[Trail] | None:
-    """Whom recognisers take a face for, beyond doubt; `known` keeps what they see of trails."""
-    from ..person import SAME, vectors, vote
-
-    def seen(one: Trail) -> dict[str, torch.Tensor]:
-        if id(one) not in known:
-            assert one.portrait
-            known[id(one)] = vectors(*one.portrait)
-        return known[id(one)]
-
-    best, most = None, SAME
-    for person in people:
-        shown = max(person, key=lambda one: one.quality)
-        there = {name: vector[None] for name, vector in seen(shown).items()}
-        alike = float(vote(there, seen(trail)))
-        if alike >= most:
-            best, most = person, alike
-    return best

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from ...core.files import atomic_write
 from ...core.types import Face
 from ..networks.facemesh import five_points
+from .hands import Hand, Hands
 
 Mesh: TypeAlias = NDArray[np.float32]  # (468, 2), in pixels of the frame
 GAP = 30  # frames: the longest time for which a face is filled in between two places where it was seen
+CANDIDATES = 600  # frames, at most, whose shapes are compared
 CARRIED = 6  # frames for which a face goes on after it was lost, and before it was found
 # The One Euro filter's lowest cutoff, and by how much that rises with speed, in frames and eye distances.
 CUTOFF, HASTE = 0.05, 8.0
@@ -42,6 +44,7 @@ class MeshTrack:
     indexes: (N,), the numbers of the frames, rising.
     points: (N, 468, 2), in pixels of these frames, smoothed in time.
     seen: (N,), whether the face was found there, or carried on from frames beside.
+    hands: those near the face, which may lie before it.
     """
 
     person: int
@@ -49,6 +52,7 @@ class MeshTrack:
     indexes: NDArray[np.int64]
     points: NDArray[np.float32]
     seen: NDArray[np.bool_]
+    hands: Hands = field(default_factory=Hands)
 
     @cached_property
     def places(self) -> dict[int, int]:
@@ -65,6 +69,13 @@ class MeshTrack:
         mesh = self.mesh(index)
         return None if mesh is None else face_of(mesh)
 
+    def between(self, start: int, stop: int) -> MeshTrack:
+        """The frames from `start` to before `stop` alone."""
+        first, end = np.searchsorted(self.indexes, (start, stop))
+        some = slice(first, end)
+        indexes, points, seen = (each[some].copy() for each in (self.indexes, self.points, self.seen))
+        return replace(self, indexes=indexes, points=points, seen=seen, hands=self.hands.between(start, stop))
+
     @property
     def side(self) -> float:
         """The shorter side of the face, in pixels, where it is largest."""
@@ -78,7 +89,7 @@ class MeshTrack:
     @cached_property
     def key(self) -> int:
         """The frame that shows the face best: among those in which it is seen, the usual shape, and large."""
-        seen = np.flatnonzero(self.seen)
+        seen = spread(np.flatnonzero(self.seen))
         shapes = normalised(self.points[seen])
         strange = np.linalg.norm(shapes - np.median(shapes, 0), axis=(1, 2))
         sides = np.linalg.norm(self.points[seen].std(1), axis=1)
@@ -109,6 +120,10 @@ class Tracks:
         """The same video, with the track at this place alone."""
         return replace(self, tracks=self.tracks[place : place + 1])
 
+    def between(self, start: int, stop: int) -> Tracks:
+        """The same tracks, in the frames from `start` to before `stop` alone."""
+        return replace(self, tracks=tuple(track.between(start, stop) for track in self.tracks))
+
     @property
     def lost(self) -> list[tuple[int, int, int]]:
         """(person, first frame, last frame) of each time in which a face was lost, and carried on."""
@@ -121,6 +136,8 @@ class Tracks:
             for number, track in enumerate(self.tracks)
             for name in ("person", "shot", "indexes", "points", "seen")
         }
+        for number, track in enumerate(self.tracks):
+            parts[f"hands-{number}"], parts[f"fingers-{number}"] = track.hands.indexes, track.hands.points
         with atomic_write(path, replace=True) as (part,), part.open("wb") as file:
             np.savez(file, shots=np.array(self.shots, int), count=self.count, **parts)
 
@@ -137,7 +154,10 @@ class Tracks:
                 MeshTrack(
                     int(file[f"person-{number}"]),
                     int(file[f"shot-{number}"]),
-                    *(file[f"{name}-{number}"] for name in ("indexes", "points", "seen")),
+                    file[f"indexes-{number}"],
+                    file[f"points-{number}"],
+                    file[f"seen-{number}"],
+                    Hands(file[f"hands-{number}"], file[f"fingers-{number}"]),
                 )
                 for number in range(numbers)
             ]
@@ -158,6 +178,11 @@ def arrays(path: Path) -> Generator[NpzFile]:
         raise ValueError(f"not an .npz file: {error}") from error
 
 
+def spread(frames: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Frames (N,), or CANDIDATES of them at regular intervals where they are more."""
+    return frames[np.linspace(0, len(frames) - 1, min(len(frames), CANDIDATES)).round().astype(int)]
+
+
 def runs(frames: NDArray[np.int64]) -> list[tuple[int, int]]:
     """The first and last of each run of consecutive numbers, which rise."""
     parts = np.split(frames, np.flatnonzero(np.diff(frames) > 1) + 1)
@@ -174,9 +199,16 @@ def normalised(points: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def track_of(
-    person: int, shot: int, meshes: Mapping[int, Mesh], first: int, end: int, size: tuple[int, int]
+    person: int,
+    shot: int,
+    meshes: Mapping[int, Mesh],
+    first: int,
+    end: int,
+    size: tuple[int, int],
+    hands: Iterable[Mapping[int, Hand]] = (),
 ) -> MeshTrack:
-    """The track of a person who was seen with these meshes, by frame, in a shot from `first` up to `end`.
+    """The track of a person who was seen with these meshes and hands, by frame, in a shot from `first` up to
+    `end`.
 
     Short gaps are filled, and where a face is lost within the picture of `size` (width, height) it is carried
     on a little, from both sides.
@@ -195,11 +227,11 @@ def track_of(
         if room and not (len(following) and room <= GAP) and not at_border(meshes[last], size):
             frames += range(last + 1, last + 1 + min(room, CARRIED))
     numbers = np.unique(np.array(frames))
-    known = np.stack([meshes[frame] for frame in seen.tolist()])
-    points = np.concatenate(
-        [smoothed(_filled(np.arange(start, last + 1), seen, known)) for start, last in runs(numbers)]
-    )
-    return MeshTrack(person, shot, numbers, points, np.isin(numbers, seen))
+    points = _filled(numbers, seen, meshes)
+    for start, last in runs(numbers):
+        one = slice(*np.searchsorted(numbers, (start, last + 1)))
+        points[one] = smoothed(points[one])
+    return MeshTrack(person, shot, numbers, points, np.isin(numbers, seen), Hands.of(hands, first, end))
 
 
 def at_border(mesh: Mesh, size: tuple[int, int]) -> bool:
@@ -209,15 +241,16 @@ def at_border(mesh: Mesh, size: tuple[int, int]) -> bool:
 
 
 def _filled(
-    frames: NDArray[np.int64], seen: NDArray[np.int64], known: NDArray[np.float32]
+    frames: NDArray[np.int64], seen: NDArray[np.int64], meshes: Mapping[int, Mesh]
 ) -> NDArray[np.float32]:
     """Meshes for all frames: those known for frames `seen`, and what lies between them on straight lines."""
-    after = np.searchsorted(seen, frames).clip(0, len(seen) - 1)
-    before = np.where(seen[after] > frames, after - 1, after).clip(0)
-    span = (seen[after] - seen[before]).clip(1)
-    share = ((frames - seen[before]) / span).clip(0, 1).astype(np.float32)[:, None, None]
-    filled = (1 - share) * known[before] + share * known[after]
-    return filled.astype(np.float32)
+    filled = np.empty((len(frames), *meshes[int(seen[0])].shape), np.float32)
+    for place, frame in enumerate(frames.tolist()):
+        after = int(np.searchsorted(seen, frame).clip(0, len(seen) - 1))
+        before = max(after - 1, 0) if seen[after] > frame else after
+        share = np.float32((frame - seen[before]) / max(seen[after] - seen[before], 1)).clip(0, 1)
+        filled[place] = (1 - share) * meshes[int(seen[before])] + share * meshes[int(seen[after])]
+    return filled
 
 
 def smoothed(points: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -227,8 +260,10 @@ def smoothed(points: NDArray[np.float32]) -> NDArray[np.float32]:
     what moves does not lag behind.
     """
     unit = float(np.linalg.norm(points[:, 263] - points[:, 33], axis=1).mean()) or 1.0
-    forwards = _one_euro(points, unit)
-    return ((forwards + _one_euro(points[::-1], unit)[::-1]) / 2).astype(np.float32)
+    both = _one_euro(points, unit)  # in place, since there may be an hour of them
+    both += _one_euro(points[::-1], unit)[::-1]
+    both /= 2
+    return both
 
 
 def _one_euro(points: NDArray[np.float32], unit: float) -> NDArray[np.float32]:

@@ -20,6 +20,10 @@ SIZE = 192
 MESH_TEMPLATE = (ARCFACE - 0.5) * 0.75 + 0.5  # the ArcFace template with a margin, as in its training
 # The landmarks of the mesh whose means are the five points of a `Face`.
 FIVE_POINTS = ((33, 133), (362, 263), (1, 4), (61,), (291,))
+OVAL = (  # those of the outline of the face
+    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152),
+    *(148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
+)
 
 
 def _block(in_channels: int, out_channels: int, stride: int = 1) -> BlazeBlock:

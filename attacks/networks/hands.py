@@ -20,6 +20,10 @@ MIN_SCORE = 0.5  # of a palm, and of a hand in its crop
 MAX_IOU = 0.3  # of two palms; above it the one of the lower score is dropped
 WRIST, KNUCKLE = 0, 2  # of a palm's seven points: the wrist, and where the middle finger begins
 REACH, AHEAD = 2.6, 0.5  # the crop of a hand: its side, and how far towards the fingers, in sides of the palm
+STEADY = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)  # of a hand's points: those of the palm, and near it
+MIDDLE = 9  # of a hand's points: where the middle finger begins
+REACH_NEXT, AHEAD_NEXT = 2.0, 0.1  # the same as REACH and AHEAD, by these points
+LIKELIEST = 20  # anchors, at most, of which the likeliest palms are taken
 
 
 @cache
@@ -40,24 +44,46 @@ def find_hands(image: Tensor) -> list[Array]:
     Point 0 is the wrist, then come four of each finger from the thumb on. The whole image is scaled to 192
     pixels to find palms: small ones are missed, and often a fist.
     """
-    hands: list[Array] = []
-    for to_photo in _crops(image):
-        points, score, _ = graph("hand")(warp(image, to_photo, HAND_SIZE))
-        if float(score) > MIN_SCORE:
-            hands.append(from_crop(points.reshape(21, 3)[:, :2].double().numpy(), to_photo))
-    return hands
-
-
-def _crops(image: Tensor) -> list[Array]:
-    """Where hands lie in an image (1, 3, H, W): the transforms (2, 3) from the pixels of their crops."""
     high, wide = image.shape[-2:]
-    to_photo = box_transform(np.array([0.0, 0.0, wide, high]), 0.0, PALM_SIZE)
+    found = [hand_in(image, crop) for crop in palms(image, np.array([0.0, 0.0, wide, high]))]
+    return [points for points, score in found if score > MIN_SCORE]
+
+
+@torch.no_grad()
+def hand_in(image: Tensor, to_photo: Array) -> tuple[Array, float]:
+    """The points (21, 2) of the hand in a crop of an image (1, 3, H, W), in its pixels, and whether there is
+    one: a score in [0, 1].
+
+    to_photo: (2, 3), from pixels of the crop to those of the image, as `palms` and `next_crop` give it.
+    """
+    points, score, _ = graph("hand")(warp(image, to_photo, HAND_SIZE))
+    return from_crop(points.reshape(21, 3)[:, :2].double().numpy(), to_photo), float(score)
+
+
+def next_crop(hand: Array) -> Array:
+    """Where a hand (21, 2) is looked for in the next frame, as MediaPipe does: the transform (2, 3)."""
+    inner = hand[[*STEADY]]
+    down = hand[0] - hand[MIDDLE]
+    y = down / max(float(np.linalg.norm(down)), 1e-6)
+    axes = np.array([[y[1], -y[0]], y])
+    low, high = (inner @ axes.T).min(0), (inner @ axes.T).max(0)
+    centre = (low + high) / 2 - (0, AHEAD_NEXT * (high - low)[1])
+    return square_transform(centre @ axes, REACH_NEXT * float((high - low).max()), down, HAND_SIZE)
+
+
+@torch.no_grad()
+def palms(image: Tensor, box: Array, most: int | None = None) -> list[Array]:
+    """Where hands lie in a box of an image (1, 3, H, W): transforms (2, 3) from the pixels of their crops.
+
+    most: so many, the likeliest, however unlikely they are; by default those that are likely.
+    """
+    to_photo = box_transform(box, 0.0, PALM_SIZE)
     logits, places = (each[0] for each in graph("palm")(warp(image, to_photo, PALM_SIZE)))
     scores = logits[:, 0].sigmoid()
-    likely = (scores > MIN_SCORE).nonzero()[:, 0]
+    likely = (scores > MIN_SCORE).nonzero()[:, 0] if most is None else scores.topk(LIKELIEST).indices
     places, centres, scores = places[likely], anchors()[likely], scores[likely]
     middles, sides = places[:, :2] + centres, places[:, 2:4]
-    kept = nms(torch.cat([middles - sides / 2, middles + sides / 2], 1), scores, MAX_IOU)
+    kept = nms(torch.cat([middles - sides / 2, middles + sides / 2], 1), scores, MAX_IOU)[:most]
     crops: list[Array] = []
     scale = float(np.sqrt(np.linalg.det(to_photo[:, :2])))
     for index in kept.tolist():

@@ -52,7 +52,7 @@ BEHAVIOURS: Registry[Measure] = Registry(
     },
 )
 # Of these, what is read by a network that the engine uses too: it is no independent judge.
-ENGINE_KNOWS = ("emotion",)
+ENGINE_KNOWS = ("emotion", "hands")
 
 
 class Part(BaseModel):

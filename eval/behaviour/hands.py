@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.path import Path
 
+from ...attacks.faces.hands import over_face
 from ...core.types import Array
 from .figures import Measured
 from .reading import Reading
 
 WRIST, KNUCKLE = 0, 9  # of the 21 points: the wrist, and where the middle finger begins
-OVAL = (  # the outline of a face, of the mesh
-    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
-    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
-)
 
 
 def hands(before: Reading, after: Reading) -> Sequence[Measured]:
@@ -53,13 +49,6 @@ def drift_of(hand: Array, other: Array) -> float:
     """How far the points of a hand (21, 2) lie from those of another, in lengths of its palm."""
     size = max(float(np.linalg.norm(hand[KNUCKLE] - hand[WRIST])), 1.0)
     return float(np.linalg.norm(other - hand, axis=1).mean()) / size
-
-
-def over_face(hand: Array, mesh: Array) -> bool:
-    """Whether a point of a hand (21, 2) lies within the outline of a face (478, 3)."""
-    if np.isnan(mesh[0, 0]):
-        return False
-    return bool(Path(mesh[[*OVAL], :2]).contains_points(hand).any())
 
 
 def _frames(reading: Reading) -> Sequence[tuple[tuple[Array, ...], Array]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -212,7 +213,7 @@ def lossless(pictures: Iterator[Pixels], rate: Fraction) -> bytes:
 
 def _forget_peak() -> None:
     """Let `_peak` begin anew, where the system can."""
-    if PEAK.exists():
+    with suppress(OSError):
         PEAK.write_text("5")
 
 

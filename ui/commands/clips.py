@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .. import clips
     from ..albums import Album
     from ..clip_records import ClipRecord
+    from ..cluster import Workers
     from ..records import Shortfall
     from ..selection import Whom
 
@@ -34,9 +35,10 @@ def protect(
     probe: Sighting | None,
     strict: bool,
     album: Album | None,
+    workers: Workers | None = None,
 ) -> tuple[Shortfall, ...]:
     """Protect a clip, and say what became of it; returns why not all of it is protected."""
-    from .. import clips
+    from .. import clip_cluster, clips
 
     if isinstance(job, clips.ClipPassedOver):
         return _passed_over(terminal, job, name)
@@ -46,7 +48,9 @@ def protect(
     else:
         for note in job.notes:
             terminal.note(note)
-        record = terminal.follow(clips.run(job, settings, whom, probe, album=album), name)
+        machines = clip_cluster.ClipWorkers(workers, job.clip) if workers else None
+        work = clips.run(job, settings, whom, probe, album=album, machines=machines)
+        record = terminal.follow(work, name)
         if isinstance(record, clips.ClipPassedOver):
             return _passed_over(terminal, record, name)
         for note in record.notes[len(job.notes) :]:

@@ -122,7 +122,9 @@ def protect(
     ] = False,
     ray: Annotated[
         str | None,
-        typer.Option(help="Share many photos among the machines of a Ray cluster: its address, or local."),
+        typer.Option(
+            help="Share photos and clips among the machines of a Ray cluster: its address, or local."
+        ),
     ] = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -202,11 +204,11 @@ def protect(
         arriving = workers.protect(jobs, chosen, aim, against) if workers else None
         judge = partial(records.Record.shortfalls, strict=fail_if_recognised, by_choice=bool(whom.numbers))
 
+        as_asked = chosen, whom, other, fail_if_recognised, shown, workers
+
         def run(job: Any) -> tuple[records.Shortfall, ...]:
             if pipes.is_clip(job.source):
-                return protect_clip(
-                    terminal, job, name(job.source), chosen, whom, other, fail_if_recognised, shown
-                )
+                return protect_clip(terminal, job, name(job.source), *as_asked)
             if isinstance(job, workflow.PassedOver):
                 return _passed_over(terminal, job, name(job.source), piped)
             if isinstance(job, workflow.Done):
