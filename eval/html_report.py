@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader
 from . import CLEAN, METRICS, SET_MEASURES, plots, summary
 from .benchmark import PICTURE, result_file
 from .bootstrap import HEADLINE_RATES
+from .galleries import galleries
 from .identification import identification
 from .pairings import pairings, ranked, unpaired
 from .resumable import replace
@@ -85,6 +86,8 @@ def frames(folder: Path, rows: Frame, outcome: str, spec: dict[str, Any]) -> dic
     found = from_rows(ranked(folder, rows), outcome, first, metrics) | {
         "identification": identification(folder, rows)
     }
+    if spec.get("distractors"):
+        found |= galleries(folder, rows, spec["dataset"])
     if sets:
         found["sets"] = measure_sets(folder, rows, sets)
     return {name: found[name] for name in WORDS if name in found and len(found[name])}

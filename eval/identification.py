@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from .summary import Frame, frame
 
 COLUMNS = ["method", "recognizer", "direction", "measure", "rate", "low", "high", "n"]
 UNDISTURBED = ("none", "photo", "probe")  # the first part of the names of embeddings
+Embeddings: TypeAlias = Callable[[Path], dict[str, Array]]
 DIRECTIONS = ("clean gallery, protected probe", "protected gallery, clean probe")
 
 
@@ -50,7 +51,7 @@ def identification(folder: Path, rows: Frame) -> Frame:
     return frame(table, COLUMNS)
 
 
-def kept_embeddings() -> Callable[[Path], dict[str, Array]]:
+def kept_embeddings() -> Embeddings:
     """What gives the embeddings of undisturbed photos in the file of a result, and reads each file once."""
 
     def read(file: Path) -> dict[str, Array]:

@@ -6,17 +6,16 @@ Where photos are disturbed, those that are cloaked are; the others stay as they 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..core.types import Array
 from . import CLEAN
 from .benchmark import ROWS, probe_file, result_file
 from .bootstrap import HEADLINE_RATES, mean, rate
-from .identification import kept_embeddings, ranks, stacked
+from .identification import Embeddings, kept_embeddings, ranks, stacked
 from .summary import Frame, frame, interval, judges
 
 # The columns of rows that hold the cosines of each.
@@ -28,6 +27,7 @@ PAIRINGS = {
 }
 RANKS = (1, 5)
 SHARES = (*HEADLINE_RATES, *(f"rank-{rank}" for rank in RANKS))  # the columns of `pairings` that are rates
+Side: TypeAlias = dict[str, list[Any]]  # embeddings of photos "clean", as they were, and "cloaked"
 SIDES = {"likeness": "cloaked-", "probe_likeness": "-cloaked"}  # of the first photo, and of the second
 
 
@@ -86,17 +86,15 @@ def ranked(folder: Path, rows: Frame) -> Frame:
         return rows
     rows = rows.assign(**{_rank(pairing): np.nan for pairing in PAIRINGS})
     undisturbed = rows[(rows["disturbance"] == "none") & rows["probe"].notna()]
-    both = undisturbed[undisturbed["cloaked_cloaked"].notna()]
     embeddings = kept_embeddings()
-    for (_, name, seed), part in both.groupby(["method", "recognizer", "seed"], sort=False):
-        part = part.drop_duplicates("identity")
+    for part, first, second in both_photos(folder, rows, embeddings):
+        name, seed = part.iloc[0][["recognizer", "seed"]]
         others = undisturbed[
             (undisturbed["method"] == CLEAN)
             & (undisturbed["recognizer"] == name)
             & (undisturbed["seed"] == seed)
             & ~undisturbed["identity"].isin(part["identity"])
         ]
-        first, second = _sides(folder, part, str(name), embeddings)
         rest = [embeddings(result_file(folder, row, ROWS))[f"probe/{name}"] for row in _each(others)]
         for pairing in PAIRINGS:
             probe, known = pairing.split("-")
@@ -106,10 +104,17 @@ def ranked(folder: Path, rows: Frame) -> Frame:
     return rows
 
 
-def _sides(
-    folder: Path, part: Frame, name: str, embeddings: Callable[[Path], dict[str, Array]]
-) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
-    """How a recogniser sees the first photos of people and their second, each as they were and cloaked."""
+def both_photos(folder: Path, rows: Frame, embeddings: Embeddings) -> Iterator[tuple[Frame, Side, Side]]:
+    """For each method, recogniser and seed, without disturbance: the rows of people both of whose photos were
+    cloaked, one each, and how the recogniser sees their first photos and their second."""
+    both = rows[(rows["disturbance"] == "none") & rows["probe"].notna() & rows["cloaked_cloaked"].notna()]
+    for (_, name, _), part in both.groupby(["method", "recognizer", "seed"], sort=False):
+        part = part.drop_duplicates("identity")
+        yield part, *_sides(folder, part, str(name), embeddings)
+
+
+def _sides(folder: Path, part: Frame, name: str, embeddings: Embeddings) -> tuple[Side, Side]:
+    """How a recogniser sees the first photos of people and their second."""
     ours, theirs = (
         [embeddings(file(folder, row, ROWS)) for row in _each(part)] for file in (result_file, probe_file)
     )

@@ -34,6 +34,21 @@ WORDS = {
         "(lower is better). Worst: the recogniser that is escaped the least often. Likeness: of what is "
         "cloaked. Where photos are disturbed, those that are cloaked are.",
     ),
+    "galleries": (
+        "Galleries",
+        "In percent: how often the person is the first, or among the first five, that are found, where so "
+        "many distractors, who are as they were, fill the gallery beside the person's second photo (lower is "
+        "better). A rate is the mean over all galleries of this size that the distractors give. Where fitted "
+        "is not 0 it is extrapolated, from a generalised Pareto tail of the scores of so many distractors, "
+        "and its interval is from drawing people and distractors. Worst: the recogniser that finds people "
+        "the most often.",
+    ),
+    "extrapolation": (
+        "Extrapolation, where it can be checked",
+        "How often the person is the first that is found, as shares: predicted from a tail fitted to so many "
+        "distractors that were drawn, and measured with all the others (size); error: how far the one is off "
+        "the other, in the mean over ten draws.",
+    ),
     "compared": (
         "Compared on the same photos",
         "Percentage points more than the other method. Cosine: how much higher the cosine is that decides, "
@@ -59,7 +74,7 @@ WORDS = {
 
 def tables(found: Mapping[str, Frame]) -> list[Table]:
     """The tables of a benchmark, by their names in `WORDS`, as text with intervals in brackets."""
-    texts = {"headline": _headline, "pairings": _pairings}
+    texts = {"headline": _headline, "pairings": _pairings, "galleries": _pairings}
     return [(*WORDS[name], texts.get(name, _text)(frame)) for name, frame in found.items()]
 
 
@@ -90,11 +105,11 @@ def _headline(frame: Frame) -> list[list[str]]:
 
 
 def _pairings(frame: Frame) -> list[list[str]]:
-    """A line for each method, disturbance and pairing: over all recognisers, and the worst of them."""
+    """A line for each pairing, as all columns say but the recogniser: over all of them, and the worst."""
     shares = [name for name in SHARES if name in frame]
     likenesses = [name for name in SIDES if name in frame]
     words = [f"rejected, {HEADLINE_RATES[name]}" if name in HEADLINE_RATES else name for name in shares]
-    about = ["method", "disturbance", "pairing"]
+    about = [name for name in ("method", "disturbance", "pairing", "size", "fitted") if name in frame]
     lines = [[*about, *(cell for name in words for cell in (name, "worst")), "n", *likenesses]]
     for _, part in frame.groupby(about, sort=False):
         each = {row["recognizer"]: row for row in part.to_dict("records")}

@@ -76,7 +76,7 @@ def ratings(number: int) -> pd.DataFrame:
     return pd.read_csv(RUNS / "ratings" / f"round-{number}.csv", dtype={"photo": str})
 
 
-def row(table: pd.DataFrame, **wanted: str) -> pd.Series | None:
+def row(table: pd.DataFrame, **wanted: object) -> pd.Series | None:
     """The one row whose columns have these values, or none."""
     if not set(wanted) <= set(table.columns):
         return None
@@ -384,6 +384,33 @@ def pairings() -> str:
     return f"{about('album')}\n\n{table([*head, '`likeness` of the first', 'of the second'], cells)}"
 
 
+def galleries() -> str:
+    """How often somebody is the first that is found among ever more strangers, and how that was checked."""
+    every, checked = read("album", "galleries"), read("album", "extrapolation")
+    if every.empty:
+        return "`benchmarks/album.toml` was not run with distractors yet."
+    some = every[every.recognizer == "all"]
+    sizes = sorted(some["size"].unique())
+    cells = (
+        [NAMES.get(method, f"`{method}`"), pairing, *(percent(value) if value else "-" for value in values)]
+        for (method, pairing), part in some.groupby(["method", "pairing"], sort=False)
+        for values in [[interval(row(part, size=size), "rank-1") for size in sizes]]
+    )
+    guessed = {*some[some.fitted > 0]["size"]}
+    head = [f"{size:,}" + (" (extrapolated)" if size in guessed else "") for size in sizes]
+    kinds = [f"{counts['used']} of `{name}`" for name, counts in manifest("album")["distractors"].items()]
+    text = f"{about('album')} Distractors: {', '.join(kinds)}."
+    if len(checked):
+        part = checked[checked.recognizer == "all"]
+        few, rest = part.fitted.iloc[0], part["size"].iloc[0]
+        text += (
+            f" Extrapolated from {few} of them, to the other {rest:,}, rates were off by "
+            f"{100 * part.error.mean():.1f} points in the mean, {100 * part.error.max():.1f} at most, and by "
+            f"{100 * (part.predicted - part.measured).mean():+.1f} on the whole."
+        )
+    return f"{text}\n\n{table(['method', 'pairing', *head], cells)}"
+
+
 def unlinked(strength: str) -> str:
     """How many pairs of cloaked photos are not linked, without an album and with one."""
     every = read("album", "pairings")
@@ -685,6 +712,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
         other="taken for the target", jpeg="taken for the target, after JPEG 75",
     ),
     "pairings": pairings,
+    "galleries": galleries,
     "unlinked/strong": partial(unlinked, "strong"),
     "unlinked/balanced": partial(unlinked, "balanced"),
     "purified": purified,

@@ -28,7 +28,7 @@ ROOMS = {  # from the lowest: what each may import of its own folder lies before
         *("behaviour", "report"),
         *("linking", "tracks", "trackers"),
         *("calibration", "resumable", "benchmark", "summary", "identification", "pairings"),
-        *("table_text", "set_metrics", "plots", "html_report"),
+        *("galleries", "table_text", "set_metrics", "plots", "html_report"),
         *("clip_report", "sound", "clip_benchmark"),
     ),
     "eval/behaviour": (
@@ -36,7 +36,8 @@ ROOMS = {  # from the lowest: what each may import of its own folder lies before
         *("head", "hands", "body", "scene", "comparison", "page"),
     ),
     "eval/benchmark": (
-        *("spec", "hooks", "checks", "manifest", "results", "plan", "judge", "matching", "runner"),
+        *("spec", "hooks", "checks", "manifest", "results", "distractors", "plan"),
+        *("judge", "matching", "runner"),
     ),
     "eval/clip_benchmark": ("spec", "part", "judge", "tables", "runner"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -160,6 +161,21 @@ def test_reports_and_the_page_show_pairings_and_who_is_not_among_them(paired: Pa
         text = (paired / f"report.{kind}").read_text()
         for words in ("Pairings", "cloaked-cloaked", "rank-5", "have no other photo"):
             assert words in text
+
+
+def test_a_finished_run_grows_by_distractors_alone(faces: Path, three: Path, paired: Path) -> None:
+    files = {path: path.stat().st_mtime_ns for path in paired.glob("photos/**/*.*")}
+    finish(run(quick(faces, distractors=("people", "prior:1")), ENGINE_HOOKS, three, paired, 0))
+    assert {path: path.stat().st_mtime_ns for path in paired.glob("photos/**/*.*")} == files
+    manifest = json.loads((paired / "manifest.json").read_text())
+    assert manifest["distractors"] == {"people": {"used": 3}, "prior:1": {"used": 1}}
+    html_report.write(paired)
+    table = pd.read_csv(paired / "galleries.csv")
+    assert set(table["pairing"]) == {*PAIRINGS}
+    assert set(table["size"]) == {4}
+    clean = table[table["pairing"] == "clean-clean"]
+    assert (clean["rank-1"] == 1).all()  # mirrored photos; oneself is no distractor
+    assert "distractors" in (paired / "report.md").read_text()
 
 
 def test_why_another_photo_is_not_among_pairings_is_told(faces: Path, three: Path, tmp_path: Path) -> None:

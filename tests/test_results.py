@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 import shutil
 import subprocess
@@ -102,6 +103,32 @@ def test_pairings_are_told_once_they_were_measured(tmp_path: Path) -> None:
     assert told[2:] == [
         "| method | pairing | not matched |", "| --- | --- | --- |",
         "| `balanced` | cloaked-clean | 43 % [40, 45] |",
+    ]  # fmt: skip
+
+
+def test_galleries_say_what_is_extrapolated_and_how_far_off_that_was(tmp_path: Path) -> None:
+    galleries = runpy.run_path(str(SCRIPT))["galleries"]
+    galleries.__globals__["RUNS"] = tmp_path
+    assert "not run with distractors" in galleries()
+    for name in ("strengths", "album"):
+        shutil.copytree(ROOT / "benchmarks" / "strengths", tmp_path / name)
+    manifest = json.loads((tmp_path / "album" / "manifest.json").read_text())
+    manifest["distractors"] = {"lfw": {"used": 7, "NoFace": 1}}
+    (tmp_path / "album" / "manifest.json").write_text(json.dumps(manifest))
+    about = {"method": "strong", "pairing": "cloaked-clean", "recognizer": "all"}
+    rates = {"rank-1": 0.425, "rank-1 low": 0.4, "rank-1 high": 0.451}
+    rows = [{**about, **rates, "size": size, "fitted": fitted} for size, fitted in ((7, 0), (10**4, 7))]
+    pd.DataFrame(rows).to_csv(tmp_path / "album" / "galleries.csv", index=False)
+    checks = {"fitted": 300, "size": 1200, "predicted": 0.5, "measured": 0.52, "error": 0.03}
+    pd.DataFrame([{**about, **checks}]).to_csv(tmp_path / "album" / "extrapolation.csv", index=False)
+    galleries.__globals__["read"].cache_clear()
+    told = galleries().splitlines()
+    assert "7 of `lfw`." in told[0]
+    assert "from 300 of them, to the other 1,200, rates were off by 3.0 points in the mean" in told[0]
+    assert "-2.0 on the whole" in told[0]
+    assert told[2:] == [
+        "| method | pairing | 7 | 10,000 (extrapolated) |", "| --- | --- | --- | --- |",
+        "| `strong` | cloaked-clean | 43 % [40, 45] | 43 % [40, 45] |",
     ]  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from ..privacy import METHODS
 from ..privacy import protect as engine
 from ..privacy.pixel import PixelSettings
 from ..privacy.purification import PURIFIERS
+from ..privacy.sampling import made_up
 from ..privacy.settings import Settings, renamed, settings
 from ..privacy.video import FramesOf, find_changes, render
 from .workflow import device
@@ -60,4 +61,4 @@ def _settings(values: Mapping[str, Any]) -> Settings:
     return kind.model_validate(dict(values))
 
 
-ENGINE_HOOKS = EngineHooks(protect, resolve, renamed, DISTURBANCES | PURIFIERS, protect_clip)
+ENGINE_HOOKS = EngineHooks(protect, resolve, renamed, DISTURBANCES | PURIFIERS, made_up, protect_clip)

@@ -50,6 +50,7 @@ class EngineHooks:
     resolve: all settings of a method, checked: (method, preset, settings) -> settings that JSON can hold.
     current_names: settings as files of before name them -> the same settings by today's names.
     disturbances: the judge's own and those that need the engine.
+    make_person: a portrait of somebody who does not exist, another for each seed.
     protect_clip: protects all tracks of a clip.
     """
 
@@ -57,6 +58,7 @@ class EngineHooks:
     resolve: Callable[[str, str, Mapping[str, Any]], dict[str, Any]]
     current_names: Callable[[Mapping[str, Any]], dict[str, Any]]
     disturbances: Registry[Disturbance]
+    make_person: Callable[[int], Photo]
     protect_clip: ProtectClip
 
     def condition(self, name: str) -> tuple[Disturbance, Detector]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ...attacks.faces.boxes import clipped
 from ...attacks.faces.detection import find_faces
-from ...core.errors import DeviceFull, NoFace, VeilError, WeightsCorrupt, WeightsMissing
+from ...core.errors import NoFace, VeilError
 from ...core.images import open_photo, to_tensor
 from ...core.types import Array, Face, Photo, Pixels
 from ...weights.registry import card
@@ -26,9 +26,7 @@ from ..detectors import Detector
 from ..verification import embedding
 from .hooks import EngineHooks
 from .plan import Task
-from .results import PICTURE, ROWS, Row, pack
-
-TRANSIENT = (DeviceFull, WeightsCorrupt, WeightsMissing)  # what may go better the next time
+from .results import PICTURE, ROWS, TRANSIENT, Row, pack
 
 
 def protect_and_judge(hooks: EngineHooks, task: Task) -> dict[str, bytes]:

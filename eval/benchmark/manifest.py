@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ...core.errors import BadSettings
@@ -32,7 +33,7 @@ def claim_folder(file: Path, spec: CommonSpec, hooks: EngineHooks) -> None:
         BadSettings: the folder holds another benchmark, or results of other weights, settings or thresholds.
     """
     may_change: Any = {
-        **dict.fromkeys(("photos", "per_group", "leave_out", "pairings"), True),
+        **dict.fromkeys(("photos", "per_group", "leave_out", "pairings", "distractors"), True),
         "methods": {"__all__": {"curve"}},
     }
     about: dict[str, Any] = {
@@ -99,6 +100,7 @@ def write_manifest(
     people: Iterable[Sample],
     tuned: Mapping[str, float],
     packages: Sequence[str] = (),
+    distractors: Mapping[str, Mapping[str, int]] = MappingProxyType({}),
 ) -> None:
     """Write down what it takes to make a benchmark again.
 
@@ -106,6 +108,7 @@ def write_manifest(
         settings: all settings, by method and recogniser left out.
         tuned: by the name of a method, what its setting was tuned to.
         packages: that it needs beside `PACKAGES`.
+        distractors: how many of each kind fill galleries, and how many do not and why.
     """
     photos, probes = dict[str, str](), dict[str, str]()
     for one in people:
@@ -122,6 +125,7 @@ def write_manifest(
         "thresholds": _thresholds(spec),
         "photos": photos,
         "probes": probes,
+        "distractors": dict(distractors),
         "warnings": overlap(made_of(), photos, [*photos.values(), *probes.values()]),
     }
     resumable.replace(file, _json(manifest))

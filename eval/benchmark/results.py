@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ...core.errors import DeviceFull, WeightsCorrupt, WeightsMissing
 from ...core.files import atomic_write
 from ...core.types import Array
 from .. import FACE_MEASURES, MEASURES, METRICS, resumable
@@ -22,6 +23,7 @@ from ..bootstrap import HEADLINE_RATES
 ROWS = ".npz"  # a finished photo: its rows, and the embeddings that they come from
 PICTURE = ".png"
 PHOTOS = "photos"  # the folder of a run that holds both
+TRANSIENT = (DeviceFull, WeightsCorrupt, WeightsMissing)  # what may go better the next time
 
 Row: TypeAlias = dict[str, Any]
 COLUMNS: dict[str, type] = {

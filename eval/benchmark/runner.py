@@ -9,6 +9,7 @@ from typing import Any
 from ...core.types import Steps
 from .. import resumable
 from .checks import check
+from .distractors import gather
 from .hooks import EngineHooks
 from .judge import protect_and_judge
 from .manifest import claim_folder, write_manifest
@@ -24,7 +25,7 @@ def run(
     """Run what is missing of a benchmark; yields a step a photo and returns the Parquet file of its rows.
 
     A folder may be run again for more people or fewer, and for more left-out recognisers: what is done stays
-    done, unless it failed by what may go better the next time (`judge.TRANSIENT`).
+    done, unless it failed by what may go better the next time (`results.TRANSIENT`).
 
     Args:
         faces: the folder of datasets.
@@ -53,6 +54,9 @@ def run(
     for task in tasks:
         values = {**task.values, "seed": list(spec.seeds)}
         settings.setdefault(f"{task.method}, {task.left_out} left out", values)
-    write_manifest(folder / "manifest.json", spec, settings, people, tuned)
+    distractors: dict[str, dict[str, int]] = {}
+    if spec.distractors:
+        distractors = yield from gather(spec, hooks, faces, folder, workers, cluster)
+    write_manifest(folder / "manifest.json", spec, settings, people, tuned, distractors=distractors)
     curves = {task.key: task.curve for task in tasks if not task.of_probe}
     return write_tables(curves, store, folder, spec.pairings)

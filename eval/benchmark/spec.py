@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 from random import Random
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,6 +15,7 @@ from .. import CLEAN, FACE_MEASURES
 
 AnySpec = TypeVar("AnySpec", bound=BaseModel)
 ALL = "all"  # stands for the recogniser left out where none is
+MADE_UP = "prior"  # people whom our prior makes up, as a name of distractors
 
 
 class TunedSetting(BaseModel):
@@ -113,6 +114,8 @@ class Spec(CommonSpec):
     pairings: protect the other photo of each person, too, as another visit would, by the same settings and
         against the same surrogates: twice the work, and what both together give away (`eval.pairings`).
         It may be asked for in the folder of a finished run.
+    distractors: strangers who fill the gallery of pairings: names of datasets, and "prior:N" for N people who
+        are made up. They may be asked for in the folder of a finished run.
     targets: for impersonation, a folder with enrol/ (attacked) and probe/ (measured), paired by order.
     rate: the rate of false accepts at which recognisers decide.
     disturbances: before recognition; or the name of a detector that takes the place of ours.
@@ -126,6 +129,7 @@ class Spec(CommonSpec):
     leave_out: Literal["each", "turns"] = "each"
     only_recognised: bool = False
     pairings: bool = False
+    distractors: tuple[Annotated[str, Field(pattern=rf"^{MADE_UP}:[1-9]\d*$|^[\w./-]+$")], ...] = ()
     goal: Literal["dodge", "impersonate"] = "dodge"
     targets: str = ""
     rate: Literal["far10", "far1", "far01"] = "far1"
