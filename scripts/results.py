@@ -420,7 +420,20 @@ def unlinked(strength: str) -> str:
         value = interval(row(every, recognizer="all", disturbance="none", **about), "far1")
         return f"{percent(value)}, the worst recogniser {worst(every, 'far1', **about)}" if value else "-"
 
-    return f"{said(strength)}; with `--album` {said(f'{strength}-album')}"
+    people = every[(every.method == strength) & (every.recognizer == "all")].n.max()
+    return f"{said(strength)}; with `--album` {said(f'{strength}-album')} ({people} people)"
+
+
+def found_first(strength: str) -> str:
+    """How often one cloaked photo finds the other first among all strangers at hand, alone and in an album."""
+    every = read("album", "galleries")
+    some = every[(every.recognizer == "all") & (every.pairing == "cloaked-cloaked") & (every.fitted == 0)]
+    largest = some["size"].max()
+    values = [
+        interval(row(some, method=method, size=largest), "rank-1") for method in (strength, f"{strength}-album")
+    ]
+    alone, album = (percent(value) if value else "-" for value in values)
+    return f"among {largest:,} strangers {alone}, with `--album` {album}"
 
 
 def purified() -> str:
@@ -715,6 +728,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "galleries": galleries,
     "unlinked/strong": partial(unlinked, "strong"),
     "unlinked/balanced": partial(unlinked, "balanced"),
+    "found-first/strong": partial(found_first, "strong"),
     "purified": purified,
     "groups-about": lambda: about("groups"),
     "groups": groups,
