@@ -534,6 +534,12 @@ def detector() -> str:
     return f"It learnt from {learnt:.0f} cloaked photos.\n\n{table(['strength', *shown.values()], cells)}"
 
 
+def detected() -> str:
+    """How well it does so without JPEG."""
+    every = read("trackers", "detector")
+    return ", ".join(f"{_area(every, strength, 'none')} at `{strength}`" for strength in ("strong", "balanced"))
+
+
 def _area(every: pd.DataFrame, strength: str, disturbance: str) -> str:
     value = interval(row(every, strength=strength, disturbance=disturbance))
     return decimal(value, 2) if value else "-"
@@ -690,6 +696,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "trackers-albums": tracked_albums,
     "trackers-learning": learning,
     "detector": detector,
+    "detected": detected,
     "clips": clips,
     "clips-each": clips_each,
     "clips-kept": clips_kept,
