@@ -425,13 +425,12 @@ def unlinked(strength: str) -> str:
 
 
 def found_first(strength: str) -> str:
-    """How often one cloaked photo finds the other first among all strangers at hand, alone and in an album."""
+    """How often one cloaked photo finds the other first among the strangers at hand, alone and in an album."""
     every = read("album", "galleries")
     some = every[(every.recognizer == "all") & (every.pairing == "cloaked-cloaked") & (every.fitted == 0)]
     largest = some["size"].max()
-    values = [
-        interval(row(some, method=method, size=largest), "rank-1") for method in (strength, f"{strength}-album")
-    ]
+    both = (strength, f"{strength}-album")
+    values = [interval(row(some, method=method, size=largest), "rank-1") for method in both]
     alone, album = (percent(value) if value else "-" for value in values)
     return f"among {largest:,} strangers {alone}, with `--album` {album}"
 
@@ -537,7 +536,7 @@ def detector() -> str:
 def detected() -> str:
     """How well it does so without JPEG."""
     every = read("trackers", "detector")
-    return ", ".join(f"{_area(every, strength, 'none')} at `{strength}`" for strength in ("strong", "balanced"))
+    return ", ".join(f"{_area(every, name, 'none')} at `{name}`" for name in ("strong", "balanced"))
 
 
 def _area(every: pd.DataFrame, strength: str, disturbance: str) -> str:
