@@ -425,7 +425,7 @@ def unlinked(strength: str) -> str:
 
 
 def found_first(strength: str) -> str:
-    """How often one cloaked photo finds the other first among the strangers at hand, alone and in an album."""
+    """How often a cloaked photo finds the other first among the strangers at hand, alone and in an album."""
     every = read("album", "galleries")
     some = every[(every.recognizer == "all") & (every.pairing == "cloaked-cloaked") & (every.fitted == 0)]
     largest = some["size"].max()
