@@ -420,7 +420,19 @@ def unlinked(strength: str) -> str:
         value = interval(row(every, recognizer="all", disturbance="none", **about), "far1")
         return f"{percent(value)}, the worst recogniser {worst(every, 'far1', **about)}" if value else "-"
 
-    return f"{said(strength)}; with `--album` {said(f'{strength}-album')}"
+    people = every[(every.method == strength) & (every.recognizer == "all")].n.max()
+    return f"{said(strength)}; with `--album` {said(f'{strength}-album')} ({people} people)"
+
+
+def found_first(strength: str) -> str:
+    """How often a cloaked photo finds the other first among the strangers at hand, alone and in an album."""
+    every = read("album", "galleries")
+    some = every[(every.recognizer == "all") & (every.pairing == "cloaked-cloaked") & (every.fitted == 0)]
+    largest = some["size"].max()
+    both = (strength, f"{strength}-album")
+    values = [interval(row(some, method=method, size=largest), "rank-1") for method in both]
+    alone, album = (percent(value) if value else "-" for value in values)
+    return f"among {largest:,} strangers {alone}, with `--album` {album}"
 
 
 def purified() -> str:
@@ -519,6 +531,12 @@ def detector() -> str:
     )
     learnt = read("trackers", "learning").query("stage == 'detector'").pairs.iloc[-1]
     return f"It learnt from {learnt:.0f} cloaked photos.\n\n{table(['strength', *shown.values()], cells)}"
+
+
+def detected() -> str:
+    """How well it does so without JPEG."""
+    every = read("trackers", "detector")
+    return ", ".join(f"{_area(every, name, 'none')} at `{name}`" for name in ("strong", "balanced"))
 
 
 def _area(every: pd.DataFrame, strength: str, disturbance: str) -> str:
@@ -677,6 +695,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "trackers-albums": tracked_albums,
     "trackers-learning": learning,
     "detector": detector,
+    "detected": detected,
     "clips": clips,
     "clips-each": clips_each,
     "clips-kept": clips_kept,
@@ -715,6 +734,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "galleries": galleries,
     "unlinked/strong": partial(unlinked, "strong"),
     "unlinked/balanced": partial(unlinked, "balanced"),
+    "found-first/strong": partial(found_first, "strong"),
     "purified": purified,
     "groups-about": lambda: about("groups"),
     "groups": groups,

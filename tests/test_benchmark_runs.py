@@ -96,6 +96,10 @@ def test_a_run_grows_by_people_and_left_out_recognisers(faces: Path, tmp_path: P
             finish(run(small, ENGINE_HOOKS, faces, tmp_path, 0))
         (tmp_path / "spec.json").write_text(json.dumps(about))
     assert not {"dlib", "faceplugin"} & {*about["weights"]}  # what it does not ask may change
+    older = {name: sha256 for name, sha256 in about["weights"].items() if name != "hand"}
+    assert len(older) < len(about["weights"])
+    (tmp_path / "spec.json").write_text(json.dumps({**about, "weights": older}))  # it was packaged since
+    finish(run(small, ENGINE_HOOKS, faces, tmp_path, 0))
 
 
 def little(faces: Path, **changes: Any) -> Spec:

@@ -22,7 +22,7 @@ from veil.attacks.faces.transforms import inverse
 from veil.core.errors import BadSettings
 from veil.core.images import to_tensor
 from veil.core.progress import finish
-from veil.core.types import Pixels, Stage, Step
+from veil.core.types import Photo, Pixels, Sighting, Stage, Step
 from veil.privacy.key_frames import CHECKED, VIEWED, chosen_of
 from veil.privacy.mesh_placement import OPENINGS, triangulated, with_ring
 from veil.privacy.occlusion import Appearance, lines_of
@@ -105,6 +105,25 @@ def test_one_change_hides_a_face_that_moves_in_every_frame(tracks: Tracks, tmp_p
     again = ClipChange.load(tmp_path / "change.npz", tracks)
     assert again.margins == change.margins
     assert np.array_equal(render(frame(2), 2, again), render(frame(2), 2, change))
+
+
+@pytest.mark.slow
+def test_a_change_is_kept_apart_from_an_album(tracks: Tracks) -> None:
+    chosen = settings("strong", steps=6, **QUICK)
+    alone = finish(find_changes(frames_of, tracks, chosen))
+    face = face_of(tracks.tracks[0].points[3])
+    shown = Photo(render(frame(3), 3, alone), "the album's")
+    apart = finish(find_changes(frames_of, tracks, chosen, album={1: (Sighting(shown, face),)}))
+    one = recognizer("mobileface")
+    there = one.embed(one.align(to_tensor(shown.pixels), face))[0]
+    linked = [
+        float(one.embed(one.align(to_tensor(render(frame(3), 3, change)), face))[0] @ there)
+        for change in (alone, apart)
+    ]
+    assert linked[0] > 0.99
+    assert linked[1] < linked[0] - 0.05  # in six steps
+    other = finish(find_changes(frames_of, tracks, chosen, album={2: (Sighting(shown, face),)}))
+    assert torch.equal(other.changes[0].change, alone.changes[0].change)
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ def claim_folder(file: Path, spec: CommonSpec, hooks: EngineHooks) -> None:
     """Remember in a file the benchmark of a folder, and the weights and settings that it is made with.
 
     A folder may be run again for other people, recognisers left out, pairings and curves. Settings are
-    compared by today's names; what folders of before do not know is passed over.
+    compared by today's names; what folders of before do not know, networks among it, is passed over.
 
     Raises:
         BadSettings: the folder holds another benchmark, or results of other weights, settings or thresholds.
@@ -46,6 +46,7 @@ def claim_folder(file: Path, spec: CommonSpec, hooks: EngineHooks) -> None:
     before = about
     if file.exists():
         before = _by_current_names(json.loads(file.read_text(encoding="utf-8")), hooks)
+    before = {**before, "weights": about["weights"] | before.get("weights", {})}
     for part in about:
         if before.get(part, about[part]) != about[part]:
             words = "another benchmark" if part == "spec" else f"results of other {part}"
