@@ -244,15 +244,12 @@ def _changes(
     """The change of each track, as it was found before, or now."""
     changes, total = list[ClipChange](), len(tracks.tracks)
     paths = [place / f"change-{number}.npz" for number in range(total)]
-    there = list(zip(tracks.tracks, paths, strict=True))
-    missing = {track.person for track, path in there if not path.exists()}
+    missing = {tracks.tracks[number].person for number in range(total) if not paths[number].exists()}
     if machines and missing:
-        done = sum(track.person not in missing for track in tracks.tracks)
         for found in machines.find(tracks, settings, missing):
             for number, change in found:
                 change.save(paths[number])
-            done += len(found)
-            yield Step(Stage.PROTECTING, done, total)
+            yield Step(Stage.PROTECTING, sum(map(Path.exists, paths)), total)
     for number in range(total):
         path, alone = paths[number], tracks.alone(number)
         with suppress(OSError, KeyError, ValueError):
