@@ -99,8 +99,7 @@ def kept_workplace(path: Path) -> Generator[Path]:
     Raises:
         BadPhoto: another process is at work on the same file, or the folder is not this user's.
     """
-    name = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]
-    place = path.parent / f"{PREFIX}of-{name}"  # not as long as those that `workplace` clears
+    place = _kept_place(path)
     place.mkdir(mode=0o700, exist_ok=True)
     if place.is_symlink() or (hasattr(os, "getuid") and place.stat().st_uid != os.getuid()):
         raise BadPhoto(f"{printable(place)} is not yours.", "Delete it, or name another folder with -o.")
@@ -120,6 +119,18 @@ def kept_workplace(path: Path) -> Generator[Path]:
         lock.release()
         if not any(part.name != LOCK for part in place.iterdir()):
             shutil.rmtree(place, ignore_errors=True)
+
+
+def discard_workplace(path: Path) -> None:
+    """Delete what led to a file and was kept, unless somebody is at work on it."""
+    if _kept_place(path).exists():
+        with suppress(BadPhoto, OSError), kept_workplace(path):
+            pass
+
+
+def _kept_place(path: Path) -> Path:
+    name = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]
+    return path.parent / f"{PREFIX}of-{name}"  # not as long as those that `workplace` clears
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 from veil.attacks.faces.tracks import Tracks
 from veil.core.errors import BadClip, BadPhoto, BadSettings, NoFace
+from veil.core.files import kept_workplace
 from veil.core.progress import finish
 from veil.core.types import Pixels, Stage
 from veil.core.video import open_clip
@@ -66,8 +68,13 @@ def test_a_clip_is_protected_and_what_was_left_is_named(film: Any, work: Any, tm
 def test_what_was_done_before_is_left(film: Any, work: Any, tmp_path: Path) -> None:
     source = film(tmp_path / "a.mp4")
     protect(source)
+    with suppress(KeyboardInterrupt), kept_workplace(tmp_path / "a.veiled.mp4") as left:  # killed at its end
+        (left / "segment").touch()
+        raise KeyboardInterrupt
+    assert hidden(tmp_path)
     again = protect(source)
     assert isinstance(again, clips.ClipDone)
+    assert not hidden(tmp_path)
     assert work.drawn == 12
     with pytest.raises(BadPhoto, match="exists already"):
         protect(source, crf=30)

@@ -1,4 +1,4 @@
-"""Draw changes into the pictures of a clip and encode them, in segments that can each be decoded alone."""
+"""The pictures of a new clip: changes drawn and encoded in segments that can be decoded alone, and a cover."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from itertools import islice, takewhile
 from pathlib import Path
 from typing import Protocol
 
+from ..attacks.faces.detection import search
 from ..attacks.faces.tracks import Tracks
+from ..core.errors import BadPhoto
+from ..core.images import open_photo
 from ..core.types import Pixels, Stage, Step, Steps
 from ..core.video import Clip
 from ..core.video_writing import SEGMENT, encoding
+from ..core.writing import save_photo
 from ..privacy.settings import Settings
 from ..privacy.video import ClipChange, render
 
@@ -108,3 +112,20 @@ def _collected(
         part.replace(paths[segment])
         done += segment.stop - segment.start
         yield Step(Stage.RENDERING, done, count)
+
+
+def cover_of(clip: Clip, work: Path) -> tuple[bytes | None, tuple[str, ...]]:
+    """The picture that stands for a clip, bare, unless it shows a face; and a word where it is not kept."""
+    if clip.cover is None:
+        return None, ()
+    path = work / "cover"
+    path.write_bytes(clip.cover)
+    try:
+        photo = open_photo(path)
+    except BadPhoto:
+        return None, (f"The cover picture of {clip.name} cannot be read, and is not kept.",)
+    if search(photo.pixels).faces:
+        return None, (f"The cover picture of {clip.name} shows a face, and is not kept.",)
+    bare = work / ("cover.png" if photo.format == "PNG" else "cover.jpg")
+    save_photo(photo, bare)
+    return bare.read_bytes(), ()

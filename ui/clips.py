@@ -18,18 +18,15 @@ from pathlib import Path
 import numpy as np
 
 from ..attacks import packaged
-from ..attacks.faces.detection import search
 from ..attacks.faces.tracking import follow
 from ..attacks.faces.tracks import Tracks
-from ..core.errors import BadClip, BadPhoto, BadSettings
-from ..core.files import atomic_write, empty, kept_workplace
-from ..core.images import open_photo
+from ..core.errors import BadClip, BadSettings
+from ..core.files import atomic_write, discard_workplace, empty, kept_workplace
 from ..core.progress import WithResult
 from ..core.types import Item, Sighting, Stage, Step, Steps
 from ..core.video import Clip, open_clip
 from ..core.video_joining import join
 from ..core.video_writing import codec_for
-from ..core.writing import save_photo
 from ..eval.clip_report import judge
 from ..eval.datasets import checksum
 from ..eval.disturbances.clip_codec import Encoding
@@ -37,7 +34,7 @@ from ..eval.tracks import Vectors, seen
 from ..privacy.settings import Settings
 from ..privacy.video import ClipChange, Elsewhere, find_changes
 from .albums import Album
-from .clip_drawing import Machines, segments_of
+from .clip_drawing import Machines, cover_of, segments_of
 from .clip_faces import ClipChoice, choose, described, unmet
 from .clip_records import ClipFace, ClipOrigin, ClipRecord, done_before, is_result
 from .outputs import Output, claimed, clip_of, real
@@ -134,10 +131,11 @@ def prepare(
     )
     result = clip_of(source, output, taken)
     record = result.with_suffix(".json")
-    if not output.force and not {real(result), real(record)} & taken:
-        if said := done_before(result, settings, origin):
-            taken |= {real(result), real(record)}
-            return ClipDone(source, result, record, said)
+    free = not output.force and not {real(result), real(record)} & taken
+    if free and (said := done_before(result, settings, origin)):
+        taken |= {real(result), real(record)}
+        discard_workplace(result)  # of a run that was killed at its end
+        return ClipDone(source, result, record, said)
     taken |= claimed((result, record), taken, output.force)
     notes = (*[AGAIN.format(clip.name)] * again, *clip.notes)
     codec = codec_for(clip, result, output.codec)
@@ -275,11 +273,11 @@ def _written(
 ) -> Steps[ClipRecord]:
     """Write the clip, judge it as it was written, and write the record beside it."""
     clip, chosen = job.clip, tracks.of(choice.people)
-    cover, notes = _cover(clip, work)
+    cover, notes = cover_of(clip, work)
     with atomic_write(job.result, job.record, replace=job.output.force) as parts:
         lost = join(clip, segments, parts[0], cover)
-        how, used = Encoding(job.output.crf, job.codec), frozenset(settings.surrogates)
-        reports = yield from judge(clip, open_clip(parts[0]), chosen, packaged(), used, other, how)
+        how = packaged(), frozenset(settings.surrogates), other, Encoding(job.output.crf, job.codec)
+        reports = yield from judge(clip, open_clip(parts[0]), chosen, *how)
         _check_unchanged(job, work)
         margins = dict[int, float]()
         for track, change in zip(chosen.tracks, changes, strict=True):
@@ -300,20 +298,3 @@ def _written(
         )
         parts[1].write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return record
-
-
-def _cover(clip: Clip, work: Path) -> tuple[bytes | None, tuple[str, ...]]:
-    """The picture that stands for a clip, bare, unless it shows a face; and a word where it is not kept."""
-    if clip.cover is None:
-        return None, ()
-    path = work / "cover"
-    path.write_bytes(clip.cover)
-    try:
-        photo = open_photo(path)
-    except BadPhoto:
-        return None, (f"The cover picture of {clip.name} cannot be read, and is not kept.",)
-    if search(photo.pixels).faces:
-        return None, (f"The cover picture of {clip.name} shows a face, and is not kept.",)
-    bare = work / ("cover.png" if photo.format == "PNG" else "cover.jpg")
-    save_photo(photo, bare)
-    return bare.read_bytes(), ()
