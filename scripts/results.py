@@ -565,6 +565,18 @@ MACHINES = ("other", "worst", "other-strict", "same", "jpeg")
 MEASURED = ("likeness", "naturalness", "psnr", "ssim")
 
 
+def clips_rated() -> str:
+    """What viewers say of frames of clips."""
+    said, words = ratings(14), list[str]()
+    for version in ("clip-balanced", "clip-strong", "jpeg-90"):
+        part = said[said.version == version]
+        clip = part.photo.str[:-2].tolist()  # two frames of each
+        alike, natural = (rate((part[name] >= 4).to_numpy(), clip) for name in ("likeness", "naturalness"))
+        name = f"`{version.removeprefix('clip-')}`"
+        words.append(f"{name} {percent(alike)} and {percent(natural)} ({len(part)} frames)")
+    return "; ".join(words)
+
+
 def clips() -> str:
     """Who is hidden in every picture of a clip, by method and encoding."""
     made = read("video", "headline")
@@ -697,6 +709,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "detector": detector,
     "detected": detected,
     "clips": clips,
+    "clips-rated": clips_rated,
     "clips-each": clips_each,
     "clips-kept": clips_kept,
     "clips/balanced": partial(clips_hidden, "balanced"),

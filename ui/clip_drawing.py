@@ -1,4 +1,4 @@
-"""The pictures of a new clip: changes drawn and encoded in segments that can be decoded alone, and a cover."""
+"""The pictures of a new clip: changes drawn, encoded in segments that can be decoded alone, and a cover."""
 
 from __future__ import annotations
 
