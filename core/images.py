@@ -21,13 +21,14 @@ from . import metadata
 from .decoding import decode_deep_tiff, jxl_size, tiff_size, to_eight_bit
 from .errors import BadPhoto
 from .files import check_file, printable
-from .pillow import pixel_limit, register_plugins
+from .pillow import READABLE, pixel_limit, register_plugins
 from .types import Photo, Pixels
+from .video import ENDINGS as VIDEOS
+from .video_streams import is_video
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF", "JXL", "PPM")
 ENDINGS = frozenset(
     ".jpg .jpeg .png .webp .tif .tiff .bmp .gif .avif .heic .heif .hif .jxl .ppm .pgm .pnm".split()
 )
@@ -61,24 +62,11 @@ def open_photo(path: Path) -> Photo:
 
 def _instead(path: Path) -> str:
     """What to do with a file that is no picture."""
-    from .video import ENDINGS as VIDEOS
-    from .video_streams import is_video
-
     if path.suffix.lower() in VIDEOS:
         return "It is a clip; here a photo is needed."
     if is_video(path):
         return "It is a clip: give its name the ending of one, such as .mp4."
     return "It reads JPEG, HEIC, PNG, WebP, AVIF, JPEG XL, TIFF, BMP and GIF; convert others first."
-
-
-def picture_format(path: Path) -> str:
-    """The format of a picture by what its file holds, such as "JPEG"; nothing where it is none."""
-    register_plugins()
-    try:
-        with pixel_limit.lifted(), Image.open(path, formats=READABLE) as image:
-            return {"MPO": "JPEG"}.get(image.format or "", image.format or "")
-    except Exception:  # decoders raise whatever their parser stumbles over
-        return ""
 
 
 def size_of(path: Path) -> tuple[int, int]:

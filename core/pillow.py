@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from threading import Lock
 
 from PIL import Image
+
+READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF", "JXL", "PPM")
 
 
 @cache
@@ -47,3 +50,13 @@ class _PixelLimit:
 
 
 pixel_limit = _PixelLimit()
+
+
+def picture_format(path: Path) -> str:
+    """The format of a picture by what its file holds, such as "JPEG"; nothing where it is none."""
+    register_plugins()
+    try:
+        with pixel_limit.lifted(), Image.open(path, formats=READABLE) as image:
+            return {"MPO": "JPEG"}.get(image.format or "", image.format or "")
+    except Exception:  # decoders raise whatever their parser stumbles over
+        return ""

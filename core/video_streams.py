@@ -14,7 +14,7 @@ import numpy as np
 from .errors import BadClip, VeilError
 from .extras import needs
 from .files import printable
-from .images import picture_format
+from .pillow import picture_format
 from .types import Pixels
 
 if TYPE_CHECKING:

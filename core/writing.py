@@ -13,7 +13,7 @@ from PIL import Image, PngImagePlugin
 from .errors import BadPhoto
 from .files import atomic_write, printable
 from .pillow import register_plugins
-from .types import Photo
+from .types import Photo, Pixels
 
 # Where the first of several endings is the one that veil gives itself.
 SUFFIXES = {
@@ -90,6 +90,12 @@ def save_photo(
         raise BadPhoto(
             f"{printable(path)} cannot be written ({error}).", "Is the disk full, or the photo too large?"
         ) from error
+
+
+def png(pixels: Pixels) -> bytes:
+    """The file of a picture (H, W, 3) as PNG, which keeps every value."""
+    Image.fromarray(pixels).save(file := BytesIO(), "PNG")
+    return file.getvalue()
 
 
 def _to_image(photo: Photo, format: str) -> Image.Image:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
-from ..attacks.faces.boxes import clipped, padded
+from ..attacks.faces.boxes import clipped, reaching
 from ..attacks.faces.tracks import MeshTrack, Tracks, normalised, runs
 from ..core.progress import WithResult
 from ..core.types import Face, Pixels, Stage, Step, Steps
@@ -141,9 +141,7 @@ def _window(clip: Clip, tracks: Tracks) -> _Window:
         key=lambda one: (len(one[1]), one[2]),
     )[:2]
     faces = [face for number in numbers if (face := track.face(number))]
-    boxes = np.stack(
-        [padded(face.box, AROUND * float((face.box[2:] - face.box[:2]).max())) for face in faces]
-    )
+    boxes = np.stack([reaching(face.box, AROUND) for face in faces])
     left, top, right, bottom = clipped(np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)]), clip.size)
     scale = min(1.0, LARGEST / max(right - left, bottom - top))
     moved = tuple(face.transformed(1.0, -left, -top).transformed(scale, 0.0, 0.0) for face in faces)

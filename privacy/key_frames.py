@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from ..attacks.faces.boxes import clipped, padded
+from ..attacks.faces.boxes import clipped, reaching
 from ..attacks.faces.hands import over_face
 from ..attacks.faces.tracks import Mesh, MeshTrack, face_of, normalised, spread
 from ..core.types import Array, Photo, Pixels, Sighting
@@ -35,9 +35,8 @@ def shown_of(frames_of: FramesOf, track: MeshTrack) -> list[Shown]:
     found = dict[int, tuple[Pixels, Mesh, Array]]()
     for index, pixels in frames_of(sorted(order)):
         mesh = track.points[track.places[index]]
-        box = face_of(mesh).box
-        reach = padded(box, AROUND * float((box[2:] - box[:2]).max()))
-        left, top, right, bottom = clipped(reach, (pixels.shape[1], pixels.shape[0]))
+        around = reaching(face_of(mesh).box, AROUND)
+        left, top, right, bottom = clipped(around, (pixels.shape[1], pixels.shape[0]))
         corner = np.array([left, top], np.float32)
         found[index] = (pixels[top:bottom, left:right].copy(), mesh - corner, track.hands.at(index) - corner)
     grey = all(int(np.ptp(pixels.astype(np.int16), 2).max()) <= COLOURLESS for pixels, *_ in found.values())

@@ -571,9 +571,8 @@ def clips_rated() -> str:
     for version in ("clip-balanced", "clip-strong", "jpeg-90"):
         part = said[said.version == version]
         clip = part.photo.str[:-2].tolist()  # two frames of each
-        alike, natural = (rate((part[name] >= 4).to_numpy(), clip) for name in ("likeness", "naturalness"))
-        name = f"`{version.removeprefix('clip-')}`"
-        words.append(f"{name} {percent(alike)} and {percent(natural)} ({len(part)} frames)")
+        alike, natural = (percent(rate(part[scale] >= 4, clip)) for scale in SCALES)
+        words.append(f"`{version.removeprefix('clip-')}` {alike} and {natural} ({len(part)} frames)")
     return "; ".join(words)
 
 

@@ -22,19 +22,17 @@ import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
-from io import BytesIO
 from itertools import islice, product
 from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
 import typer
-from PIL import Image
 from tracked import AGAIN, PHOTOS, Pairs, Roles, Row, people_of, seeds_of
 
 from veil.core.images import open_photo
 from veil.core.progress import finish
-from veil.core.types import Photo
+from veil.core.writing import png
 from veil.eval import resumable
 from veil.eval.bootstrap import Interval, rate
 from veil.eval.datasets import checksum
@@ -68,14 +66,8 @@ def cloak(
                     if not file.exists():
                         file.parent.mkdir(parents=True, exist_ok=True)
                         photo, face = open_photo(person.paths[place]), person.faces[place]
-                        write(file, ENGINE_HOOKS.protect(photo, face, values | {"seed": seed}, None))
-
-
-def write(file: Path, photo: Photo) -> None:
-    """Write a picture, whole or not at all."""
-    picture = BytesIO()
-    Image.fromarray(photo.pixels).save(picture, "PNG")
-    resumable.replace(file, picture.getvalue())
+                        made = ENGINE_HOOKS.protect(photo, face, values | {"seed": seed}, None)
+                        resumable.replace(file, png(made.pixels))
 
 
 # --- tables -----------------------------------------------------------------------------------------------

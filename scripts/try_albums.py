@@ -20,7 +20,6 @@ from veil.core.threads import configure_threads
 
 configure_threads()  # before torch is loaded
 
-import io
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -28,11 +27,11 @@ from typing import Any
 
 import numpy as np
 import typer
-from PIL import Image
 
 from veil.attacks import attacked
 from veil.core.images import open_photo, to_tensor
 from veil.core.types import Array, Face, Photo
+from veil.core.writing import png
 from veil.eval import resumable
 from veil.eval.datasets import checksum, main_face, samples
 from veil.eval.verification import embedding
@@ -72,9 +71,8 @@ def cloaked(
 ) -> Path:
     """Where a cloaked photo lies, which is made if it is not there."""
     if not file.exists():
-        picture = io.BytesIO()
-        Image.fromarray(ENGINE_HOOKS.protect(*one, values, target, list(album)).pixels).save(picture, "PNG")
-        resumable.replace(file, picture.getvalue())
+        made = ENGINE_HOOKS.protect(*one, values, target, list(album))
+        resumable.replace(file, png(made.pixels))
     return file
 
 

@@ -26,7 +26,6 @@ from veil.core.threads import configure_threads
 
 configure_threads()  # before torch is loaded
 
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -36,12 +35,12 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from ideas import IDEAS, copies_in
-from PIL import Image
 from rich.progress import Progress
 
 from veil.attacks import attacked
 from veil.core.images import open_photo, to_tensor
 from veil.core.types import Face, Photo
+from veil.core.writing import png
 from veil.eval import resumable
 from veil.eval.bootstrap import Interval, mean, rate
 from veil.eval.datasets import Sample, main_face, samples
@@ -105,8 +104,7 @@ def perform(job: tuple[str, Sample, str, Path | None]) -> dict[str, bytes]:
         "likeness": float(likeness(*images, before[1])),
         "naturalness": float(naturalness(*images, before[1])),
     }
-    Image.fromarray(after.pixels).save(buffer := io.BytesIO(), "PNG")
-    return {PICTURE: buffer.getvalue(), ROW: json.dumps(row).encode()}
+    return {PICTURE: png(after.pixels), ROW: json.dumps(row).encode()}
 
 
 def finished(run: Path) -> dict[tuple[str, str], Row]:

@@ -23,3 +23,8 @@ def clipped(box: Array, size: tuple[int, int]) -> tuple[int, int, int, int]:
 def padded(box: Array, margin: float) -> Array:
     """The box with a margin in pixels on each side."""
     return box + margin * np.array([-1, -1, 1, 1])
+
+
+def reaching(box: Array, reach: float) -> Array:
+    """The box with so many of its longer side more on each side."""
+    return padded(box, reach * float((box[2:] - box[:2]).max()))

@@ -18,20 +18,16 @@ from torch import Tensor
 from ...core.images import to_tensor
 from ...core.types import Array, Face, Pixels
 from ..networks.facemesh import OVAL
-from ..networks.hands import hand_in, next_crop, palms
+from ..networks.hands import MIDDLE, hand_in, next_crop, palms
 from .detection import around
 
 EVERY, STEP = 12, 4  # frames from one search to the next, and from one to the next in which points are found
 REACH = 1.6  # of a face's side: what is looked at around its middle,
 SIZE = 384  # and the side of the picture of it in pixels
-FOUND, KEPT = (
-    0.7,
-    0.5,
-)  # how sure the network has to be that there is a hand: a new one, and one that is known
+FOUND, KEPT = 0.7, 0.5  # how sure the network has to be that there is a hand: a new one, and a known one
 ONE_HAND = 0.5  # of a palm's length: two hands whose points are nearer on average are one
 MOST = 2  # hands that are followed at one time
 ENDS = 2  # frames for which a hand goes on after it was seen last, and before it was seen first
-WRIST, KNUCKLE = 0, 9  # of the 21 points: the wrist, and where the middle finger begins
 
 
 class Hand(NamedTuple):
@@ -76,6 +72,12 @@ class Hands:
         rows.sort(key=lambda row: row[0])
         indexes, points = zip(*rows, strict=True)
         return cls(np.array(indexes, np.int64), np.stack(points).astype(np.float32))
+
+
+def drift_of(hand: Array, other: Array) -> float:
+    """How far the points of a hand (21, 2) lie from those of another, in lengths of its palm."""
+    size = max(float(np.linalg.norm(hand[MIDDLE] - hand[0])), 1.0)
+    return float(np.linalg.norm(other - hand, axis=1).mean()) / size
 
 
 def over_face(hand: NDArray[np.floating], mesh: NDArray[np.floating]) -> bool:
@@ -124,12 +126,9 @@ class HandFollower:
 
     def _known(self, hand: Hand, index: int) -> dict[int, Hand] | None:
         """The trail of a hand that was found in a frame, where it is followed there already."""
-        palm = max(float(np.linalg.norm(hand.points[KNUCKLE] - hand.points[WRIST])), 1.0)
         for trail in self.trails:
-            if index in trail:
-                apart = np.linalg.norm(hand.points - trail[index].points, axis=1).mean()
-                if apart < ONE_HAND * palm:
-                    return trail
+            if index in trail and drift_of(hand.points, trail[index].points) < ONE_HAND:
+                return trail
         return None
 
 

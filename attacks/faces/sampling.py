@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from ...core.images import to_tensor
 from ...core.types import Array, Face, Pixels
-from .boxes import clipped, padded
+from .boxes import clipped, reaching
 
 REACH = 1.5  # of a face's longer side: how far around its box recognisers may look
 
@@ -19,7 +19,7 @@ REACH = 1.5  # of a face's longer side: how far around its box recognisers may l
 def part_around(pixels: Pixels, face: Face, reach: float = REACH) -> tuple[Pixels, Face]:
     """The part of a picture (H, W, 3) around a face, so many of its longer sides beyond its box, and the face
     as it lies there."""
-    around = padded(face.box, reach * float((face.box[2:] - face.box[:2]).max()))
+    around = reaching(face.box, reach)
     left, top, right, bottom = clipped(around, (pixels.shape[1], pixels.shape[0]))
     return pixels[top:bottom, left:right], face.transformed(1.0, -left, -top)
 
@@ -35,8 +35,7 @@ def cut_around(
     boxes = np.array([face.box for face in faces])
     box = np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
     high, wide = pictures[0].shape[:2]
-    reach = padded(box, REACH * (box[2:] - box[:2]).max())
-    left, top, right, bottom = clipped(reach, (wide, high))
+    left, top, right, bottom = clipped(reaching(box, REACH), (wide, high))
     images = tuple(to_tensor(pixels[top:bottom, left:right]) for pixels in pictures)
     return images, tuple(face.transformed(1.0, -left, -top) for face in faces)
 

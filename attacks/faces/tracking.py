@@ -19,7 +19,7 @@ from ...core.images import to_tensor
 from ...core.types import Face, Pixels, Stage, Step, Steps
 from ..networks.facemesh import SIZE as MESH_SIZE
 from ..networks.facemesh import landmarks_in_crop
-from .boxes import clipped, padded
+from .boxes import clipped, reaching
 from .detection import around, search, second_opinion
 from .found import SMALLEST
 from .tracks import Mesh, Tracks, face_of, track_of
@@ -182,8 +182,7 @@ class Follower:
 
 def mesh_at(pixels: Pixels, face: Face) -> Mesh | None:
     """The mesh (468, 2) of a face in a frame (H, W, 3), in its pixels; None where it lies outside."""
-    wide = (face.box[2:] - face.box[:2]).max()
-    left, top, right, bottom = clipped(padded(face.box, 0.5 * wide), (pixels.shape[1], pixels.shape[0]))
+    left, top, right, bottom = clipped(reaching(face.box, 0.5), (pixels.shape[1], pixels.shape[0]))
     if right - left < 2 or bottom - top < 2:
         return None
     part = to_tensor(pixels[top:bottom, left:right])
@@ -215,8 +214,7 @@ def _next(mesh: Mesh, pixels: Pixels, check: bool) -> Mesh | None:
 
 def _found_again(pixels: Pixels, face: Face) -> Mesh | None:
     """The mesh of a face that was lost, by looking for it again near its last place."""
-    reach = padded(face.box, float((face.box[2:] - face.box[:2]).max()))
-    left, top, right, bottom = clipped(reach, (pixels.shape[1], pixels.shape[0]))
+    left, top, right, bottom = clipped(reaching(face.box, 1.0), (pixels.shape[1], pixels.shape[0]))
     if right - left < 2 or bottom - top < 2:
         return None
     there = [one.transformed(1.0, left, top) for one in search(pixels[top:bottom, left:right]).faces]

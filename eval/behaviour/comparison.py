@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from PIL import Image
 
-from ...attacks.faces.boxes import clipped, padded
+from ...attacks.faces.boxes import clipped, reaching
 from ...core.errors import BadPhoto, BadSettings
 from ...core.progress import finish
 from ...core.types import Array, Face, Pixels, Steps
@@ -70,8 +70,7 @@ def compare_photos(before: Pixels, after: Pixels, face: Face) -> Behaviour:
     Only the part around the face is looked at, and made smaller where it is large.
     """
     high, wide = before.shape[:2]
-    reach = padded(face.box, AROUND * float((face.box[2:] - face.box[:2]).max()))
-    left, top, right, bottom = clipped(reach, (wide, high))
+    left, top, right, bottom = clipped(reaching(face.box, AROUND), (wide, high))
     scale = min(1.0, LARGEST / max(right - left, bottom - top))
     size = max(1, round(scale * (right - left))), max(1, round(scale * (bottom - top)))
     old, new = (

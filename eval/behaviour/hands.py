@@ -6,12 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...attacks.faces.hands import over_face
+from ...attacks.faces.hands import drift_of, over_face
 from ...core.types import Array
 from .figures import Measured
 from .reading import Reading
-
-WRIST, KNUCKLE = 0, 9  # of the 21 points: the wrist, and where the middle finger begins
 
 
 def hands(before: Reading, after: Reading) -> Sequence[Measured]:
@@ -43,12 +41,6 @@ def hands(before: Reading, after: Reading) -> Sequence[Measured]:
             Measured("drift over the face", 100 * float(np.mean(before_face)), "% of a palm", "lower")
         )
     return figures
-
-
-def drift_of(hand: Array, other: Array) -> float:
-    """How far the points of a hand (21, 2) lie from those of another, in lengths of its palm."""
-    size = max(float(np.linalg.norm(hand[KNUCKLE] - hand[WRIST])), 1.0)
-    return float(np.linalg.norm(other - hand, axis=1).mean()) / size
 
 
 def _frames(reading: Reading) -> Sequence[tuple[tuple[Array, ...], Array]]:

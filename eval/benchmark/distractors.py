@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from PIL import Image
 
 from ...core.errors import BadSettings, NoFace, VeilError
 from ...core.images import open_photo, to_tensor
 from ...core.types import Array, Photo, Steps
+from ...core.writing import png
 from ...weights.registry import card
 from .. import resumable
 from ..datasets import checksum, main_face, samples
@@ -158,9 +158,7 @@ def _seen(make: Callable[[int], Photo], judges: tuple[str, ...], source: Source)
     try:
         photo = open_photo(source) if isinstance(source, Path) else make(source)
         if isinstance(source, int):
-            picture = BytesIO()
-            Image.fromarray(photo.pixels).save(picture, "PNG")
-            files[PICTURE] = picture.getvalue()
+            files[PICTURE] = png(photo.pixels)
         if not (face := main_face(photo.pixels)):
             raise NoFace(f"No face was found in {photo.name}.")
         image = to_tensor(photo.pixels)

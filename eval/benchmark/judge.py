@@ -18,6 +18,7 @@ from ...attacks.faces.detection import find_faces
 from ...core.errors import NoFace, VeilError
 from ...core.images import open_photo, to_tensor
 from ...core.types import Array, Face, Photo, Pixels
+from ...core.writing import png
 from ...weights.registry import card
 from .. import CLEAN, FACE_MEASURES, MEASURES, METRICS
 from ..bootstrap import HEADLINE_RATES
@@ -45,9 +46,8 @@ def protect_and_judge(hooks: EngineHooks, task: Task) -> dict[str, bytes]:
         album = [_protected_already(hooks, task)] if task.album else []
         protected = hooks.protect(before, face, task.values, target, album)
         seconds = time.perf_counter() - began
-        picture = BytesIO()
-        Image.fromarray(protected.pixels).save(picture, "PNG")
-        after = np.array(Image.open(BytesIO(picture.getvalue())).convert("RGB"))
+        picture = png(protected.pixels)
+        after = np.array(Image.open(BytesIO(picture)).convert("RGB"))
         if task.values["method"] != CLEAN and np.array_equal(after, before.pixels):
             raise VeilError("The method changed nothing: it is reported, not scored.")
         shared = {
@@ -57,7 +57,7 @@ def protect_and_judge(hooks: EngineHooks, task: Task) -> dict[str, bytes]:
         }
         rows, embeddings = ([{}], {}) if task.quality_only else recognise(hooks, task, before, face, after)
         return {
-            PICTURE: picture.getvalue(),
+            PICTURE: picture,
             ROWS: pack([{**shared, **row} for row in rows], embeddings),
         }
     except VeilError as error:

@@ -22,7 +22,7 @@ from ..behaviour.comparison import judged
 from ..behaviour.page import kept
 from ..benchmark import EngineHooks
 from ..benchmark.judge import TRANSIENT, measure_quality
-from ..disturbances.clip_codec import ENCODINGS, clip_coded
+from ..disturbances.clip_codec import ENCODINGS, NONE, clip_coded
 from ..metrics.fsim import fsim
 from ..tracks import TrackMatch, Vectors, flicker, match, seen
 from .part import CONTROL, Part, part_of, read_before, seen_before, timed
@@ -79,11 +79,13 @@ def protect_and_judge(hooks: EngineHooks, task: ClipTask) -> dict[str, bytes]:
         part = part_of(task.clip, task.start, task.seconds)
         after, facts = _protected(hooks, task, part)
         readings = read_before(task.clip, task.start, task.seconds)
-        control = list(clip_coded(after, part.clip.rate, CONTROL))
-        behaviour = judged(readings[0], part.read(control), readings[1])
+        encoded = list(clip_coded(after, part.clip.rate, ENCODINGS[CONTROL]))
+        behaviour = judged(readings[0], part.read(encoded), readings[1])
         rows = {
             "clips": [{**task.labels, **facts, **_looks(task, part, after), "error": ""}],
-            "matches": [{**task.labels, **row} for row in _matches(task, part, after)],
+            "matches": [
+                {**task.labels, **row} for row in _matches(task, part, {NONE: after, CONTROL: encoded})
+            ],
             "behaviour": [
                 {
                     **task.labels,
@@ -156,15 +158,18 @@ def _mean(values: Sequence[float]) -> float | None:
     return round(float(np.mean(known)), 5) if known else None
 
 
-def _matches(task: ClipTask, part: Part, after: Sequence[Pixels]) -> Iterator[Row]:
-    """What recognisers make of the person, by encoding, and by with what they compare."""
+def _matches(task: ClipTask, part: Part, after: Mapping[str, Sequence[Pixels]]) -> Iterator[Row]:
+    """What recognisers make of the person, by encoding, and by with what they compare.
+
+    after: the pictures after protection, by encoding; as they are, and those that are encoded already.
+    """
     where = task.clip, task.start, task.seconds
     clean = seen_before(*where, task.pictures, task.names)
     others = {"the other half": None}
     if task.other:
         others |= {"another clip": _seen_elsewhere(task.other, task.pictures, task.names)}
     for name in task.encodings:
-        shown = after if name not in ENCODINGS else list(clip_coded(after, part.clip.rate, ENCODINGS[name]))
+        shown = after.get(name) or list(clip_coded(after[NONE], part.clip.rate, ENCODINGS[name]))
         there = seen(_faces(part, shown, task.pictures), task.names)
         for against, other in others.items():
             for one in match(clean, there, frozenset(task.values["surrogates"]), other):

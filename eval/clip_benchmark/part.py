@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,7 +24,7 @@ from ..disturbances.clip_codec import ENCODINGS, clip_coded
 from ..sound import sound_of
 from ..tracks import Vectors, seen
 
-CONTROL = ENCODINGS["crf-28"]  # how the clip before is encoded, to tell what coding alone does
+CONTROL = "crf-28"  # how the clip before is encoded, to tell what coding alone does
 T = TypeVar("T")
 
 
@@ -46,7 +46,7 @@ class Part:
     stretch: range
     following: float
 
-    @property
+    @cached_property
     def shown(self) -> dict[int, Face]:
         """The face of the person by picture, where it was seen."""
         return {int(at): one.face(int(at)) for one in self.tracks.tracks for at in one.indexes[one.seen]}  # pyright: ignore[reportReturnType]
@@ -67,12 +67,19 @@ class Part:
         """Those of pictures that lie in the stretch."""
         return (frames[at] for at in self.stretch)
 
+    @cached_property
+    def _loudness(self) -> Array | None:
+        """Of the sound around each picture of the stretch; None without sound."""
+        sound = sound_of(self.clip.path, float(self.times[0]), float(self.times[-1]) + 1.0)
+        return loudness(*sound, self._stretch_times - self.times[0]) if sound else None
+
+    @property
+    def _stretch_times(self) -> Array:
+        return self.times[self.stretch.start : self.stretch.stop]
+
     def read(self, frames: Sequence[Pixels]) -> Reading:
         """What the person expresses in the stretch, of pictures like those of the part."""
-        sound = sound_of(self.clip.path, float(self.times[0]), float(self.times[-1]) + 1.0)
-        times = self.times[self.stretch.start : self.stretch.stop]
-        loud = loudness(*sound, times - self.times[0]) if sound else None
-        return finish(read(self.stretched(frames), times, self.faces, loud))
+        return finish(read(self.stretched(frames), self._stretch_times, self.faces, self._loudness))
 
 
 @lru_cache(1)
@@ -108,7 +115,7 @@ def part_of(path: Path, start: float, seconds: float | None) -> Part:
 def read_before(path: Path, start: float, seconds: float | None) -> tuple[Reading, Reading]:
     """What the person of a part expresses, and of what was only encoded again."""
     part = part_of(path, start, seconds)
-    control = list(clip_coded(part.frames, part.clip.rate, CONTROL))
+    control = list(clip_coded(part.frames, part.clip.rate, ENCODINGS[CONTROL]))
     return part.read(part.frames), part.read(control)
 
 

@@ -12,7 +12,6 @@ What is cloaked is by the tool's defaults, so that `sface` is not attacked. Noth
 figures on held-out training people in RUN/log.jsonl. Only FACES/training is read, one photo of each person.
 """
 
-from io import BytesIO
 from itertools import islice, zip_longest
 from pathlib import Path
 from random import Random
@@ -29,6 +28,7 @@ from train_portrait import SEED, Session, flipped, log
 from veil.attacks import recognizer
 from veil.core.images import open_photo, to_tensor
 from veil.core.types import Face, Photo, Sighting
+from veil.core.writing import png
 from veil.eval import resumable
 from veil.eval.benchmark import MethodSpec, read
 from veil.eval.datasets import main_face
@@ -99,9 +99,8 @@ def cloak(
         place = folder / f"{name_of(path)}.png"
         photo = small(path)
         if not place.exists() and (face := main_face(photo.pixels)):
-            picture = BytesIO()
-            Image.fromarray(ENGINE_HOOKS.protect(photo, face, values, None).pixels).save(picture, "PNG")
-            resumable.replace(place, picture.getvalue())
+            made = ENGINE_HOOKS.protect(photo, face, values, None)
+            resumable.replace(place, png(made.pixels))
 
 
 def crops(faces: Path, run: Path) -> tuple[Tensor, Tensor]:
