@@ -251,9 +251,6 @@ def test_faces_of_a_clip_are_listed(film: Any, tmp_path: Path) -> None:
         (1, True, [[0.0, 0.1]])
     ]
     assert Image.open(tmp_path / "a.veil-faces.png").size[0] == clip_faces.TILE
-    run = CliRunner().invoke(app, ["faces", str(source)])
-    assert run.exit_code == 2
-    assert "exists already" in run.output
 
 
 def test_a_clip_that_cannot_be_decoded_leaves_nothing(film: Any, work: Any, tmp_path: Path) -> None:

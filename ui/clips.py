@@ -25,7 +25,7 @@ from ..core.files import atomic_write, discard_workplace, empty, kept_workplace
 from ..core.progress import WithResult
 from ..core.types import Item, Sighting, Stage, Step, Steps
 from ..core.video import Clip, open_clip
-from ..core.video_joining import join
+from ..core.video_joining import check_sound, join
 from ..core.video_writing import codec_for
 from ..eval.clip_report import judge
 from ..eval.datasets import checksum
@@ -136,9 +136,10 @@ def prepare(
         taken |= {real(result), real(record)}
         discard_workplace(result)  # of a run that was killed at its end
         return ClipDone(source, result, record, said)
+    codec = codec_for(clip, result, output.codec)
+    check_sound(clip, result)
     taken |= claimed((result, record), taken, output.force)
     notes = (*[AGAIN.format(clip.name)] * again, *clip.notes)
-    codec = codec_for(clip, result, output.codec)
     return ClipJob(source, clip, origin, codec, result, record, output, notes, alone)
 
 
@@ -277,7 +278,10 @@ def _written(
     with atomic_write(job.result, job.record, replace=job.output.force) as parts:
         lost = join(clip, segments, parts[0], cover)
         how = packaged(), frozenset(settings.surrogates), other, Encoding(job.output.crf, job.codec)
-        reports = yield from judge(clip, open_clip(parts[0]), chosen, *how)
+        after = open_clip(parts[0])
+        if after.count != clip.count:
+            raise BadClip(f"The result of {clip.name} has not all of its pictures.", "Try an .mkv with -o.")
+        reports = yield from judge(clip, after, chosen, *how)
         _check_unchanged(job, work)
         margins = dict[int, float]()
         for track, change in zip(chosen.tracks, changes, strict=True):

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from pydantic import BaseModel, ValidationError
+
 from ..core.errors import BadPhoto, BadSettings
 from ..core.files import check_writable, fitting, printable
 from ..core.types import Photo
 from ..core.video_joining import CONTAINERS
 from ..core.video_writing import result_ending
 from ..core.writing import SUFFIXES, names_picture, suffix
+from .pipes import is_clip
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,13 @@ def names_file(path: Path) -> bool:
 
 
 def picture_of(source: Path, photo: Photo, output: Output, taken: Collection[str]) -> Path:
-    """The picture to write: as named, or called after the photo, with a number where that is taken."""
+    """The picture to write: as named, or called after the photo, with a number where that is taken, or where
+    the record of that name is of another photo or clip.
+
+    Raises:
+        BadSettings: what is named is of another kind.
+        BadPhoto: beside what is named lies the record of one of the other kind.
+    """
     return _result_of(source, suffix(photo, output.format), names_picture, output, taken)
 
 
@@ -81,6 +90,9 @@ def _result_of(
                 f"-o {printable(output.place)} is no name for what becomes of {printable(source.name)}.",
                 f"Name a folder, or a file that ends in {ending}.",
             )
+        record = output.place.with_suffix(".json")
+        if (other := _owner(record)) and is_clip(Path(other)) != is_clip(output.place):
+            raise BadPhoto(f"{printable(record)} is the report of {other}.", "Name another file with -o.")
         return output.place
     folder = output.place or source.parent
     if not output.place:
@@ -89,9 +101,27 @@ def _result_of(
         mark = f"-{number}.veiled" if number > 1 else ".veiled"
         name = fitting(folder, source.stem, mark + max(ending, ".json", key=len))
         stem = name[: -len(max(ending, ".json", key=len))]
-        if not {real(folder / f"{stem}{one}") for one in (ending, ".json")} & set(taken):
+        if {real(folder / f"{stem}{one}") for one in (ending, ".json")} & set(taken):
+            continue
+        if _owner(folder / f"{stem}.json") in ("", printable(source.name)):
             return folder / f"{stem}{ending}"
     raise AssertionError
+
+
+class _Owner(BaseModel):
+    """The part of a record that names the photo or clip that it is of."""
+
+    photo: str = ""
+    clip: str = ""
+
+
+def _owner(record: Path) -> str:
+    """The name of the photo or clip that a record is of; nothing where there is none, or it does not say."""
+    try:
+        named = _Owner.model_validate_json(record.read_bytes())
+    except (OSError, ValidationError):
+        return ""
+    return named.photo or named.clip
 
 
 def claimed(paths: Collection[Path], taken: Collection[str], force: bool) -> set[str]:

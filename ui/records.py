@@ -24,7 +24,8 @@ from .outputs import Output
 from .selection import Choice
 from .wording import LIMITS
 
-# Of records: 1 had no number and no notes, 2 no checksum, 3 no origin, and settings by other names.
+# Of records: 1 had no number and no notes, 2 no checksum, 3 no origin, and settings by other names; those of
+# clips had no number before.
 SCHEMA = 4
 
 

@@ -142,7 +142,7 @@ def protect(
     """
     from .. import pipes
     from ..outputs import Output, real, reserved
-    from ..wording import LIMITS, fell_short
+    from ..wording import LIMITS, failed, fell_short
 
     if (goal == "impersonate") != (target is not None):
         raise BadSettings("--goal impersonate and --target belong together.", "Give both or neither.")
@@ -198,15 +198,17 @@ def protect(
         ready = terminal.each(todo, prepare, name)
         shown, against = Album() if album else None, other.frame if other else None
         if shown:
-            for job in ready:
-                _reopen(shown, job)
+            ready = terminal.each(ready, partial(_reopened, shown), lambda job: name(job.source))
         jobs = [job for job in ready if isinstance(job, workflow.Job)]
         arriving = workers.protect(jobs, chosen, aim, against) if workers else None
         judge = partial(records.Record.shortfalls, strict=fail_if_recognised, by_choice=bool(whom.numbers))
 
         as_asked = chosen, whom, other, fail_if_recognised, shown, workers
 
-        def run(job: Any) -> tuple[records.Shortfall, ...]:
+        def run(job: Any) -> tuple[str, tuple[records.Shortfall, ...]]:
+            return name(job.source), protected(job)
+
+        def protected(job: Any) -> tuple[records.Shortfall, ...]:
             if pipes.is_clip(job.source):
                 return protect_clip(terminal, job, name(job.source), *as_asked)
             if isinstance(job, workflow.PassedOver):
@@ -229,22 +231,23 @@ def protect(
 
         try:
             done = terminal.each(ready, run, lambda job: name(job.source))
-        except KeyboardInterrupt:
-            if any(clips) or len(todo) > 1 and not force:
-                terminal.note(GOES_ON)
+        except KeyboardInterrupt as stop:
+            stop.args = (GOES_ON,) * (any(clips) or len(todo) > 1 and not force)
             raise
     if not all(clips) and done:
         terminal.say(f"\n{LIMITS}")
-    if len(lists) < len(photos) or len(done) < len(todo):
+    if terminal.failed:
+        if (count := len(todo) + len(photos) - len(lists)) > 1:
+            terminal.note(failed(terminal.failed, count), always=True)
         raise typer.Exit(2)
-    if any(done):
+    if any(short for _, short in done):
         kind = "clip" if all(clips) else "file" if any(clips) else "photo"
-        terminal.note(fell_short(done, fail_if_recognised, kind))
+        terminal.note(fell_short(done, fail_if_recognised, kind), always=True)
         raise typer.Exit(FELL_SHORT)
 
 
-def _reopen(album: Album, job: Any) -> None:
-    """Add to an album what of it was protected before: a photo or a clip."""
+def _reopened(album: Album, job: Any) -> Any:
+    """A job, of which an album is given what was protected before: a photo or a clip."""
     from ...core.video import open_clip
     from .. import clips, workflow
 
@@ -252,6 +255,7 @@ def _reopen(album: Album, job: Any) -> None:
         album.reopen(job.source, job.picture, job.choice.faces.values())
     elif isinstance(job, clips.ClipDone):
         album.reopen_clip(open_clip(job.source), open_clip(job.result), job.said.faces)
+    return job
 
 
 def _told(
@@ -290,10 +294,11 @@ def _passed_over(
     if piped:
         raise NoFace(f"{name} {photo.why}.", "Nothing was written.")
     terminal.note(f"{name} {photo.why}: nothing is written for it.")
-    for sentence in unprotected(photo.unprotected):
+    for sentence in unprotected(photo.unprotected, name):
         terminal.warn(sentence)
     left = [face.model_dump(mode="json") for face in photo.unprotected]
-    terminal.object(photo=name, **exit_words(photo.shortfalls), passed_over=photo.why, unprotected=left)
+    named = {"photo": name, "source": printable(photo.source), **exit_words(photo.shortfalls)}
+    terminal.object(**named, passed_over=photo.why, unprotected=left)
     return photo.shortfalls
 
 
