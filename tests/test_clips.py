@@ -237,6 +237,9 @@ def test_python_protects_clips(film: Any, work: Any, tmp_path: Path) -> None:
         result.save(tmp_path / "b.mp4")
     with pytest.raises(BadPhoto, match="is a .mp4"):
         result.save(tmp_path / "b.mkv")
+    (tmp_path / "c.json").write_text('{"photo": "c.jpg"}')
+    with pytest.raises(BadPhoto, match="is the report of c.jpg"):
+        result.save(tmp_path / "c.mp4", replace=True)
     with pytest.raises(BadSettings, match="nobody known"):
         veil.protect(source, target=astronaut())
 

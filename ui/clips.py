@@ -37,7 +37,7 @@ from .albums import Album
 from .clip_drawing import Machines, cover_of, segments_of
 from .clip_faces import ClipChoice, choose, described, unmet
 from .clip_records import ClipFace, ClipOrigin, ClipRecord, done_before, is_result
-from .outputs import Output, claimed, clip_of, real
+from .outputs import Output, claimed, clip_of, real, record_of
 from .records import Shortfall, left_behind
 from .selection import Whom
 from .workflow import AGAIN, told
@@ -130,7 +130,7 @@ def prepare(
         album=album,
     )
     result = clip_of(source, output, taken)
-    record = result.with_suffix(".json")
+    record = record_of(result)
     free = not output.force and not {real(result), real(record)} & taken
     if free and (said := done_before(result, settings, origin)):
         taken |= {real(result), real(record)}

@@ -71,7 +71,6 @@ def picture_of(source: Path, photo: Photo, output: Output, taken: Collection[str
 
     Raises:
         BadSettings: what is named is of another kind.
-        BadPhoto: beside what is named lies the record of one of the other kind.
     """
     return _result_of(source, suffix(photo, output.format), names_picture, output, taken)
 
@@ -90,9 +89,6 @@ def _result_of(
                 f"-o {printable(output.place)} is no name for what becomes of {printable(source.name)}.",
                 f"Name a folder, or a file that ends in {ending}.",
             )
-        record = output.place.with_suffix(".json")
-        if (other := _owner(record)) and is_clip(Path(other)) != is_clip(output.place):
-            raise BadPhoto(f"{printable(record)} is the report of {other}.", "Name another file with -o.")
         return output.place
     folder = output.place or source.parent
     if not output.place:
@@ -106,6 +102,18 @@ def _result_of(
         if _owner(folder / f"{stem}.json") in ("", printable(source.name)):
             return folder / f"{stem}{ending}"
     raise AssertionError
+
+
+def record_of(result: Path) -> Path:
+    """Where the record of a result is written.
+
+    Raises:
+        BadPhoto: there is one of a clip, for a photo, or of a photo, for a clip.
+    """
+    record = result.with_suffix(".json")
+    if (other := _owner(record)) and is_clip(Path(other)) != is_clip(result):
+        raise BadPhoto(f"{printable(record)} is the report of {other}.", "Give another name.")
+    return record
 
 
 class _Owner(BaseModel):

@@ -34,6 +34,7 @@ CLIP_LIMITS = (
     f"they are. And {LIMITS.removeprefix('What this does not promise: ')}"
 )
 
+GOES_ON = "What was done is kept; the same command goes on from there."
 MATCH_COLUMNS = ("Face", "Recogniser", "Used", "Before", "After", "Threshold", "Verdict")
 FACE_COLUMNS = ("Face", "Left, top", "Pixels", "Can be protected")
 MODEL_COLUMNS = ("Model", "Kind", "Licence", "Size", "Here")

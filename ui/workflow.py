@@ -28,7 +28,7 @@ from ..privacy.settings import Settings
 from ..weights import store
 from ..weights.registry import card, cards, remember
 from .albums import Album, people_in
-from .outputs import Output, claimed, fallen_back, picture_of, real
+from .outputs import Output, claimed, fallen_back, picture_of, real, record_of
 from .records import Beside, Origin, Record, Shortfall, done_before, left_behind, origin
 from .selection import Choice, Whom, choose, left_of
 
@@ -166,7 +166,7 @@ def prepare(
         left = choice.unprotected
         return PassedOver(source, whom.missing, left, left_behind(face.reason for face in left))
     picture = picture_of(source, photo, output, taken)
-    record = picture.with_suffix(".json")
+    record = record_of(picture)
     if settings and not output.force and not {real(picture), real(record)} & taken:
         if said := done_before(picture, settings, made_from, choice):
             taken |= {real(picture), real(record)}

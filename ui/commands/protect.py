@@ -15,8 +15,6 @@ from ..terminal import Json, Quiet, Terminal
 from .clips import FELL_SHORT, exit_words
 from .clips import protect as protect_clip
 
-GOES_ON = "What was done is kept; the same command goes on from there."
-
 if TYPE_CHECKING:
     from .. import records, workflow
     from ..albums import Album
@@ -142,7 +140,7 @@ def protect(
     """
     from .. import pipes
     from ..outputs import Output, real, reserved
-    from ..wording import LIMITS, failed, fell_short
+    from ..wording import GOES_ON, LIMITS, failed, fell_short
 
     if (goal == "impersonate") != (target is not None):
         raise BadSettings("--goal impersonate and --target belong together.", "Give both or neither.")
@@ -184,8 +182,10 @@ def protect(
         alone = len(todo) == 1 and todo == photos
         workers = stack.enter_context(cluster.workers(ray, chosen)) if ray else None
         find = workers.search([path for path in todo if not pipes.is_clip(path)]) if workers else None
-        name = partial(pipes.name, folders=photos)
         common, beside = records.origin(wanted, target, probe, album), records.Beside()
+
+        def name(one: Any) -> str:
+            return pipes.name(getattr(one, "source", one), photos)
 
         def prepare(path: Path) -> Any:
             if pipes.is_clip(path):
@@ -198,39 +198,35 @@ def protect(
         ready = terminal.each(todo, prepare, name)
         shown, against = Album() if album else None, other.frame if other else None
         if shown:
-            ready = terminal.each(ready, partial(_reopened, shown), lambda job: name(job.source))
+            ready = terminal.each(ready, partial(_reopened, shown), name)
         jobs = [job for job in ready if isinstance(job, workflow.Job)]
         arriving = workers.protect(jobs, chosen, aim, against) if workers else None
         judge = partial(records.Record.shortfalls, strict=fail_if_recognised, by_choice=bool(whom.numbers))
 
-        as_asked = chosen, whom, other, fail_if_recognised, shown, workers
-
-        def run(job: Any) -> tuple[str, tuple[records.Shortfall, ...]]:
-            return name(job.source), protected(job)
-
-        def protected(job: Any) -> tuple[records.Shortfall, ...]:
+        def run(job: Any) -> tuple[records.Shortfall, ...]:
             if pipes.is_clip(job.source):
-                return protect_clip(terminal, job, name(job.source), *as_asked)
+                strict = fail_if_recognised
+                return protect_clip(terminal, job, name(job), chosen, whom, other, strict, shown, workers)
             if isinstance(job, workflow.PassedOver):
-                return _passed_over(terminal, job, name(job.source), piped)
+                return _passed_over(terminal, job, name(job), piped)
             if isinstance(job, workflow.Done):
-                terminal.note(f"{name(job.source)} {job.why}: its result is left as it is.")
+                terminal.note(f"{name(job)} {job.why}: its result is left as it is.")
                 _told(terminal, job, job.said, judge(job.said))
                 return judge(job.said)
             for note in job.notes:
                 terminal.note(note)
             if arriving:
-                record = terminal.follow(arriving(job), name(job.source))
+                record = terminal.follow(arriving(job), name(job))
             else:
                 work = workflow.run(job, chosen, aim, against, shown)
-                _, record = terminal.follow(work, name(job.source))
+                _, record = terminal.follow(work, name(job))
             _told(terminal, job, record, judge(record))
             if piped:
                 pipes.write(job.picture)
             return judge(record)
 
         try:
-            done = terminal.each(ready, run, lambda job: name(job.source))
+            done = terminal.each(ready, lambda job: (name(job), run(job)), name)
         except KeyboardInterrupt as stop:
             stop.args = (GOES_ON,) * (any(clips) or len(todo) > 1 and not force)
             raise
@@ -305,20 +301,10 @@ def _passed_over(
 def _whom(faces: str | None, largest: bool, only: list[Path] | None, spare: list[Path] | None) -> Whom:
     """Whom to protect: the faces of numbers "1,3", the largest, a person, all but a person, or everyone."""
     from .. import workflow
-    from ..selection import Whom
+    from ..selection import Whom, numbers
 
     if sum(map(bool, (faces, largest, only, spare))) > 1:
         raise BadSettings("--faces, --largest, --only and --except exclude each other.", "Give one of them.")
     if photos := only or spare:
         return Whom(person=workflow.person_of(photos), spare=bool(spare))
-    return Whom(_numbers("1" if largest else faces))
-
-
-def _numbers(faces: str | None) -> frozenset[int]:
-    """The numbers in "1,3"; none for all."""
-    try:
-        return frozenset(int(number) for number in faces.split(",")) if faces else frozenset()
-    except ValueError as error:
-        raise BadSettings(
-            f"{faces!r} is no list of face numbers.", "Write them like 1,3; `veil faces` shows them."
-        ) from error
+    return Whom(numbers("1" if largest else faces))
