@@ -72,6 +72,7 @@ def cloaked(
     """Where a cloaked photo lies, which is made if it is not there."""
     if not file.exists():
         made = ENGINE_HOOKS.protect(*one, values, target, list(album))
+        file.parent.mkdir(parents=True, exist_ok=True)
         resumable.replace(file, png(made.pixels))
     return file
 
