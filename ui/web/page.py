@@ -11,6 +11,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...core.errors import VeilError
+from ...core.progress import finish
 from ...core.types import Stage, Step, Steps
 from .. import wording
 from . import gradio_queue, html
@@ -90,6 +91,11 @@ class Page:
                 raise follower.error
             return follower.result
 
+    def drained(self, visitor: Visitor, work: Steps[T]) -> T:
+        """The result of work for a visitor who does not look on."""
+        watched: Any = self.watch(visitor, work, str)
+        return finish(watched)
+
 
 class Clock:
     """How far work is, and how long it may take still."""
@@ -101,7 +107,7 @@ class Clock:
         """The progress of the work, in HTML."""
         step = follower.step
         if step is None:
-            return html.progress(f"{prefix}Getting ready", None, "Looking at the photo")
+            return html.progress(f"{prefix}Getting ready", None, "Looking at what was sent")
         preview = (
             embedded(follower.preview.preview)
             if follower.preview and follower.preview.preview is not None
