@@ -44,10 +44,11 @@ def verdict(record: ClipReport) -> str:
     """What recognisers say of the people of a clip, what these still express, and what is not promised."""
     left = "".join(f"<p>{escape(text)}</p>" for text in clip_words.unprotected(record.faces))
     remarks = "".join(f"<li>{escape(text)}</li>" for text in clip_words.remarks(record))
+    rows = [clip_words.TRACK_COLUMNS, *clip_words.match_rows(record)]
     return (
         '<section class="veil-verdict">'
         + (f'<div class="veil-problem">{left}</div>' if left else "")
         + f'<p class="veil-headline">{escape(clip_words.headline(record))}</p>'
-        + html.figures("What recognisers say", [clip_words.TRACK_COLUMNS, *clip_words.match_rows(record)])
+        + f'<div class="veil-wide">{html.plain_table(rows)}</div>'
         + f"<ul>{remarks}</ul></section>{html.expressed(record.faces)}{html.limits(CLIP_LIMITS)}"
     )

@@ -152,13 +152,13 @@ def expressed(faces: Sequence[FaceReport] | Sequence[ClipFace]) -> str:
     several = len(faces) > 1
     return "".join(
         f"<details><summary>{page.HEADING}{f', face {face.number}' * several}</summary>"
-        f"<p>{escape(page.about(face.behaviour))}</p>{_plain_table(page.rows(face.behaviour))}</details>"
+        f"<p>{escape(page.about(face.behaviour))}</p>{plain_table(page.rows(face.behaviour))}</details>"
         for face in faces
         if face.behaviour
     )
 
 
-def _plain_table(rows: Sequence[Sequence[str]]) -> str:
+def plain_table(rows: Sequence[Sequence[str]]) -> str:
     """A table of text whose first row names the columns."""
     heads = "".join(f"<th scope='col'>{escape(cell)}</th>" for cell in rows[0])
     lines = "".join(

@@ -91,7 +91,7 @@ def tab(page: Page) -> None:
     limits(page)
     tell_at_once(page, photos)
     only = gr.File(
-        label="Only one person's face? A photo that shows nobody else", height=110, elem_id="veil-album-only"
+        label="Only one person's face? A photo that shows nobody else", height=130, elem_id="veil-album-only"
     )
     strength, effort = strengths(), efforts()
     apart = gr.Checkbox(

@@ -14,7 +14,7 @@ from ...clip_checks import assess
 from ...clip_records import ClipReport
 from ...records import known_surrogates
 from .. import clip_html, html
-from ..page import Page, known
+from ..page import JUDGED, Page, known
 from ..sessions import Stopped
 from ..uploads import arrived_clip
 from .parts import AT_ONCE, getting_ready, limits, own, run_in_line, tell_at_once
@@ -58,7 +58,7 @@ def section(page: Page) -> None:
         visitor = page.visitors.of(request.session_hash, sent)
         try:
             work = judging(page, before, after, report)
-            found = yield from page.watch(visitor, work, lambda html: {panel: html})
+            found = yield from page.watch(visitor, work, lambda html: {panel: html}, shares=JUDGED)
         except Stopped:
             yield {panel: html.note("Stopped.")}
             return

@@ -68,7 +68,7 @@ def tab(page: Page) -> None:
     sheet = gr.HTML(elem_id="veil-clip-sheet", elem_classes="veil-hollow")
     chosen = gr.CheckboxGroup(label="Faces to protect", visible=False, elem_id="veil-clip-faces")
     only = gr.File(
-        label="Only one person's face? A photo that shows nobody else", height=110, elem_id="veil-clip-only"
+        label="Only one person's face? A photo that shows nobody else", height=130, elem_id="veil-clip-only"
     )
     strength, effort = strengths(), efforts()
     with gr.Row():
