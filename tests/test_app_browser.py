@@ -340,7 +340,7 @@ def test_linking_an_album(page: Page, portrait: Path, group: Path, notes: Path, 
     Image.fromarray(astronaut()[:300, 80:380]).save(other)
     page.get_by_role("tab", name="Check").click()
     page.locator("#veil-link").click()
-    expect(page.locator("#veil-links")).to_contain_text("There are no photos yet.")
+    expect(page.locator("#veil-links")).to_contain_text("There are no photos or clips yet.")
     drop(page, "#veil-link-photos", portrait, other, group, notes)
     expect(page.locator("#veil-link-photos")).to_contain_text("other")
     page.locator("#veil-link").click()

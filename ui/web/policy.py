@@ -73,7 +73,7 @@ class Rules:
             BadPhoto: there are none, or too many.
         """
         if not paths:
-            raise BadPhoto("There are no photos yet, and no clips.", "Drop some above.")
+            raise BadPhoto("There are no photos or clips yet.", "Drop some above.")
         if self.album and len(paths) > self.album:
             raise BadPhoto(f"This page takes {self.album} files at a time.", "Take some away.")
 

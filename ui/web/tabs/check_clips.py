@@ -30,14 +30,13 @@ def section(page: Page) -> None:
     gr.HTML(
         "<div class='veil-step'><h2>A clip before and after: would a machine still know who is in it?</h2>"
         "</div><p class='veil-note'>Faces are followed in the clip before; the same places are looked at in "
-        "the one after. It takes some minutes.</p>"
+        "the one after. It takes some minutes. The report, "
+        "NAME.veiled.json, tells which recognisers were used, and so who is an honest judge.</p>"
     )
     with gr.Row():
         before = gr.File(label="The clip before", height=130, elem_id="veil-clip-before")
         after = gr.File(label="The clip after", height=130, elem_id="veil-clip-after")
-        report = gr.File(
-            label="Its report, if you have it (NAME.veiled.json)", height=130, elem_id="veil-clip-report"
-        )
+        report = gr.File(label="Its report (optional)", height=130, elem_id="veil-clip-report")
     limits(page)
     for clip in (before, after):
         tell_at_once(page, clip, film=True)
