@@ -31,7 +31,7 @@ from . import clip_checks, linking, pipes, records, wording, workflow
 from .albums import Album, people_in
 from .clip_api import ClipResult, protect_clip
 from .clip_records import ClipReport
-from .outputs import Output
+from .outputs import Output, record_of
 from .selection import Whom, choose
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Result:
         """
         picture = Path(path)
         output = Output(quality=quality, keep_metadata=keep_metadata, force=replace)
-        record = picture.with_suffix(".json")
+        record = record_of(picture)
         for file in (picture, record):
             if file.exists() and not replace:
                 raise BadPhoto(f"{file} exists already.", "Give replace=True, or another name.")

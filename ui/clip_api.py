@@ -19,7 +19,7 @@ from ..privacy.settings import Settings
 from . import clip_words, clips
 from .albums import Album
 from .clip_records import ClipRecord
-from .outputs import Output
+from .outputs import Output, record_of
 from .selection import Whom
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class ClipResult:
             BadPhoto: it cannot be written, is there already, or has another ending.
         """
         result = Path(path)
-        record = result.with_suffix(".json")
+        record = record_of(result)
         if result.suffix.lower() != self.clip.path.suffix:
             raise BadPhoto(f"The clip is a {self.clip.path.suffix}.", "Give its name that ending.")
         for file in (result, record):
