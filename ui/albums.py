@@ -1,4 +1,4 @@
-"""What is known beside a photo or clip: others of the same people as they are, and what of an album is protected."""
+"""What is known beside a photo or clip: the same people elsewhere, as they are or protected already."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from ..core.types import Face, Photo, Sighting, Track, tracks_of
 from ..core.video import Clip
 from ..privacy.video import Elsewhere
 from .clip_records import ClipFace
-
 
 Shown: TypeAlias = tuple[Vectors, Sighting]  # who a face is, and what it looks like
 MOST = 8  # references of a person: more hardly say more
@@ -64,8 +63,8 @@ class Album:
         self.add(people_in(open_photo(source), faces), open_photo(picture), faces)
 
     def tracks(self, photo: Photo, people: Iterable[Vectors], faces: Iterable[Face]) -> tuple[Track, ...]:
-        """The tracks of a photo's faces, each with the protected photos of whoever may be the same person, and
-        with references of whoever surely is."""
+        """The tracks of a photo's faces, each with the protected photos of whoever may be the same person,
+        and with references of whoever surely is."""
         return tuple(
             replace(track, album=self._of(one), references=self._references(one))
             for track, one in zip(tracks_of(photo, faces), people, strict=True)

@@ -204,7 +204,8 @@ def run(
     """Protect a photo and write picture and record, which appear together or not at all.
 
     Args:
-        album: what is known of people beside this photo; where its photos are kept apart, the result is added.
+        album: what is known of people beside this photo; where its photos are kept apart, the result is
+            added.
 
     Yields a first step that shows the face, then one for each of the protection's. Returns the photo as it
     was and the record, whose report judges the written file, opened again.

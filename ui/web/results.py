@@ -169,8 +169,8 @@ def protect_clip(
         NoFace: the person is not in it.
         VeilError: whatever is wrong with the clip.
     """
-    references, apart = [wish.only] if wish.only else [], album is not None
-    job = clips.prepare(clip.path, Output(place), whom, set(), True, wish.settings, references, album=apart)
+    people, apart = [wish.only] if wish.only else [], album is not None
+    job = clips.prepare(clip.path, Output(place), whom, set(), True, wish.settings, people, album=apart)
     if isinstance(job, clips.ClipDone):
         return ClipOutcome(job.result, job.record, job.said)
     assert isinstance(job, clips.ClipJob)  # only one of several is passed over before its faces are known
