@@ -202,7 +202,7 @@ def protect(
             return workflow.prepare(path, wanted, meant, taken, alone, chosen, common, beside, find)
 
         ready = terminal.each(todo, prepare, name)
-        shown, against = known(references, album), other.frame if other else None
+        shown, against = known(me or (), meant, album), other.frame if other else None
         if shown and album:
             ready = terminal.each(ready, partial(known_better, shown), name)
         jobs = [job for job in ready if isinstance(job, workflow.Job)]
