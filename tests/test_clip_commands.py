@@ -25,7 +25,7 @@ from veil.core.types import Stage, Step, Steps, Track
 from veil.core.video import open_clip
 from veil.privacy import Protected
 from veil.privacy.settings import Settings, settings
-from veil.ui import albums, clip_checks, clips, outputs, workflow
+from veil.ui import album_links, albums, clip_checks, clips, outputs, workflow
 from veil.ui.cli import app
 from veil.ui.selection import Whom
 
@@ -44,7 +44,8 @@ def lines(run: Result) -> list[dict[str, Any]]:
 def one_person(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever is in an album is the same person."""
     monkeypatch.setattr(albums, "vectors", lambda pixels, face: {"sface": torch.ones(1)})
-    monkeypatch.setattr(albums, "vote", lambda known, shown: torch.tensor(9.0))
+    for module in (albums, album_links):
+        monkeypatch.setattr(module, "vote", lambda known, shown: torch.tensor(9.0))
 
 
 def test_a_protected_clip_is_judged(film: Any, work: Any, tmp_path: Path) -> None:
@@ -100,7 +101,13 @@ def test_clips_of_an_album_are_kept_apart(film: Any, work: Any, one_person: None
     film(tmp_path / "b.mp4")
     run = veil("protect", tmp_path / "a.mp4", tmp_path / "b.mp4", "--album", "--json")
     assert run.exit_code == 3, run.output
-    assert all(one["origin"]["album"] for one in lines(run))
+    *clips, whole = lines(run)
+    assert all(one["origin"]["album"] for one in clips)
+    assert (whole["album"], whole["exit_because"]) == (["a.mp4", "b.mp4"], ["linked"])
+    assert [(one["recognizer"], one["pairs"], one["groups"]) for one in whole["links"]] == [
+        ("sface", 1, [["a.mp4", "b.mp4"]])
+    ]
+    assert "a recogniser that judges links a face with another of the album (a.mp4, b.mp4)" in run.stderr
     first, second = work.apart
     assert first == {1: ()}
     ((sighting,),) = second.values()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..attacks.faces.sampling import part_around
@@ -14,15 +14,31 @@ from ..core.video import Clip
 from .clip_records import ClipFace
 
 
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A face of an album as it is protected, who it was before, and the file that showed it then."""
+
+    person: Vectors
+    shown: Sighting
+    source: Path
+
+
 class Album:
     """The faces of an album that are protected so far, and who each of them was before."""
 
     def __init__(self) -> None:
-        self._shown: list[tuple[Vectors, Sighting]] = []
+        self.members: list[Member] = []
 
-    def add(self, people: Iterable[Vectors], after: Photo, faces: Iterable[Face]) -> None:
-        """Add a photo as it is protected, with the faces that are, and who they were before (`people_in`)."""
-        self._shown += [(one, _cut(after, face)) for one, face in zip(people, faces, strict=True)]
+    def add(
+        self, people: Iterable[Vectors], after: Photo, faces: Iterable[Face], source: Path | None = None
+    ) -> None:
+        """Add a photo as it is protected, with the faces that are, and who they were before (`people_in`).
+
+        Args:
+            source: its file before; by default only the name of the photo is known.
+        """
+        of = source or Path(after.name)
+        self.members += [Member(one, _cut(after, face), of) for one, face in zip(people, faces, strict=True)]
 
     def reopen(self, source: Path, picture: Path, faces: Collection[Face]) -> None:
         """Add a photo that was protected before: its file, and that of its result.
@@ -30,7 +46,7 @@ class Album:
         Raises:
             BadPhoto: one of them cannot be read.
         """
-        self.add(people_in(open_photo(source), faces), open_photo(picture), faces)
+        self.add(people_in(open_photo(source), faces), open_photo(picture), faces, source)
 
     def tracks(self, photo: Photo, people: Iterable[Vectors], faces: Iterable[Face]) -> tuple[Track, ...]:
         """The tracks of a photo's faces, each with the protected photos of whoever may be the same person."""
@@ -49,7 +65,7 @@ class Album:
         for (_, before), (_, after) in zip(
             best_sightings(source, protected), best_sightings(result, protected), strict=True
         ):
-            self.add(people_in(before.frame, [before.face]), after.frame, [after.face])
+            self.add(people_in(before.frame, [before.face]), after.frame, [after.face], source.path)
 
     def of_clip(self, clip: Clip, faces: Iterable[ClipFace]) -> dict[int, tuple[Sighting, ...]]:
         """For the number of each face of a clip the protected photos and pictures of whoever may be the same
@@ -65,9 +81,9 @@ class Album:
 
     def _of(self, person: Vectors) -> tuple[Sighting, ...]:
         return tuple(
-            sighting
-            for known, sighting in self._shown
-            if float(vote({name: vector[None] for name, vector in known.items()}, person)) >= OTHER
+            member.shown
+            for member in self.members
+            if float(vote({name: vector[None] for name, vector in member.person.items()}, person)) >= OTHER
         )
 
 

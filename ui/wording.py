@@ -206,6 +206,7 @@ def fell_short(files: Sequence[tuple[str, Collection[str]]], strict: bool, kind:
         "no face found": "no face was found",
         "face left": "a face stayed as it was, too small to be protected",
         "still recognised": f"{judge} still knows a face",
+        "linked": f"{judge} links a face with another of the album",
     }
     counted = [
         f"in {len(short)} {kind}{'s' * (len(short) > 1)} {words}{_listed(short)}"

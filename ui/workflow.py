@@ -224,7 +224,7 @@ def run(
     made = Made(photo, protected, job.choice, settings, job.notes, job.origin)
     record = keep(made, job.picture, job.record, output, probe)
     if album:
-        album.add(people, open_photo(job.picture), faces)
+        album.add(people, open_photo(job.picture), faces, job.source)
     return photo, record
 
 

@@ -16,6 +16,8 @@ from .clips import FELL_SHORT, exit_words
 from .clips import protect as protect_clip
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .. import records, workflow
     from ..albums import Album
     from ..selection import Whom
@@ -134,9 +136,9 @@ def protect(
     is left as it is. Work on a clip that was stopped goes on where it was.
 
     Exit code: 0 where all is protected; 3 where not, for reasons that the last line and the exit_because of
-    --json name: "no face found" (in one of several photos or clips), "face left" (it is too small) or "still
-    recognised" (by a recogniser that was not used, as balanced mostly leaves it); 2 where a photo or clip
-    could not be protected at all; 130 where it was stopped.
+    --json name: "no face found" (in one of several photos or clips), "face left" (it is too small), "still
+    recognised" (by a recogniser that was not used, as balanced mostly leaves it) or, of an album, "linked"
+    (by such a one); 2 where a photo or clip could not be protected at all; 130 where it was stopped.
     """
     from .. import pipes
     from ..outputs import Output, real, reserved
@@ -230,6 +232,8 @@ def protect(
         except KeyboardInterrupt as stop:
             stop.args = (GOES_ON,) * (any(clips) or len(todo) > 1 and not force)
             raise
+    if shown and shown.members:
+        done += _linked(terminal, shown, chosen.surrogates, fail_if_recognised, name)
     if not all(clips) and done:
         terminal.say(f"\n{LIMITS}")
     if terminal.failed:
@@ -252,6 +256,21 @@ def _reopened(album: Album, job: Any) -> Any:
     elif isinstance(job, clips.ClipDone):
         album.reopen_clip(open_clip(job.source), open_clip(job.result), job.said.faces)
     return job
+
+
+def _linked(
+    terminal: Terminal, album: Album, surrogates: tuple[str, ...], strict: bool, name: Callable[[Path], str]
+) -> list[tuple[str, tuple[records.Shortfall, ...]]]:
+    """Say what of an album recognisers that judge still link; returns these files, each with the reason."""
+    from .. import album_links
+
+    found = terminal.follow(album_links.links(album.members, surrogates, strict, name), "Album")
+    terminal.say(f"\n{found[0].words}")
+    linked = dict.fromkeys(file for one in found for group in one.groups for file in group)
+    files = [*dict.fromkeys(name(member.source) for member in album.members)]
+    judges = [one.model_dump(mode="json") for one in found]
+    terminal.object(album=files, **exit_words(("linked",) if linked else ()), links=judges)
+    return [(file, ("linked",)) for file in linked]
 
 
 def _told(
