@@ -293,6 +293,7 @@ def _written(
             size=clip.size,
             seconds=round(clip.seconds, 3),
             pictures=clip.count,
+            other_photo=other is not None,
             codec=job.codec,
             faces=described(clip, tracks, choice, margins, reports),
             picture_sha256=checksum(parts[0]),

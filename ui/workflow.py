@@ -34,7 +34,7 @@ from .selection import Choice, Whom, choose, left_of
 
 AGAIN = (
     "{} is protected already, and is protected once more: that changes the faces further. Better protect the "
-    "photo as it was before."
+    "file as it was before."
 )
 
 

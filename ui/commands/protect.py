@@ -142,7 +142,7 @@ def protect(
     """
     from .. import pipes
     from ..outputs import Output, real, reserved
-    from ..wording import GOES_ON, LIMITS, failed, fell_short
+    from ..wording import CLIP_LIMITS, GOES_ON, LIMITS, failed, fell_short
 
     if (goal == "impersonate") != (target is not None):
         raise BadSettings("--goal impersonate and --target belong together.", "Give both or neither.")
@@ -234,8 +234,8 @@ def protect(
             raise
     if shown and shown.members:
         done += _linked(terminal, shown, chosen.surrogates, fail_if_recognised, name)
-    if not all(clips) and done:
-        terminal.say(f"\n{LIMITS}")
+    if done:
+        terminal.say(f"\n{CLIP_LIMITS if any(clips) else LIMITS}")
     if terminal.failed:
         if (count := len(todo) + len(photos) - len(lists)) > 1:
             terminal.note(failed(terminal.failed, count), always=True)
@@ -281,7 +281,7 @@ def _told(
 ) -> None:
     """Say what became of a photo, or had before: first what is not protected."""
     from .. import workflow
-    from ..wording import unprotected
+    from ..wording import stronger, unprotected
 
     for sentence in unprotected(record.report.unprotected):
         terminal.warn(sentence)
@@ -293,6 +293,8 @@ def _told(
         named["passed_over"] = job.why
     else:
         terminal.report(record.report)
+        if "still recognised" in short and (words := stronger(record.settings)):
+            terminal.say(words)
     terminal.object(record, **named, **exit_words(short))
 
 
