@@ -81,6 +81,7 @@ def test_only_clips_of_one_length_and_size_are_judged(
         assert run.exit_code == 2
         assert words in run.stderr
         assert lines(run)[-1]["exit"] == 2
+        assert ("--probe" in run.stderr) == (other in (portrait, tmp_path))
 
 
 def test_an_album_sees_the_best_picture_of_a_clip(film: Any, work: Any, tmp_path: Path) -> None:
@@ -133,6 +134,7 @@ def test_a_clip_without_a_face_among_several_is_no_error(film: Any, work: Any, t
     alone = veil("protect", tmp_path / "a.mp4", "--json")
     assert alone.exit_code == 2
     (said,) = lines(alone)
+    assert said["hint"].startswith("Nothing is written. If it does show one, it is too small")
     assert (said["clip"], said["exit"]) == ("a.mp4", 2)
 
 

@@ -114,17 +114,17 @@ def test_a_clips_verdict_agrees_with_its_figures() -> None:
     assert rows[0][3:-1] == ("100%", "0%", "0.9069", "0.9071", "0.9070")
     assert rows[1][5:-1] == ("0.500", "0.400", "0.907")
     assert clip_words.headline(said).endswith(
-        "Machines: 1 of 3 no longer recognise you, neither by one of the pictures that were looked at nor by "
-        "all together; of those that the protection has never met, 0 of 1."
+        "Machines: 1 of 3 no longer recognise you, neither by one picture nor by all together; of those that "
+        "the protection has never met, 0 of 1."
     )
 
 
 @pytest.mark.parametrize(
     ("after", "mean", "words"),
     [
-        (1.0, 0.95, "1 still know the person, one or more of them in every picture"),
-        (0.25, 0.95, "1 still know the person, one of them in 25% of the pictures"),
-        (0.0, 0.95, "1 still know the person, only by the mean of all pictures"),
+        (1.0, 0.95, "1 still knows the person, one or more of them in every picture"),
+        (0.25, 0.95, "1 still knows the person, one of them in 25% of the pictures"),
+        (0.0, 0.95, "1 still knows the person, only by the mean of all pictures"),
         (0.0, 0.1, "may still know the person in other pictures"),
     ],
 )
@@ -136,7 +136,7 @@ def test_who_was_used_and_still_knows_is_counted(after: float, mean: float, word
 def test_both_halves_of_the_promise_are_told_of_clips() -> None:
     honest = matched("sface", "no", 0.0, 0.1, 0.1)
     assert clip_words.headline(report(honest, likeness=0.98)).startswith(
-        "People: looks like you (likeness 0.980 in the mean of the pictures that were looked at; of pictures"
+        "People: looks like you (likeness 0.980 in the mean of some pictures; of pictures"
     )
     assert "may look like a relative" in clip_words.headline(report(honest, likeness=0.95))
     assert "may look like somebody else" in clip_words.headline(report(honest, likeness=0.9))

@@ -11,6 +11,7 @@ from .wording import Row, beside, count, look
 
 TRACK_COLUMNS = ("Face", "Recogniser", "Used", "Before", "After", "Best", "Mean", "Threshold", "Knows you")
 PEOPLE_COLUMNS = ("Face", "Shown", "Pixels", "Can be protected")
+BY_MEAN = "by the mean"  # a verdict
 MANY = 4  # times that are named one by one
 
 
@@ -59,7 +60,7 @@ def match_rows(record: ClipReport) -> list[Row]:
 def _verdict(match: TrackMatch) -> str:
     """Whether a recogniser knows the person: in a picture, or only in all of them together."""
     if knows(match):
-        return "yes" if match.best_matched else "by the mean"
+        return "yes" if match.best_matched else BY_MEAN
     return "no longer" if match.before else "not before"
 
 
@@ -100,9 +101,10 @@ def remarks(record: ClipReport) -> list[str]:
     return [
         "Before, after: in how many of the pictures that were looked at a recogniser knows the person. Best, "
         f"mean: its cosine to {other}, of the picture that is most like them, and of all pictures together. "
-        "Above its threshold, which 1 % of the pairs of strangers exceed, it takes both for one person. By "
-        "the mean: no picture alone gives the person away, all together do. Used: whether the protection was "
-        "made against it.",
+        "Above its threshold, which 1 % of the pairs of strangers exceed, it takes both for one person. "
+        "Used: whether the protection was made against it."
+        + " By the mean: no picture alone gives the person away, but all together do."
+        * any(row[-1] == BY_MEAN for row in match_rows(record)),
         *still_known(record.faces),
         *expressed(record.faces),
     ]
@@ -121,8 +123,8 @@ def still_known(faces: Iterable[ClipFace]) -> list[str]:
             }
             some = f"one of them in {most:.0%} of the pictures that were looked at"
             said.append(
-                f"Face {face.number}: of {len(used)} recognisers that were used {len(known)} still know the "
-                f"person, {where.get(most, some)}."
+                f"Face {face.number}: of {len(used)} recognisers that were used {len(known)} still "
+                f"know{'s' * (len(known) == 1)} the person, {where.get(most, some)}."
             )
         elif face.margin is not None and face.margin < 0:
             said.append(
@@ -135,13 +137,13 @@ def still_known(faces: Iterable[ClipFace]) -> list[str]:
 def headline(record: ClipReport) -> str:
     """Both halves of the promise: what people see, and what machines say."""
     likenesses = [face.likeness for face in record.faces if face.matches]
-    seen = look(likenesses, "clips", " in the mean of the pictures that were looked at")
+    seen = look(likenesses, "clips", " in the mean of some pictures")
     said = count(
         (
             (match.used_by_attack, match.before > 0, knows(match))
             for face in record.faces
             for match in face.matches
         ),
-        ", neither by one of the pictures that were looked at nor by all together",
+        ", neither by one picture nor by all together",
     )
     return f"People: {seen} Machines: {said}"

@@ -33,17 +33,21 @@ def protect(
         typer.Option(
             "--output",
             "-o",
-            help="Folder, or for one photo its result: NAME.jpg, - and so on. Otherwise beside it.",
+            help="Folder, or for one photo or clip its result: NAME.jpg, NAME.mp4 and so on, - for a photo "
+            "on standard output. Otherwise beside it.",
         ),
     ] = None,
     recursive: Annotated[
         bool, typer.Option("--recursive", "-r", help="Folders with all that are in them.")
     ] = False,
-    strength: Annotated[str, typer.Option(help="subtle, balanced or strong.")] = "balanced",
+    strength: Annotated[
+        str, typer.Option(help="subtle, balanced or strong; or paper, to compare.")
+    ] = "balanced",
     effort: Annotated[
         str,
         typer.Option(
-            help="quick, normal or thorough: how long to search, about 5, 20 or 60 s a face on two cores."
+            help="quick, normal or thorough: how long to search, about 5, 20 or 60 s a face of a photo on "
+            "two cores; a clip takes longer."
         ),
     ] = "normal",
     goal: Annotated[
@@ -104,7 +108,8 @@ def protect(
         typer.Option("--keep-metadata", help="Of photos: keep EXIF, place and comments, which also tell."),
     ] = False,
     probe: Annotated[
-        Path | None, typer.Option(help="Another photo of the person, to judge the result with.")
+        Path | None,
+        typer.Option(help="Another photo of the person, to judge the result with, be it a photo or a clip."),
     ] = None,
     album: Annotated[
         bool,
