@@ -92,7 +92,9 @@ def protect_clip(
     folder, whom = Path(mkdtemp(prefix="veil-")), Whom(frozenset(faces))
     try:
         output = Output(folder, crf=crf, codec=codec)
-        job = clips.prepare(path, output, whom, set(), True, settings, album=album is not None)
+        job = clips.prepare(
+            path, output, whom, set(), True, settings, album=album is not None and album.apart
+        )
         assert isinstance(job, clips.ClipJob)  # nothing was done there before, and it is the only one
         record = finish(clips.run(job, settings, whom, probe, album=album), progress)
         assert isinstance(record, ClipRecord)  # everybody is meant, or those with numbers

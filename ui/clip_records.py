@@ -39,6 +39,7 @@ class ClipOrigin(BaseModel):
     spare: bool = False
     probe: str = ""
     album: bool = False
+    references: tuple[str, ...] = ()
 
 
 class Best(BaseModel):

@@ -14,13 +14,13 @@ from ...core.files import printable
 from ..terminal import Json, Quiet, Terminal
 from .clips import FELL_SHORT, exit_words
 from .clips import protect as protect_clip
+from .people import known, known_better, whom
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .. import records, workflow
     from ..albums import Album
-    from ..selection import Whom
 
 
 def protect(
@@ -111,6 +111,13 @@ def protect(
         Path | None,
         typer.Option(help="Another photo of the person, to judge the result with, be it a photo or a clip."),
     ] = None,
+    me: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Another photo of the person, alone on it, to learn who that is; may be repeated. "
+            "Photos of --only count, too."
+        ),
+    ] = None,
     album: Annotated[
         bool,
         typer.Option(
@@ -175,7 +182,6 @@ def protect(
 
         from ...privacy.settings import settings  # which loads torch
         from .. import cluster, records, workflow
-        from ..albums import Album
 
         used = workflow.surrogates(surrogates, all_surrogates, leave_out)
         chosen = settings(
@@ -184,12 +190,12 @@ def protect(
         # the device of a cluster's workers is not here
         workflow.check_models(chosen.model_copy(update={"device": "cpu"}) if ray else chosen)
         aim, other = workflow.photo_and_face(target), workflow.photo_and_face(probe)
-        whom = _whom(faces, largest, only, spare)
-        taken = reserved(*todo, target, probe, *(only or ()), *(spare or ()))
+        meant, references = whom(faces, largest, only, spare), [*(me or ()), *(only or ())]
+        taken = reserved(*todo, target, probe, *references, *(spare or ()))
         alone = len(todo) == 1 and todo == photos
         workers = stack.enter_context(cluster.workers(ray, chosen)) if ray else None
         find = workers.search([path for path in todo if not pipes.is_clip(path)]) if workers else None
-        common, beside = records.origin(wanted, target, probe, album), records.Beside()
+        common, beside = records.origin(wanted, target, probe, album, references), records.Beside()
 
         def name(one: Any) -> str:
             return pipes.name(getattr(one, "source", one), photos)
@@ -198,22 +204,23 @@ def protect(
             if pipes.is_clip(path):
                 from ..clips import prepare as prepare_clip
 
-                references = only or spare or ()
-                return prepare_clip(path, wanted, whom, taken, alone, chosen, references, probe, album)
-            return workflow.prepare(path, wanted, whom, taken, alone, chosen, common, beside, find)
+                people = only or spare or ()
+                how = chosen, people, probe, album, references
+                return prepare_clip(path, wanted, meant, taken, alone, *how)
+            return workflow.prepare(path, wanted, meant, taken, alone, chosen, common, beside, find)
 
         ready = terminal.each(todo, prepare, name)
-        shown, against = Album() if album else None, other.frame if other else None
-        if shown:
-            ready = terminal.each(ready, partial(_reopened, shown), name)
+        shown, against = known(references, album), other.frame if other else None
+        if shown and album:
+            ready = terminal.each(ready, partial(known_better, shown), name)
         jobs = [job for job in ready if isinstance(job, workflow.Job)]
-        arriving = workers.protect(jobs, chosen, aim, against) if workers else None
-        judge = partial(records.Record.shortfalls, strict=fail_if_recognised, by_choice=bool(whom.numbers))
+        arriving = workers.protect(jobs, chosen, aim, against, shown) if workers else None
+        judge = partial(records.Record.shortfalls, strict=fail_if_recognised, by_choice=bool(meant.numbers))
 
         def run(job: Any) -> tuple[records.Shortfall, ...]:
             if pipes.is_clip(job.source):
                 strict = fail_if_recognised
-                return protect_clip(terminal, job, name(job), chosen, whom, other, strict, shown, workers)
+                return protect_clip(terminal, job, name(job), chosen, meant, other, strict, shown, workers)
             if isinstance(job, workflow.PassedOver):
                 return _passed_over(terminal, job, name(job), piped)
             if isinstance(job, workflow.Done):
@@ -227,6 +234,8 @@ def protect(
             else:
                 work = workflow.run(job, chosen, aim, against, shown)
                 _, record = terminal.follow(work, name(job))
+            for note in record.notes[len(job.notes) :]:
+                terminal.note(note)
             _told(terminal, job, record, judge(record))
             if piped:
                 pipes.write(job.picture)
@@ -249,18 +258,6 @@ def protect(
         kind = "clip" if all(clips) else "file" if any(clips) else "photo"
         terminal.note(fell_short(done, fail_if_recognised, kind), always=True)
         raise typer.Exit(FELL_SHORT)
-
-
-def _reopened(album: Album, job: Any) -> Any:
-    """A job, of which an album is given what was protected before: a photo or a clip."""
-    from ...core.video import open_clip
-    from .. import clips, workflow
-
-    if isinstance(job, workflow.Done):
-        album.reopen(job.source, job.picture, job.choice.faces.values())
-    elif isinstance(job, clips.ClipDone):
-        album.reopen_clip(open_clip(job.source), open_clip(job.result), job.said.faces)
-    return job
 
 
 def _linked(
@@ -322,15 +319,3 @@ def _passed_over(
     named = {"photo": name, "source": printable(photo.source), **exit_words(photo.shortfalls)}
     terminal.object(**named, passed_over=photo.why, unprotected=left)
     return photo.shortfalls
-
-
-def _whom(faces: str | None, largest: bool, only: list[Path] | None, spare: list[Path] | None) -> Whom:
-    """Whom to protect: the faces of numbers "1,3", the largest, a person, all but a person, or everyone."""
-    from .. import workflow
-    from ..selection import Whom, numbers
-
-    if sum(map(bool, (faces, largest, only, spare))) > 1:
-        raise BadSettings("--faces, --largest, --only and --except exclude each other.", "Give one of them.")
-    if photos := only or spare:
-        return Whom(person=workflow.person_of(photos), spare=bool(spare))
-    return Whom(numbers("1" if largest else faces))
