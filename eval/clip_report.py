@@ -124,7 +124,7 @@ def _looks(
     for (old, face), (new, _) in zip(before, after, strict=True):
         images, (there, _) = cut_around((old, new), (face, face))
         for name, known in values.items():
-            known.append(float(FACE_MEASURES[name](*images, there)))
+            known.append(float(FACE_MEASURES[name](images[0], images[1], there)))
     return {
         name: None if np.isnan(known).all() else round(float(np.nanmean(known)), 4)
         for name, known in values.items()

@@ -118,8 +118,8 @@ def still_known(faces: Iterable[ClipFace]) -> list[str]:
         if known := [match for match in used if knows(match)]:
             most = max(match.after for match in known)
             where = {
-                0: "only by the mean of all pictures",
-                1: "one or more of them in every picture that was looked at",
+                0.0: "only by the mean of all pictures",
+                1.0: "one or more of them in every picture that was looked at",
             }
             some = f"one of them in {most:.0%} of the pictures that were looked at"
             said.append(
