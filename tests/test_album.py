@@ -31,6 +31,8 @@ from veil.ui.engine_hooks import ENGINE_HOOKS
 from veil.ui.records import Record
 
 PORTRAIT = astronaut()[20:260, 100:340]
+COARSE = Image.fromarray(PORTRAIT).resize((80, 80)).resize((240, 240))
+DARKER = (255 * (np.asarray(COARSE) / 255) ** 1.6).astype(np.uint8)  # as if it were another photo
 BRIGHTER = (255 * (PORTRAIT[:, ::-1] / 255) ** 0.8).astype(np.uint8)
 
 
@@ -173,7 +175,7 @@ def test_a_benchmark_keeps_the_other_photo_apart_from_the_first(faces: Path, tmp
     asked = list[tuple[np.ndarray, ...]]()
 
     def watched(*arguments: Any) -> Photo:
-        asked.append(tuple(photo.pixels for photo, _ in arguments[-1]))
+        asked.append(tuple(photo.pixels for photo, _ in arguments[4]))
         return ENGINE_HOOKS.protect(*arguments)
 
     spec = spec.model_copy(update={**few, "pairings": True, "photos": 1})
@@ -186,3 +188,66 @@ def test_a_benchmark_keeps_the_other_photo_apart_from_the_first(faces: Path, tmp
     *before, (album,) = asked
     assert not any(before)
     assert np.array_equal(album, np.asarray(Image.open(first)))
+
+
+def test_references_are_of_the_same_person_and_not_the_photo_itself(faces: Path) -> None:
+    stranger = np.asarray(Image.open(faces / "people" / "person-0" / "a.png").convert("RGB"))
+    photos = {"me.png": PORTRAIT, "darker.png": DARKER, "brighter.png": BRIGHTER, "stranger.png": stranger}
+    album = Album.of_references(Photo(pixels, name) for name, pixels in photos.items())
+    for name, others in (
+        ("me.png", ["darker.png"]),
+        ("darker.png", ["me.png", "brighter.png"]),
+        ("stranger.png", []),
+    ):
+        photo, own = Photo(photos[name], name), find_faces(photos[name])[:1]
+        people = people_in(photo, own)
+        (track,) = album.tracks(photo, people, own)
+        assert [one.frame.name for one in track.references] == others
+        album.add(people, photo, own)
+        assert track.album == ()  # results are not to be kept apart here
+
+
+def test_references_join_the_embedding_that_is_attacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def embeddings(surrogates: Sequence[Any], shown: Sequence[Any]) -> list[torch.Tensor]:
+        seen.append(len(shown))
+        return person_embeddings(surrogates, shown)
+
+    monkeypatch.setattr("veil.privacy.engine.person_embeddings", embeddings)
+    first, second = (
+        Sighting(Photo(pixels, "a.png"), find_faces(pixels)[0]) for pixels in (PORTRAIT, BRIGHTER)
+    )
+    chosen = settings("strong", "quick", surrogates=("mobilefacenet",), steps=1)
+    alone, known = (finish(protect([Track((first,), (), others)], chosen)) for others in ((), (second,)))
+    assert seen == [1, 2]
+    assert not np.array_equal(alone.photo.pixels, known.photo.pixels)
+
+
+def test_photos_of_me_and_of_an_album_are_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, list[str]] = {}
+
+    def engine(tracks: Sequence[Track], settings: Settings, target: Sighting | None) -> Steps[Protected]:
+        (track,) = tracks
+        photo = track.key.frame
+        asked[photo.name] = [one.frame.name for one in track.references]
+        yield from ()
+        return Protected((photo.with_pixels(255 - photo.pixels),), (track,), ({},), settings)
+
+    monkeypatch.setattr(workflow, "protect", engine)
+    monkeypatch.setattr(workflow, "assess", partial(workflow.assess, recognizers=("sface",)))
+    for name, pixels in (("b.png", PORTRAIT), ("c.png", DARKER)):
+        Image.fromarray(pixels).save(tmp_path / name)
+    result = veil("protect", tmp_path / "b.png", "--me", tmp_path / "c.png")
+    assert result.exit_code in (0, 3), result.output
+    assert asked == {"b.png": ["c.png"]}
+    assert "learnt from 1 other photo." in " ".join(result.output.split())
+    record = Record.model_validate_json((tmp_path / "b.veiled.json").read_text())
+    assert record.origin
+    assert len(record.origin.references) == 1
+    again = veil("protect", tmp_path / "b.png", "--me", tmp_path / "c.png")
+    assert "was done before" in " ".join(again.output.split())
+    asked.clear()
+    (tmp_path / "apart").mkdir()
+    veil("protect", tmp_path / "b.png", tmp_path / "c.png", "--album", "-o", tmp_path / "apart")
+    assert asked == {"b.png": ["c.png"], "c.png": ["b.png"]}

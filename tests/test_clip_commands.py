@@ -88,13 +88,13 @@ def test_an_album_sees_the_best_picture_of_a_clip(film: Any, work: Any, tmp_path
     source = film(tmp_path / "a.mp4")
     key = work.tracks[0].key
     left, top, right, bottom = work.tracks[0].face(key).box.round().astype(int)
-    shown = clip_checks.shown(source)
+    shown = finish(clip_checks.shown(source))
     assert shown.name == "a.mp4"
     (_, whole) = next(open_clip(source).chosen([key]))
     assert shown.pixels.shape[0] <= 3 * (bottom - top) + 2
     assert np.array_equal(shown.pixels, whole[: bottom + 80, max(left - 80, 0) : right + 80])
     work.tracks = ()
-    assert clip_checks.shown(source).size == (192, 192)
+    assert finish(clip_checks.shown(source)).size == (192, 192)
 
 
 def test_clips_of_an_album_are_kept_apart(film: Any, work: Any, one_person: None, tmp_path: Path) -> None:

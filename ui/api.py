@@ -20,7 +20,7 @@ from ..attacks.faces.detection import search
 from ..core.errors import BadPhoto
 from ..core.images import open_photo as opened
 from ..core.progress import finish
-from ..core.types import Face, Photo, Pixels, Step, tracks_of
+from ..core.types import Face, Photo, Pixels, Step, Steps, tracks_of
 from ..eval import report as judge
 from ..eval.linking import Linking
 from ..eval.report import Report
@@ -303,7 +303,7 @@ def link(
         surrogates: the recognisers that their protection used, which are no honest judges; by default those
             that the reports beside them name, where they are files of veil's.
         recognizers: who judges; by default all that are packaged.
-        progress: called after every photo.
+        progress: called after every photo, and every picture of a clip.
 
     Raises:
         BadPhoto: fewer than two photos can be compared.
@@ -311,8 +311,8 @@ def link(
     """
     used = frozenset(surrogates) if surrogates is not None else None
 
-    def opened(source: Source) -> Photo:
-        return clip_checks.shown(Path(source)) if isinstance(source, str | Path) else open_photo(source)
+    def opened(one: Source) -> Steps[Photo]:
+        return (yield from clip_checks.shown(Path(one))) if isinstance(one, str | Path) else open_photo(one)
 
     return finish(linking.link(list(photos), opened, recognizers, used), progress)
 

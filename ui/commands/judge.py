@@ -147,12 +147,12 @@ def _link(terminal: Terminal, album: Path, judges: tuple[str, ...], used: frozen
         typer.Exit: with 2, in the end, where one could not be used.
     """
     from .. import linking, pipes
-    from ..clip_checks import shown
+    from ..clip_checks import ONE_PICTURE, shown
     from ..wording import LIMITS
 
     files = pipes.photos_in(album, False, terminal.note, results_too=True, clips=True)
     if any(map(pipes.is_clip, files)):
-        terminal.note("of each clip the picture counts that shows best who is shown most.")
+        terminal.note(ONE_PICTURE)
     found = terminal.follow(linking.link(files, shown, judges, used), pipes.name(album))
     for problem in linking.problems(found):
         complain(problem)
