@@ -15,7 +15,7 @@ from PIL import Image
 from skimage.data import astronaut
 from typer.testing import CliRunner, Result
 
-from veil.attacks import recognizer
+from veil.attacks import attacked, packaged, recognizer
 from veil.attacks.ensemble import Ensemble, person_embedding, person_embeddings
 from veil.attacks.faces.detection import find_faces
 from veil.core.images import to_tensor
@@ -24,7 +24,7 @@ from veil.core.types import Photo, Sighting, Steps, Track
 from veil.eval.benchmark import PICTURE, open_store, read, run
 from veil.privacy import Protected, protect
 from veil.privacy.settings import Settings, settings
-from veil.ui import workflow
+from veil.ui import album_links, workflow
 from veil.ui.albums import Album, people_in
 from veil.ui.cli import app
 from veil.ui.engine_hooks import ENGINE_HOOKS
@@ -100,6 +100,32 @@ def test_an_album_keeps_a_photo_away_from_the_protected_one() -> None:
     assert cosine(apart) < cosine(alone) - 0.1
 
 
+def test_an_album_says_who_still_links_which_of_its_files(faces: Path, tmp_path: Path) -> None:
+    """Only files of one person count, and of recognisers those that the protection has never met."""
+    stranger = np.asarray(Image.open(faces / "people" / "person-0" / "a.png").convert("RGB"))
+    album = Album()
+    for name, pixels in (("a.png", PORTRAIT), ("b.png", BRIGHTER), ("c.png", stranger)):
+        photo, there = Photo(pixels, "one.png"), find_faces(pixels)[:1]
+        album.add(people_in(photo, there), photo, there, tmp_path / name)
+    (honest,) = finish(album_links.links(album.members, attacked()))
+    assert (honest.recognizer, honest.used_by_attack) == ("sface", "no")
+    assert (honest.pairs, honest.links, honest.groups) == (1, 1, (("a.png", "b.png"),))
+    assert honest.words.startswith(
+        "Album: sface, which the protection has never met, still links the two files that show one person: "
+        "a.png, b.png."
+    )
+    assert "does not link" in honest.model_copy(update={"links": 0, "groups": ()}).words
+    assert "nothing to link" in honest.model_copy(update={"pairs": 0, "links": 0, "groups": ()}).words
+    several = honest.model_copy(update={"pairs": 3, "links": 2})
+    assert "still links 2 of the 3 pairs of files that show one person: a.png, b.png" in several.words
+    everybody = finish(album_links.links(album.members, attacked(), strict=True))
+    assert {one.recognizer for one in everybody} == {*packaged()}
+    assert [one.links for one in everybody] == sorted((one.links for one in everybody), reverse=True)
+    hidden = [replace(one, shown=album.members[2].shown) for one in album.members[1:2]]
+    (apart,) = finish(album_links.links([album.members[0], *hidden], attacked()))
+    assert (apart.pairs, apart.links) == (1, 0)
+
+
 def veil(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
@@ -120,8 +146,9 @@ def test_photos_of_a_folder_are_kept_apart_from_those_that_were_done(
     monkeypatch.setattr(workflow, "assess", partial(workflow.assess, recognizers=("sface",)))
     for name, pixels in (("b.png", PORTRAIT), ("c.png", BRIGHTER)):
         Image.fromarray(pixels).save(tmp_path / name)
-    veil("protect", tmp_path, "--album", "--quiet")
+    first = veil("protect", tmp_path, "--album", "--quiet")
     assert asked == {"b.png": [], "c.png": ["b.veiled.png"]}
+    assert ("links a face with another of the album (b.png, c.png)" in first.stderr) == (first.exit_code == 3)
     asked.clear()
     Image.fromarray(PORTRAIT[10:]).save(tmp_path / "a.png")
     veil("protect", tmp_path, "--album", "--quiet")

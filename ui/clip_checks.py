@@ -68,6 +68,7 @@ def assess(
         size=clip.size,
         seconds=round(clip.seconds, 3),
         pictures=clip.count,
+        other_photo=probe is not None,
         faces=described(clip, tracks, choice, None, reports),
     )
 

@@ -30,8 +30,8 @@ SCHEMA = 4
 
 
 Shortfall: TypeAlias = Literal[
-    "no face found", "face left", "still recognised"
-]  # why a photo is not all protected
+    "no face found", "face left", "still recognised", "linked"
+]  # why a photo is not all protected; "linked" is said of an album
 
 
 class Origin(BaseModel):

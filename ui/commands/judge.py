@@ -14,7 +14,10 @@ from ...core.files import printable
 from ..terminal import Json, Quiet, Terminal, complain
 from .protect import FELL_SHORT
 
-TWO = "`veil assess photo.jpg photo.veiled.jpg`, two clips as well, or `veil assess --album FOLDER`."
+TWO = (
+    "`veil assess photo.jpg photo.veiled.jpg`, two clips as well, or `veil assess --album FOLDER`. Another "
+    "photo of the person goes with --probe."
+)
 
 
 def assess(
@@ -28,7 +31,9 @@ def assess(
             help="Instead of two a folder: could a machine link the photos and clips that are in it?"
         ),
     ] = None,
-    probe: Annotated[Path | None, typer.Option(help="Another photo of the person.")] = None,
+    probe: Annotated[
+        Path | None, typer.Option(help="Another photo of the person, with which to compare, also of a clip.")
+    ] = None,
     seen: Annotated[
         str | None,
         typer.Option(
@@ -177,10 +182,10 @@ def faces(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """List the faces of photos, the largest first, numbered as `veil protect --faces` takes them.
+    """List the faces of photos and the people of clips, numbered as `veil protect --faces` takes them.
 
-    Of a clip list the people, those first who are shown most, and write a picture of them beside it,
-    NAME.veil-faces.png.
+    Of a photo the largest comes first; of a clip who is shown most, and a picture of all is written beside
+    it, NAME.veil-faces.png.
     """
     from ...attacks.faces.detection import search
     from ...core.images import open_photo

@@ -156,7 +156,7 @@ def search(clip: Clip, visitor: Visitor) -> Steps[Shown]:
     tracks = yield from follow(clip.frames(), clip.count)
     held = Shown(str(clip.path), clip_faces.described(clip, tracks))
     if not held.faces:
-        raise NoFace(f"No face was found in {clip.name}.", "Try a clip with larger or better lit faces.")
+        raise NoFace(f"No face was found in {clip.name}.", clip_faces.NOWHERE)
     held = replace(held, tracks=visitor.path_for("tracks.npz"), sheet=visitor.path_for("faces.png"))
     assert held.tracks
     assert held.sheet
