@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
+from os import SEEK_END
 from tempfile import TemporaryFile
 from typing import Any, TypeAlias
+from weakref import finalize
 
 import numpy as np
 from numpy.typing import NDArray
 
 Mesh: TypeAlias = NDArray[np.float32]  # (468, 2), in pixels of the frame
 SHAPE = (468, 2)
+BYTES = 468 * 2 * 4  # of a mesh
 BLOCK = 256  # meshes that are read at one time
 
 
@@ -20,10 +23,12 @@ class PointFile:
 
     def __init__(self) -> None:
         self._file = TemporaryFile()
+        finalize(self, self._file.close)
         self._count = 0
 
     def add(self, mesh: Mesh) -> int:
         """Write a mesh; the place at which it lies."""
+        self._file.seek(0, SEEK_END)
         self._file.write(np.asarray(mesh, np.float32).tobytes())
         self._count += 1
         return self._count - 1
@@ -35,13 +40,10 @@ class PointFile:
             self.add(mesh)
         return StoredPoints(self, start, self._count - start)
 
-    def between(self, start: int, count: int) -> NDArray[np.float32]:
-        """So many meshes from a place on, as they lie in the file; nothing is read yet."""
-        if not count:
-            return np.zeros((0, *SHAPE), np.float32)
-        self._file.flush()
-        offset = start * 4 * int(np.prod(SHAPE))
-        return np.memmap(self._file, np.float32, "r", offset, (count, *SHAPE))
+    def read(self, start: int, count: int) -> NDArray[np.float32]:
+        """So many meshes (N, 468, 2) from a place on."""
+        self._file.seek(start * BYTES)
+        return np.frombuffer(bytearray(self._file.read(count * BYTES)), np.float32).reshape(count, *SHAPE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +58,11 @@ class StoredPoints:
         return self.count
 
     def __getitem__(self, which: int | slice | list[int] | NDArray[Any]) -> NDArray[np.float32]:
-        return np.array(self.file.between(self.start, self.count)[which])
+        places = np.arange(self.start, self.start + self.count)[which]
+        if isinstance(which, slice) and which.step is None:
+            return self.file.read(int(places[0]) if len(places) else 0, len(places))
+        meshes = [self.file.read(place, 1)[0] for place in np.atleast_1d(places).tolist()]
+        return np.array(meshes, np.float32).reshape(*places.shape, *SHAPE)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self[:], dtype)
@@ -88,7 +94,7 @@ class StoredMeshes(MutableMapping[int, Mesh]):
         self._places = {frame: file.add(mesh) for frame, mesh in known.items()}
 
     def __getitem__(self, frame: int) -> Mesh:
-        return np.array(self._file.between(self._places[frame], 1)[0])
+        return self._file.read(self._places[frame], 1)[0]
 
     def __setitem__(self, frame: int, mesh: Mesh) -> None:
         self._places[frame] = self._file.add(mesh)
