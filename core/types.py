@@ -95,10 +95,12 @@ class Track:
     """One person through the frames of one photo or video, once a frame, in at least one.
 
     album: the person in photos that are protected already, and with which this one should not be linked.
+    references: the person in other photos as they are, which say better than one photo who it is.
     """
 
     sightings: tuple[Sighting, ...]
     album: tuple[Sighting, ...] = ()
+    references: tuple[Sighting, ...] = ()
 
     def __post_init__(self) -> None:
         assert self.sightings

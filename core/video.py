@@ -106,29 +106,30 @@ class Clip:
         """The pictures from `start` to before `stop`, upright (H, W, 3), with their numbers.
 
         Raises:
-            BadClip: a picture cannot be decoded, or has another size.
+            BadClip: a picture cannot be decoded, has another size, or tells no time, or an earlier one.
         """
         stop = self.count if stop is None else min(stop, self.count)
         if start >= stop:
             return
-        numbers = {int(time): number for number, time in enumerate(self.times)}
+        numbers: dict[int | None, int] = {int(time): number for number, time in enumerate(self.times)}
         with opened(self.path) as container:
             stream = pictures_of(container)
             stream.thread_type = "AUTO"
             if start:
                 key = max((one for one in self.keys if one[0] <= self.times[start]), default=self.keys[0])
                 container.seek(key[1], stream=stream)
-            expected, last = start, None
+            expected, before, last = start, -1, None
             for frame in container.decode(stream):
-                number = numbers.get(-1 if frame.pts is None else frame.pts, -1)
+                number = numbers.get(frame.pts, -1)
+                if number <= before:
+                    raise _untimed(self.name, self.rate)
                 if number >= expected:
                     yield from self._again(last, expected, min(number, stop))
                     if number >= stop:
                         return
                     yield number, self._pixels(frame, number)
                     expected = number + 1
-                if number >= 0:
-                    last = frame
+                before, last = number, frame
             yield from self._again(last, expected, stop)
 
     def _again(self, last: VideoFrame | None, first: int, stop: int) -> Iterator[tuple[int, Pixels]]:
@@ -217,9 +218,9 @@ def _read_index(name: str, path: Path, container: InputContainer) -> Index:
     """Read all packets of the pictures.
 
     Raises:
-        BadClip: packets are missing, or tell no time.
+        BadClip: packets are missing, tell no time, or the same.
     """
-    stream, shown, cover = pictures_of(container), dict[int, int](), None
+    stream, shown, cover, count = pictures_of(container), dict[int, int](), None, 0
     keys = list[tuple[int, int]]()
     covers = [one for one in container.streams.video if is_cover(one)][:1]
     size = path.stat().st_size
@@ -232,15 +233,24 @@ def _read_index(name: str, path: Path, container: InputContainer) -> Index:
         elif packet.is_corrupt:
             raise incomplete
         elif packet.pts is not None and _is_shown(stream, packet):
+            count += 1
             shown[packet.pts] = packet.duration or 0
             if packet.is_keyframe:
                 keys.append((packet.pts, min(packet.pts, packet.pts if packet.dts is None else packet.dts)))
-    if not shown:
-        raise BadClip(f"{name} does not say when its pictures are shown.", "Convert it to MP4 first.")
+    if not shown or len(shown) < count:
+        raise _untimed(name, stream.average_rate)
     times = np.array(sorted(shown), np.int64)
     # a packet tells how long until the next is decoded, which for the last picture says nothing
     last = int(np.median(np.diff(times))) if len(times) > 1 else shown[int(times[0])]
     return Index(times, int(times[-1]) + last, tuple(sorted(keys)), cover)
+
+
+def _untimed(name: str, rate: Fraction | None) -> BadClip:
+    """What to say of a clip whose pictures have no times, or such as would lose some."""
+    return BadClip(
+        f"{name} does not say of each of its pictures when it is shown, or says it wrongly.",
+        f"Give them times of a constant rate first, such as by: ffmpeg -r {rate or 30} -i {name} new.mp4",
+    )
 
 
 def _is_shown(stream: VideoStream, packet: Packet[Any]) -> bool:

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 BARE = {"fflags": "+bitexact"}  # no tags of the muxer
+SIGNED = b"\x4d\x80\x84Lavf\x57\x41\x84Lavf"  # but those that Matroska has to have, which may be empty
+UNCHECKED = {"write_crc32": "0"}  # since checksums would be of these, too
 LARGEST_TIMESCALE = 2**31 - 1
+HEAD = 1000  # bytes of a Matroska file, within which these names lie
 
 
 def join(clip: Clip, segments: Sequence[Path], path: Path, cover: bytes | None = None) -> tuple[str, ...]:
@@ -41,7 +44,7 @@ def join(clip: Clip, segments: Sequence[Path], path: Path, cover: bytes | None =
         source = stack.enter_context(opened(clip.path))
         first = stack.enter_context(av.open(f"file:{segments[0]}"))
         out = stack.enter_context(
-            av.open(f"file:{path}", "w", format=kind, container_options=BARE | _timescale(source, kind))
+            av.open(f"file:{path}", "w", format=kind, container_options=BARE | _options(source, kind))
         )
         pictures, kept, lost = pictures_of(source).index, dict[int, Any](), list[str]()
         picture: Any = None
@@ -67,13 +70,25 @@ def join(clip: Clip, segments: Sequence[Path], path: Path, cover: bytes | None =
             out.mux(packet)
             out.mux(show)
             show = []
+    _unsign(path)
     return tuple(lost)
 
 
-def _timescale(source: InputContainer, kind: str) -> dict[str, str]:
-    """The unit of MP4's edit lists, in which every stream can begin when it does."""
+def _options(source: InputContainer, kind: str) -> dict[str, str]:
+    """The muxer's options: for MP4 the unit of edit lists, in which every stream can begin when it does."""
+    if kind not in ("mp4", "mov"):
+        return UNCHECKED
     scale = lcm(*(stream.time_base.denominator for stream in source.streams if stream.time_base))
-    return {"movie_timescale": str(min(scale, LARGEST_TIMESCALE))} if kind in ("mp4", "mov") else {}
+    return {"movie_timescale": str(min(scale, LARGEST_TIMESCALE))}
+
+
+def _unsign(path: Path) -> None:
+    """Take the names of what wrote a Matroska file out of its head."""
+    with path.open("r+b") as file:
+        place = file.read(HEAD).find(SIGNED)
+        if place >= 0:
+            file.seek(place)
+            file.write(SIGNED.replace(b"Lavf", bytes(4)))
 
 
 def _copied(out: OutputContainer, stream: Stream) -> Stream:
@@ -88,7 +103,27 @@ def _copied(out: OutputContainer, stream: Stream) -> Stream:
     return copy
 
 
-def _not_held(clip: Clip, path: Path, stream: Stream) -> str:
+def check_sound(clip: Clip, path: Path) -> None:
+    """Check, before any work, that a result at `path` can hold the sound of a clip.
+
+    Raises:
+        BadClip: it cannot.
+    """
+    with needs("video"):
+        import av
+    with opened(clip.path) as source:
+        for stream in source.streams.audio:
+            if not stream.codec_context:
+                continue
+            try:
+                with av.open(BytesIO(), "w", format=CONTAINERS[path.suffix.lower()]) as out:
+                    _copied(out, stream)
+                    out.start_encoding()
+            except ValueError as error:  # as FFmpeg's errors are
+                _not_held(clip, path, stream, error)
+
+
+def _not_held(clip: Clip, path: Path, stream: Stream, error: ValueError | None = None) -> str:
     """What to say of subtitles that cannot be kept.
 
     Raises:
@@ -96,9 +131,10 @@ def _not_held(clip: Clip, path: Path, stream: Stream) -> str:
     """
     name = stream.codec_context.name
     if stream.type == "audio":
+        hint = "Convert its sound first, such as to AAC" if path.suffix == ".mkv" else "Name an .mkv with -o"
         raise BadClip(
-            f"A {path.suffix} does not hold the sound of {clip.name} ({name}).", "Name an .mkv with -o."
-        )
+            f"A {path.suffix} does not hold the sound of {clip.name} ({name}).", f"{hint}."
+        ) from error
     return f"Subtitles of {clip.name} ({name}) do not fit into a {path.suffix}, and are not kept."
 
 

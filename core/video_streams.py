@@ -52,12 +52,16 @@ class Turn:
 
 @dataclass(frozen=True)
 class Colours:
-    """How a clip's values stand for colours, by the numbers of H.273; `range` as FFmpeg numbers it."""
+    """How a clip's values stand for colours, by the numbers of H.273; `range` as FFmpeg numbers it.
+
+    tags: the matrix and range that its file names, which may be none.
+    """
 
     matrix: int
     range: int
     primaries: int
     transfer: int
+    tags: tuple[int, int]
 
 
 @contextmanager
@@ -152,7 +156,11 @@ def colours_of(frame: VideoFrame) -> Colours:
     if frame.format.is_rgb or matrix in (0, UNSPECIFIED, 3) or matrix > 9:
         matrix = BT709 if min(frame.width, frame.height) >= HIGH_DEFINITION else BT601
     full = frame.color_range == FULL or "yuvj" in frame.format.name
-    return Colours(matrix, FULL if full else LIMITED, frame.color_primaries, frame.color_trc)
+    tags = (
+        UNSPECIFIED if frame.colorspace == UNSPECIFIED else matrix,
+        FULL if full else int(frame.color_range),
+    )
+    return Colours(matrix, FULL if full else LIMITED, frame.color_primaries, frame.color_trc, tags)
 
 
 def left_out(name: str, container: InputContainer, stream: VideoStream) -> list[str]:

@@ -56,7 +56,8 @@ ENCODERS = {
     ),
     "av1": Encoder("libsvtav1", 24, 63, {"preset": "9", "svtav1-params": "lp=2"}),
 }
-WEB = ("vp9", "av1")  # what WebM holds; the encoders take 4:2:0 only, of any size
+WEB = ("vp9", "av1")  # whose encoders take 4:2:0 only, of any size
+HELD = {".webm": WEB, ".mov": ("h264", "hevc")}  # what files hold that do not hold all, by their ending
 SEI = {"h264": "6", "hevc": "39-40"}  # units in which encoders write their name and settings
 
 
@@ -72,13 +73,14 @@ def codec_for(clip: Clip, path: Path, codec: str | None = None) -> str:
         UnknownName: veil writes no such codec.
         BadClip: the file's format does not hold it.
     """
-    web = path.suffix.lower() == ".webm"
+    held = HELD.get(path.suffix.lower(), tuple(ENCODERS))
     if codec and codec not in ENCODERS:
         raise unknown("codec", codec, ENCODERS)
-    if codec and web and codec not in WEB:
-        raise BadClip(f"A .webm does not hold {codec}.", f"Take {' or '.join(WEB)}, or name an .mkv.")
-    own = clip.codec if clip.codec in ENCODERS else "h264"
-    return codec or (own if not web or own in WEB else "vp9")
+    if codec and codec not in held:
+        raise BadClip(
+            f"A {path.suffix} does not hold {codec}.", f"Take {' or '.join(held)}, or name an .mkv."
+        )
+    return codec or (clip.codec if clip.codec in held else held[0])
 
 
 def rewrite(
@@ -165,7 +167,7 @@ def _encoder(out: OutputContainer, clip: Clip, codec: str, crf: int | None) -> V
     context.width, context.height = clip.size
     context.pix_fmt = f"yuv{_chroma(clip, codec)}p"
     context.sample_aspect_ratio = clip.aspect
-    context.colorspace, context.color_range = colours.matrix, colours.range
+    context.colorspace, context.color_range = colours.tags
     context.color_primaries, context.color_trc = colours.primaries, colours.transfer
     context.open()
     return stream

@@ -114,8 +114,8 @@ def _match(
         recognizer=name,
         used_by_attack=used_by(name, surrogates),
         threshold=threshold,
-        before=float((clean > threshold).float().mean()),
-        after=float((left > threshold).float().mean()),
+        before=round(float((clean > threshold).float().mean()), 4),
+        after=round(float((left > threshold).float().mean()), 4),
         best=round(float(left.max()), 4),
         mean=round(float(_mean(after) @ _mean(before if other is None else other)), 4),
     )

@@ -103,20 +103,21 @@ def subject_of(
     settings: Settings,
     target: Sighting | None = None,
 ) -> Subject:
-    """What there is of one person; the person's own embeddings are made here, once, of all sightings."""
+    """What there is of one person; the person's own embeddings are made here, once, of all sightings and
+    references."""
     crops = tuple(crop_of(sighting) for sighting in track.sightings)
     contexts = tuple(
         context_of(crop, sighting.frame.pixels, sighting.frame.grey)
         for crop, sighting in zip(crops, track.sightings, strict=True)
     )
     own = [(context.image, context.face) for context in contexts]
-
-    aim = [_elsewhere(target, crops[0])] if target else None
+    own += [elsewhere(one, crops[0]) for one in track.references]
+    aim = [elsewhere(target, crops[0])] if target else None
     album = [seen_of(surrogates, one, crops[0]) for one in track.album]
     return Subject(track, crops, contexts, objective_of(surrogates, own, aim, settings, album))
 
 
-def _elsewhere(sighting: Sighting, crop: Crop) -> FaceImage:
+def elsewhere(sighting: Sighting, crop: Crop) -> FaceImage:
     """A sighting in another frame, where the crop lies."""
     return to_tensor(sighting.frame.pixels).to(crop.pixels), sighting.face
 
@@ -126,7 +127,7 @@ def seen_of(surrogates: Sequence[Recognizer], sighting: Sighting, crop: Crop) ->
     known = _ALBUMS.setdefault(sighting, {})
     key = (*(one.name for one in surrogates), str(crop.pixels.device))
     if key not in known:
-        known[key] = person_embeddings(surrogates, [_elsewhere(sighting, crop)])
+        known[key] = person_embeddings(surrogates, [elsewhere(sighting, crop)])
     return known[key]
 
 

@@ -26,7 +26,7 @@ from ..core.files import atomic_write
 from ..core.progress import WithResult
 from ..core.types import Array, Item, Pixels, Sighting, Stage, Step, Steps, Track
 from . import telling_when_full
-from .engine import invert_faces, objective_of, seen_of
+from .engine import elsewhere, invert_faces, objective_of, seen_of
 from .face_context import Crop, FaceContext, align_crop, context_of
 from .key_frames import VIEWED, FramesOf, Shown, shown_of
 from .latent import Optimisation, optimise
@@ -123,6 +123,7 @@ def find_changes(
     settings: Settings,
     known: Sequence[ClipChange] = (),
     album: Elsewhere = NOWHERE,
+    references: Elsewhere = NOWHERE,
 ) -> Steps[ClipChange]:
     """Find the change of every track: a generator that yields a `Step` for every step.
 
@@ -133,6 +134,7 @@ def find_changes(
             it does there what it did before, and so are those that are found here.
         album: of people, by number, how they are shown elsewhere and protected already, with which they
             should not be linked.
+        references: how they are shown elsewhere as they are.
 
     Raises:
         BadSettings: they ask for another method or for impersonation, which there is not for videos.
@@ -144,11 +146,16 @@ def find_changes(
             "Choose a strength, and give no target.",
         )
     with telling_when_full(settings.device):
-        return (yield from _find_changes(frames_of, tracks, settings, known, album))
+        return (yield from _find_changes(frames_of, tracks, settings, known, album, references))
 
 
 def _find_changes(
-    frames_of: FramesOf, tracks: Tracks, settings: Settings, known: Sequence[ClipChange], album: Elsewhere
+    frames_of: FramesOf,
+    tracks: Tracks,
+    settings: Settings,
+    known: Sequence[ClipChange],
+    album: Elsewhere,
+    references: Elsewhere,
 ) -> Steps[ClipChange]:
     used = prior(settings.prior, settings.size, settings.device)
     of_person = dict[int, list[TrackChange]]()
@@ -159,7 +166,8 @@ def _find_changes(
     for number, track in enumerate(tracks.tracks, 1):
         yield Step(Stage.GETTING_READY, number - 1, total)
         own = of_person.setdefault(track.person, [])
-        run = WithResult(find_change(used, frames_of, track, settings, own, album.get(track.person, ())))
+        beside = album.get(track.person, ()), references.get(track.person, ())
+        run = WithResult(find_change(used, frames_of, track, settings, own, *beside))
         for step in run:
             yield replace(step, item=Item(number, number, total)) if total > 1 else step
         changes.append(run.result)
@@ -174,10 +182,12 @@ def find_change(
     settings: Settings,
     known: Sequence[TrackChange] = (),
     album: Sequence[Sighting] = (),
+    references: Sequence[Sighting] = (),
 ) -> Steps[TrackChange]:
     """Find the change of one track: one of those known of the person, where it holds here, or a new one.
 
     album: the person elsewhere, protected already, with which this one should not be linked.
+    references: the person elsewhere, as they are.
     """
     shown = shown_of(frames_of, track)
     key, mesh, _ = shown[0]
@@ -187,9 +197,10 @@ def find_change(
     blank = TrackChange(torch.zeros_like(crop.pixels), source, triangulated(source), 0.0)
     views = _views(blank, shown, crop.pixels)
     own = [(view.context.image, view.context.face) for view in views[:VIEWED]]
+    own += [elsewhere(one, crop) for one in references]
     surrogates = [surrogate(name) for name in settings.surrogates]
-    elsewhere = [seen_of(surrogates, sighting, crop) for sighting in album]
-    objective = objective_of(surrogates, own, None, settings, elsewhere)
+    protected = [seen_of(surrogates, sighting, crop) for sighting in album]
+    objective = objective_of(surrogates, own, None, settings, protected)
     for one in known:
         margin = min(_margins(objective, _views(one, shown, crop.pixels), one.change.to(crop.pixels)))
         if margin > min(0.0, one.margin) - LESS:

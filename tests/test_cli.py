@@ -772,7 +772,7 @@ def test_the_exit_code_tells_what_is_still_known(folder: Path, monkeypatch: pyte
     photo = folder / "photo.png"
     known = veil("protect", photo, "--json")
     assert known.exit_code == 3
-    assert "exit code 3, since in 1 photo a recogniser that judges still knows a face." in known.stderr
+    assert "since in 1 photo a recogniser that judges still knows a face (photo.png)." in known.stderr
     assert json.loads(known.stdout)["exit_because"] == ["still recognised"]
     assert veil("protect", photo, "--force", "--all-surrogates").exit_code == 3  # any counts
     assert veil("protect", photo, "--force", "--all-surrogates", "--fail-if-recognised").exit_code == 3

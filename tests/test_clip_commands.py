@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from click.testing import Result
+from PIL import Image
+from skimage.data import astronaut
 from typer.testing import CliRunner
 
+from veil.attacks.faces import tracking
 from veil.core.errors import BadClip, BadPhoto, NoFace
 from veil.core.images import open_photo
 from veil.core.progress import finish
+from veil.core.types import Stage, Step, Steps, Track
 from veil.core.video import open_clip
-from veil.privacy.settings import settings
-from veil.ui import albums, clip_checks, clips, outputs
+from veil.privacy import Protected
+from veil.privacy.settings import Settings, settings
+from veil.ui import albums, clip_checks, clips, outputs, workflow
 from veil.ui.cli import app
 from veil.ui.selection import Whom
 
@@ -158,7 +166,166 @@ def test_a_stopped_run_says_that_it_goes_on(film: Any, work: Any, tmp_path: Path
     work.stops = 7
     run = veil("protect", source)
     assert run.exit_code == 130
-    assert "the same command goes on from there" in run.stderr
+    assert run.stderr.startswith("Stopped. ")  # with no empty lines before
+    assert run.stderr.endswith("the same command goes on from there.\n")
+
+
+@pytest.fixture
+def photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A photo, IMG_1.png, for which a stand-in takes the engine's place."""
+
+    def engine(tracks: Sequence[Track], settings: Settings, target: Any) -> Steps[Protected]:
+        yield Step(Stage.PROTECTING, 1, 1)
+        before = tracks[0].key.frame
+        return Protected((before.with_pixels(255 - before.pixels),), tuple(tracks), ({},), settings)
+
+    monkeypatch.setattr(workflow, "protect", engine)
+    monkeypatch.setattr(workflow, "assess", partial(workflow.assess, recognizers=("sface",)))
+    Image.fromarray(astronaut()[20:260, 100:340]).save(tmp_path / "IMG_1.png")
+    return tmp_path / "IMG_1.png"
+
+
+def test_a_clip_and_a_photo_of_one_name_have_a_record_each(
+    film: Any, work: Any, photo: Path, tmp_path: Path
+) -> None:
+    clip = film(tmp_path / "IMG_1.mp4")
+    both, record = (clip, photo), tmp_path / "IMG_1.veiled.json"
+    for source in both:
+        assert veil("protect", source).exit_code in (0, 3)
+    kept = record.read_bytes()
+    assert json.loads(kept)["clip"] == "IMG_1.mp4"
+    assert (tmp_path / "IMG_1-2.veiled.png").exists()
+    assert json.loads((tmp_path / "IMG_1-2.veiled.json").read_bytes())["photo"] == "IMG_1.png"
+    for source in both:
+        (said,) = lines(veil("protect", source, "--json"))
+        assert said["passed_over"] == "was done before"
+    assert [said["passed_over"] for said in lines(veil("protect", tmp_path, "--json"))] == [
+        "was done before"
+    ] * 2
+    assert veil("protect", photo, "--force").exit_code in (0, 3)
+    refused = veil("protect", photo, "-o", tmp_path / "IMG_1.veiled.png", "--force")
+    assert (refused.exit_code, "is the report of IMG_1.mp4" in refused.stderr) == (2, True)
+    assert record.read_bytes() == kept
+    assert veil("assess", clip, tmp_path / "IMG_1.veiled.mp4").exit_code == 0
+    # as veil did it before: the photo took the record of the clip
+    (tmp_path / "IMG_1-2.veiled.png").rename(tmp_path / "IMG_1.veiled.png")
+    (tmp_path / "IMG_1-2.veiled.json").rename(record)
+    before = {path: path.read_bytes() for path in tmp_path.glob("IMG_1.*")}
+    assert veil("protect", clip).exit_code in (0, 3)
+    assert json.loads((tmp_path / "IMG_1-2.veiled.json").read_bytes())["clip"] == "IMG_1.mp4"
+    assert {path: path.read_bytes() for path in before} == before
+    assert lines(veil("protect", photo, "--json"))[0]["passed_over"] == "was done before"
+
+
+def test_a_container_without_a_place_for_the_sound_is_refused_before_any_work(
+    film: Any, work: Any, tmp_path: Path
+) -> None:
+    run = veil("protect", film(tmp_path / "a.mp4", sound=0.0), "-o", tmp_path / "b.webm")
+    assert run.exit_code == 2
+    assert "does not hold the sound of a.mp4 (aac)" in run.stderr
+    assert work.followed == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_a_result_without_all_pictures_is_refused(
+    film: Any, work: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = film(tmp_path / "a.mp4")
+    joined = clips.join
+    monkeypatch.setattr(clips, "join", lambda clip, segments, *rest: joined(clip, segments[:-1], *rest))
+    run = veil("protect", source)
+    assert run.exit_code == 2
+    assert "has not all of its pictures" in run.stderr
+    assert not list(tmp_path.glob("*.veiled.*"))
+
+
+def test_a_clip_that_is_piped_in_is_refused_in_words(film: Any, tmp_path: Path) -> None:
+    data = film(tmp_path / "a.mp4").read_bytes()
+    for command in ("protect", "faces"):
+        run = CliRunner().invoke(app, [command, "-"], input=data)
+        assert run.exit_code == 2
+        assert run.stderr == (
+            "Error: What is piped in is a clip, and only photos can be.\nName its file instead of -.\n"
+        )
+
+
+def test_json_of_clips_is_as_that_of_photos(film: Any, work: Any, photo: Path, tmp_path: Path) -> None:
+    film(tmp_path / "a.mp4")
+    of_photo, of_clip = lines(veil("protect", photo, tmp_path / "a.mp4", "--json"))
+    shared = {"source", "picture", "record", "exit", "exit_because", "schema_number", "picture_sha256"}
+    assert shared <= set(of_photo) & set(of_clip)
+    assert of_clip["schema_number"] == of_photo["schema_number"]
+    record = tmp_path / "a.veiled.json"
+    old = json.loads(record.read_text())
+    del old["schema_number"]
+    record.write_text(json.dumps(old))
+    assert lines(veil("protect", tmp_path / "a.mp4", "--json"))[0]["passed_over"] == "was done before"
+    work.tracks = ()
+    source = film(tmp_path / "b.mp4", times=(0, 512, 1024, 1536))
+    none = lines(veil("protect", source, tmp_path / "a.mp4", "--json"))[0]
+    assert (none["clip"], none["source"], none["exit"]) == ("b.mp4", str(source), 3)
+
+
+def test_the_last_line_says_why(film: Any, work: Any, tmp_path: Path) -> None:
+    film(tmp_path / "a.mp4")
+    short = "Note: exit code 3, since in 1 clip a face stayed as it was, too small to be protected (a.mp4)"
+    assert short in veil("protect", tmp_path / "a.mp4", "--force").stderr
+    quiet = veil("protect", tmp_path / "a.mp4", "--force", "-q")
+    assert quiet.exit_code == 3
+    assert quiet.stderr.splitlines()[-1].startswith(short)
+    (tmp_path / "b.mp4").write_bytes(b"nothing")
+    for options in ((), ("-q",)):
+        run = veil("protect", tmp_path, *options)
+        assert run.exit_code == 2
+        last = run.stderr.splitlines()[-1]
+        assert last == "Note: exit code 2, since 1 of 2 could not be protected (b.mp4)."
+        assert "" not in run.stderr.splitlines()
+
+
+def test_a_result_that_cannot_be_read_again_does_not_end_an_album(
+    film: Any, work: Any, one_person: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film(tmp_path / "a.mp4")
+    film(tmp_path / "b.mp4")
+    veil("protect", tmp_path / "a.mp4", "--album")
+
+    def damaged(*_: object) -> None:
+        raise BadClip("a.veiled.mp4 cannot be decoded.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(albums.Album, "add", damaged)
+        run = veil("protect", tmp_path, "--album", "--json")
+    assert run.exit_code == 2
+    assert lines(run)[0]["clip"] == "a.mp4"
+    assert (tmp_path / "b.veiled.mp4").exists()
+
+
+def test_people_are_listed_again_and_only_a_sheet_of_veils_is_replaced(
+    film: Any, work: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "follow", work.follow)
+    source, sheet = film(tmp_path / "a.mp4"), tmp_path / "a.veil-faces.png"
+    for _ in range(2):
+        run = veil("faces", source)
+        assert run.exit_code == 0, run.output
+        assert "Can be protected" in run.stdout
+        assert Image.open(sheet).format == "PNG"
+    Image.new("RGB", (8, 8)).save(sheet)
+    mine = sheet.read_bytes()
+    run = veil("faces", source)
+    assert run.exit_code == 2
+    assert "exists already" in run.stderr
+    assert sheet.read_bytes() == mine
+
+
+def test_who_is_not_protected_is_named_with_the_clip(
+    film: Any, work: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, person = film(tmp_path / "a.mp4"), SimpleNamespace(verdict=lambda *_: "other")
+    monkeypatch.setattr(workflow, "person_of", lambda _: person)
+    run = veil("protect", source, "--only", source)
+    assert "a.mp4 does not show the person" in run.stderr
+    assert "Not protected: face 1 of a.mp4, another person" in run.stdout
 
 
 def test_a_missing_folder_is_refused_before_any_work(

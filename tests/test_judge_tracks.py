@@ -46,6 +46,10 @@ def test_frames_are_compared_with_the_other_half_or_another_video() -> None:
     assert (first.before, first.after, first.best) == (0.5, 0.5, 1.0)
     (single,) = match({NAME: torch.eye(20)[:1]}, {NAME: torch.eye(20)[:1]})
     assert single.before == 1.0
+    (rounded,) = match(
+        {NAME: torch.eye(20)[[0, 0, 1]]}, {NAME: torch.eye(20)[[0, 0, 1]]}, other={NAME: torch.eye(20)[:1]}
+    )
+    assert rounded.before == 0.6667
 
 
 def test_a_face_is_found_afresh() -> None:

@@ -1,28 +1,58 @@
-"""An album whose photos and clips are not to be linked: what of it is protected, and whom it shows."""
+"""What is known beside a photo or clip: the same people elsewhere, as they are or protected already."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 from ..attacks.faces.sampling import part_around
-from ..attacks.person import OTHER, Vectors, vectors, vote
+from ..attacks.person import OTHER, SAME, Vectors, only_face, vectors, vote
 from ..core.images import open_photo
 from ..core.types import Face, Photo, Sighting, Track, tracks_of
 from ..core.video import Clip
+from ..privacy.video import Elsewhere
 from .clip_records import ClipFace
+
+Shown: TypeAlias = tuple[Vectors, Sighting]  # who a face is, and what it looks like
+MOST = 8  # references of a person: more hardly say more
+ITSELF = 0.98  # cosines from which on a photo is the same one again
 
 
 class Album:
-    """The faces of an album that are protected so far, and who each of them was before."""
+    """Faces of other photos and clips as they are, which say better who a person is, and those that are
+    protected so far, with who each of them was before.
 
-    def __init__(self) -> None:
-        self._shown: list[tuple[Vectors, Sighting]] = []
+    apart: whether results are to be kept apart from those that are protected; if not, these are not kept.
+    """
+
+    def __init__(self, apart: bool = True) -> None:
+        self.apart = apart
+        self._shown: list[Shown] = []
+        self._known: list[Shown] = []
+
+    @classmethod
+    def of_references(cls, references: Iterable[Photo], apart: bool = False) -> Album:
+        """An album that knows people by photos each of which shows nobody else.
+
+        Raises:
+            NoFace, BadPhoto: as `only_face`.
+        """
+        album = cls(apart)
+        for photo in references:
+            album.know(photo, [only_face(photo)])
+        return album
+
+    def know(self, photo: Photo, faces: Collection[Face]) -> None:
+        """Add faces of a photo as it is."""
+        people = zip(people_in(photo, faces), faces, strict=True)
+        self._known += [(one, _cut(photo, face)) for one, face in people]
 
     def add(self, people: Iterable[Vectors], after: Photo, faces: Iterable[Face]) -> None:
         """Add a photo as it is protected, with the faces that are, and who they were before (`people_in`)."""
-        self._shown += [(one, _cut(after, face)) for one, face in zip(people, faces, strict=True)]
+        if self.apart:
+            self._shown += [(one, _cut(after, face)) for one, face in zip(people, faces, strict=True)]
 
     def reopen(self, source: Path, picture: Path, faces: Collection[Face]) -> None:
         """Add a photo that was protected before: its file, and that of its result.
@@ -33,9 +63,10 @@ class Album:
         self.add(people_in(open_photo(source), faces), open_photo(picture), faces)
 
     def tracks(self, photo: Photo, people: Iterable[Vectors], faces: Iterable[Face]) -> tuple[Track, ...]:
-        """The tracks of a photo's faces, each with the protected photos of whoever may be the same person."""
+        """The tracks of a photo's faces, each with the protected photos of whoever may be the same person,
+        and with references of whoever surely is."""
         return tuple(
-            replace(track, album=self._of(one))
+            replace(track, album=self._of(one), references=self._references(one))
             for track, one in zip(tracks_of(photo, faces), people, strict=True)
         )
 
@@ -49,26 +80,46 @@ class Album:
         for (_, before), (_, after) in zip(
             best_sightings(source, protected), best_sightings(result, protected), strict=True
         ):
+            self.know(before.frame, [before.face])
             self.add(people_in(before.frame, [before.face]), after.frame, [after.face])
 
-    def of_clip(self, clip: Clip, faces: Iterable[ClipFace]) -> dict[int, tuple[Sighting, ...]]:
+    def of_clip(self, clip: Clip, faces: Iterable[ClipFace]) -> tuple[Elsewhere, Elsewhere]:
         """For the number of each face of a clip the protected photos and pictures of whoever may be the same
-        person.
+        person, and references of whoever surely is.
 
         Raises:
             BadClip: a picture cannot be decoded.
         """
-        return {
-            number: self._of(vectors(shown.frame.pixels, shown.face))
-            for number, shown in best_sightings(clip, faces)
+        people = {
+            number: vectors(shown.frame.pixels, shown.face) for number, shown in best_sightings(clip, faces)
         }
+        protected = {number: self._of(one) for number, one in people.items()}
+        return protected, {number: self._references(one) for number, one in people.items()}
 
     def _of(self, person: Vectors) -> tuple[Sighting, ...]:
-        return tuple(
-            sighting
-            for known, sighting in self._shown
-            if float(vote({name: vector[None] for name, vector in known.items()}, person)) >= OTHER
-        )
+        return tuple(sighting for known, sighting in self._shown if _likeness(known, person) >= OTHER)
+
+    def _references(self, person: Vectors) -> tuple[Sighting, ...]:
+        """Those of the person; not the photo itself, which may be among them, and no more than `MOST`."""
+        alike = [one for one in self._known if _likeness(one[0], person) >= SAME]
+        return tuple(sighting for known, sighting in alike if not _itself(known, person))[:MOST]
+
+
+def learnt_from(numbers: Iterable[int], tracks: Iterable[Track]) -> list[str]:
+    """How many other photos say who the faces with these numbers are, in words; nothing where none does."""
+    return [
+        f"Who face {number} is was also learnt from {count} other photo{'s' * (count > 1)}."
+        for number, track in zip(numbers, tracks, strict=True)
+        if (count := len(track.references))
+    ]
+
+
+def _likeness(known: Vectors, person: Vectors) -> float:
+    return float(vote({name: vector[None] for name, vector in known.items()}, person))
+
+
+def _itself(known: Vectors, person: Vectors) -> bool:
+    return all(float(vector @ person[name]) > ITSELF for name, vector in known.items())
 
 
 def best_sightings(clip: Clip, faces: Iterable[ClipFace]) -> Iterator[tuple[int, Sighting]]:

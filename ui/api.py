@@ -20,7 +20,7 @@ from ..attacks.faces.detection import search
 from ..core.errors import BadPhoto
 from ..core.images import open_photo as opened
 from ..core.progress import finish
-from ..core.types import Face, Photo, Pixels, Step, Track, tracks_of
+from ..core.types import Face, Photo, Pixels, Step, tracks_of
 from ..eval import report as judge
 from ..eval.linking import Linking
 from ..eval.report import Report
@@ -28,10 +28,10 @@ from ..privacy import protect as protected
 from ..privacy.settings import Settings, settings
 from ..weights.registry import Card, card, cards
 from . import clip_checks, linking, pipes, records, wording, workflow
-from .albums import Album, people_in
+from .albums import Album, learnt_from, people_in
 from .clip_api import ClipResult, protect_clip
 from .clip_records import ClipReport
-from .outputs import Output
+from .outputs import Output, record_of
 from .selection import Whom, choose
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Result:
         """
         picture = Path(path)
         output = Output(quality=quality, keep_metadata=keep_metadata, force=replace)
-        record = picture.with_suffix(".json")
+        record = record_of(picture)
         for file in (picture, record):
             if file.exists() and not replace:
                 raise BadPhoto(f"{file} exists already.", "Give replace=True, or another name.")
@@ -158,6 +158,7 @@ def protect(
     crf: int | None = None,
     codec: str | None = None,
     album: Iterable[Result | ClipResult] = (),
+    references: Iterable[Source] = (),
     progress: Callable[[Step], object] = lambda step: None,
     **changes: Any,
 ) -> Result | ClipResult:
@@ -175,6 +176,7 @@ def protect(
         crf, codec: of a clip: its constant rate factor (0 to 51, of vp9 and av1 63; lower is better), and
             "h264", "hevc", "vp9" or "av1"; by default the codec's usual one, and the clip's own.
         album: earlier results, with which this one should not be linked where they show the same person.
+        references: other photos of the person, alone on each: they say better who that is.
         progress: called at every step.
         changes: of fields of `veil.Settings`, such as seed=1, steps=30 or method="pgd".
 
@@ -190,32 +192,32 @@ def protect(
     goal = {"goal": "impersonate"} if target is not None else {}
     chosen = settings(strength, effort, **{"device": workflow.device(), **goal, **changes})
     workflow.check_models(chosen)
+    known = _album_of(album, references)
     if isinstance(photo, str | Path) and pipes.is_clip(Path(photo)):
         other = workflow.with_largest_face(open_photo(probe)) if probe is not None else None
-        return protect_clip(Path(photo), chosen, faces, other, crf, codec, progress, _album_of(album))
+        return protect_clip(Path(photo), chosen, faces, other, crf, codec, progress, known)
     before = open_photo(photo)
     choice = choose(before, search(before.pixels), Whom(frozenset(faces)))
     aim = workflow.with_largest_face(open_photo(target)) if target is not None else None
-    work = protected(_kept_apart(before, choice.faces.values(), _album_of(album)), chosen, aim)
-    made = workflow.Made(before, finish(work, progress), choice, chosen, (*before.warnings, *choice.notes))
+    there = choice.faces.values()
+    tracks = known.tracks(before, people_in(before, there), there) if known else tracks_of(before, there)
+    notes = (*before.warnings, *choice.notes, *learnt_from(choice.faces, tracks))
+    made = workflow.Made(before, finish(protected(tracks, chosen, aim), progress), choice, chosen, notes)
     return Result(made, made.judged(made.protected.photo, open_photo(probe) if probe is not None else None))
 
 
-def _kept_apart(photo: Photo, faces: Collection[Face], album: Album | None) -> tuple[Track, ...]:
-    """The tracks of a photo's faces, each with the results of an album that show the same person."""
-    return album.tracks(photo, people_in(photo, faces), faces) if album else tracks_of(photo, faces)
-
-
-def _album_of(results: Iterable[Result | ClipResult]) -> Album | None:
-    """The album of results; None where there is none."""
-    album, several = Album(), list(results)
+def _album_of(results: Iterable[Result | ClipResult], references: Iterable[Source]) -> Album | None:
+    """The album of results and references; None where there is none."""
+    several, photos = list(results), [open_photo(one) for one in references]
+    album = Album.of_references(photos, bool(several))
     for one in several:
         if isinstance(one, ClipResult):
             album.reopen_clip(one.before, one.clip, one.report.faces)
         else:
             there = one.made.choice.faces.values()
+            album.know(one.before, there)
             album.add(people_in(one.before, there), one.photo, there)
-    return album if several else None
+    return album if several or photos else None
 
 
 def assess(

@@ -53,7 +53,7 @@ class Commands(TyperGroup):
                 VeilError(f"{place} cannot be used ({error.strerror}).", "Is the disk full, or read-only?"),
             )
         except KeyboardInterrupt as stop:
-            typer.echo("Stopped. Nothing was left half-written.", err=True)
+            typer.echo(" ".join(("Stopped. Nothing was left half-written.", *stop.args)), err=True)
             raise typer.Exit(STOPPED) from stop
 
 

@@ -19,7 +19,7 @@ from ..privacy.settings import Settings
 from . import clip_words, clips
 from .albums import Album
 from .clip_records import ClipRecord
-from .outputs import Output
+from .outputs import Output, record_of
 from .selection import Whom
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class ClipResult:
             BadPhoto: it cannot be written, is there already, or has another ending.
         """
         result = Path(path)
-        record = result.with_suffix(".json")
+        record = record_of(result)
         if result.suffix.lower() != self.clip.path.suffix:
             raise BadPhoto(f"The clip is a {self.clip.path.suffix}.", "Give its name that ending.")
         for file in (result, record):
@@ -92,7 +92,9 @@ def protect_clip(
     folder, whom = Path(mkdtemp(prefix="veil-")), Whom(frozenset(faces))
     try:
         output = Output(folder, crf=crf, codec=codec)
-        job = clips.prepare(path, output, whom, set(), True, settings, album=album is not None)
+        job = clips.prepare(
+            path, output, whom, set(), True, settings, album=album is not None and album.apart
+        )
         assert isinstance(job, clips.ClipJob)  # nothing was done there before, and it is the only one
         record = finish(clips.run(job, settings, whom, probe, album=album), progress)
         assert isinstance(record, ClipRecord)  # everybody is meant, or those with numbers

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from ..attacks.faces.boxes import padded
 from ..attacks.faces.found import SMALLEST, Reason
@@ -21,6 +23,7 @@ from .selection import Whom
 
 TILE, LINE, ACROSS = 200, 28, 5  # pixels of a face on the sheet, of the line below it; faces in a row
 AROUND = 0.5  # of a face's side: what is shown around it
+SHEET = "veil faces"  # the Software that is named in a sheet, by which it is known again
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,20 @@ def described(
 def _span(clip: Clip, first: int, last: int) -> Span:
     end = clip.time(last + 1) if last + 1 < clip.count else clip.seconds
     return round(clip.time(first), 3), round(end, 3)
+
+
+def save_sheet(sheet: Image.Image, path: Path) -> None:
+    """Write a sheet, so that `is_sheet` knows it again."""
+    named = PngImagePlugin.PngInfo()
+    named.add_text("Software", SHEET)
+    sheet.save(path, "PNG", pnginfo=named)
+
+
+def is_sheet(path: Path) -> bool:
+    """Whether a file is a sheet that veil has written."""
+    with suppress(OSError, SyntaxError, ValueError), Image.open(path, formats=["PNG"]) as sheet:
+        return sheet.info.get("Software") == SHEET
+    return False
 
 
 def sheet(clip: Clip, tracks: Tracks) -> Image.Image:

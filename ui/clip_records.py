@@ -16,7 +16,7 @@ from ..eval.behaviour import Behaviour
 from ..eval.datasets import checksum
 from ..eval.tracks import Flicker, TrackMatch
 from ..privacy.settings import Settings
-from .records import Shortfall, left_behind, that_count
+from .records import SCHEMA, Shortfall, left_behind, that_count
 from .wording import CLIP_LIMITS
 
 Span: TypeAlias = tuple[float, float]  # from when to when, in seconds from the first picture
@@ -39,6 +39,7 @@ class ClipOrigin(BaseModel):
     spare: bool = False
     probe: str = ""
     album: bool = False
+    references: tuple[str, ...] = ()
 
 
 class Best(BaseModel):
@@ -125,6 +126,7 @@ class ClipRecord(ClipReport):
     doubtful: the faces, by number, of which it could not be told whether they are the person asked for.
     """
 
+    schema_number: int = SCHEMA
     veil: str
     clip: str
     settings: Settings

@@ -57,13 +57,15 @@ def match_rows(record: ClipReport) -> list[Row]:
     ]
 
 
-def unprotected(faces: Iterable[ClipFace]) -> list[str]:
-    """Who was left as they are, and where a change was carried on unseen, a sentence each."""
-    said = list[str]()
+def unprotected(faces: Iterable[ClipFace], clip: str = "") -> list[str]:
+    """Who was left as they are in a clip, which may be named, and where a change was carried on unseen, a
+    sentence each."""
+    said, of = list[str](), f" of {clip}" * bool(clip)
     for face in faces:
         if face.left:
             said.append(
-                f"Not protected: face {face.number}, {face.left} ({face.pixels} pixels, {times(face.shown)})."
+                f"Not protected: face {face.number}{of}, {face.left} ({face.pixels} pixels, "
+                f"{times(face.shown)})."
             )
         elif face.carried:
             said.append(

@@ -25,19 +25,19 @@ from ..core.files import atomic_write, discard_workplace, empty, kept_workplace
 from ..core.progress import WithResult
 from ..core.types import Item, Sighting, Stage, Step, Steps
 from ..core.video import Clip, open_clip
-from ..core.video_joining import join
+from ..core.video_joining import check_sound, join
 from ..core.video_writing import codec_for
 from ..eval.clip_report import judge
 from ..eval.datasets import checksum
 from ..eval.disturbances.clip_codec import Encoding
 from ..eval.tracks import Vectors, seen
 from ..privacy.settings import Settings
-from ..privacy.video import ClipChange, Elsewhere, find_changes
+from ..privacy.video import NOWHERE, ClipChange, Elsewhere, find_changes
 from .albums import Album
 from .clip_drawing import Machines, cover_of, segments_of
 from .clip_faces import ClipChoice, choose, described, unmet
 from .clip_records import ClipFace, ClipOrigin, ClipRecord, done_before, is_result
-from .outputs import Output, claimed, clip_of, real
+from .outputs import Output, claimed, clip_of, real, record_of
 from .records import Shortfall, left_behind
 from .selection import Whom
 from .workflow import AGAIN, told
@@ -92,9 +92,10 @@ def prepare(
     taken: set[str],
     alone: bool,
     settings: Settings,
-    references: Iterable[Path] = (),
+    people: Iterable[Path] = (),
     probe: Path | None = None,
     album: bool = False,
+    references: Iterable[Path] = (),
 ) -> ClipJob | ClipPassedOver | ClipDone:
     """Check everything that could go wrong with a clip before its faces are looked for.
 
@@ -102,8 +103,8 @@ def prepare(
         taken: the real paths that must not be written to; those of this job are added.
         alone: whether it is the one that was asked for; then a result of veil is protected again, with a
             word, and one that shows no face is an error; otherwise they are passed over.
-        references: the photos of the person whom `whom` names.
-        probe, album: whether `run` is going to be given them, and of which photo.
+        people: the photos of the person whom `whom` names.
+        probe, album, references: whether `run` is going to be given them, and of which photos.
 
     Raises:
         BadClip: the clip cannot be used, or the result not be written.
@@ -124,21 +125,23 @@ def prepare(
         crf=output.crf,
         codec=output.codec,
         numbers=tuple(sorted(whom.numbers)),
-        people=tuple(map(checksum, references)),
+        people=tuple(map(checksum, people)),
         spare=whom.spare,
         probe=checksum(probe) if probe else "",
         album=album,
+        references=tuple(map(checksum, references)),
     )
     result = clip_of(source, output, taken)
-    record = result.with_suffix(".json")
+    record = record_of(result)
     free = not output.force and not {real(result), real(record)} & taken
     if free and (said := done_before(result, settings, origin)):
         taken |= {real(result), real(record)}
         discard_workplace(result)  # of a run that was killed at its end
         return ClipDone(source, result, record, said)
+    codec = codec_for(clip, result, output.codec)
+    check_sound(clip, result)
     taken |= claimed((result, record), taken, output.force)
     notes = (*[AGAIN.format(clip.name)] * again, *clip.notes)
-    codec = codec_for(clip, result, output.codec)
     return ClipJob(source, clip, origin, codec, result, record, output, notes, alone)
 
 
@@ -158,8 +161,10 @@ def run(
     Args:
         probe: another picture of the person, with which recognisers compare; by default the clip itself.
         tracks: its faces, where they have been followed.
-        album: from whose photos and clips the result is kept apart; it is added to them.
-        machines: others, which find the changes and draw them; the result is the same. None with an album.
+        album: what is known of people beside this clip; where its photos and clips are kept apart, the result
+            is added.
+        machines: others, which find the changes and draw them; the result is the same. With an album they
+            only draw.
 
     Raises:
         NoFace, BadSettings: as `clip_faces.choose`.
@@ -176,9 +181,9 @@ def run(
         if not choice.people:
             return _passed_over(job.source, whom.missing, described(clip, tracks, choice))
         chosen = tracks.of(choice.people)
-        apart = album.of_clip(clip, described(clip, chosen)) if album else {}
-        place = _place_for(work, settings, job, apart)
-        changes = yield from _changes(clip, chosen, settings, place, apart, machines)
+        beside = album.of_clip(clip, described(clip, chosen)) if album else (NOWHERE, NOWHERE)
+        place = _place_for(work, settings, job, beside)
+        changes = yield from _changes(clip, chosen, settings, place, beside, machines)
         segments = yield from segments_of(clip, job.codec, job.output.crf, changes, place, machines)
         other = seen([(probe.frame.pixels, probe.face)], packaged()) if probe else None
         record = yield from _written(job, settings, tracks, choice, changes, segments, work, other)
@@ -215,12 +220,12 @@ def _tracks(clip: Clip, origin: ClipOrigin, work: Path) -> Steps[Tracks]:
     return tracks
 
 
-def _place_for(work: Path, settings: Settings, job: ClipJob, apart: Elsewhere) -> Path:
+def _place_for(work: Path, settings: Settings, job: ClipJob, beside: tuple[Elsewhere, Elsewhere]) -> Path:
     """The folder for what is found with these settings; what was found with others is deleted."""
     album = [
-        hashlib.sha256(sighting.frame.pixels.tobytes()).hexdigest()
-        for sightings in apart.values()
-        for sighting in sightings
+        [hashlib.sha256(sighting.frame.pixels.tobytes()).hexdigest() for sighting in sightings]
+        for elsewhere in beside
+        for sightings in elsewhere.values()
     ]
     parts = [version("veil"), settings.model_dump(mode="json"), job.origin.model_dump(), job.codec, album]
     place = work / hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
@@ -236,14 +241,14 @@ def _changes(
     tracks: Tracks,
     settings: Settings,
     place: Path,
-    apart: Elsewhere,
+    beside: tuple[Elsewhere, Elsewhere],
     machines: Machines | None,
 ) -> Steps[list[ClipChange]]:
     """The change of each track, as it was found before, or now."""
     changes, total = list[ClipChange](), len(tracks.tracks)
     paths = [place / f"change-{number}.npz" for number in range(total)]
     missing = {tracks.tracks[number].person for number in range(total) if not paths[number].exists()}
-    if machines and missing:
+    if machines and missing and not any(map(any, (elsewhere.values() for elsewhere in beside))):
         for found in machines.find(tracks, settings, missing):
             for number, change in found:
                 change.save(paths[number])
@@ -253,7 +258,7 @@ def _changes(
         with suppress(OSError, KeyError, ValueError):
             changes.append(ClipChange.load(path, alone))
             continue
-        run = WithResult(find_changes(clip.chosen, alone, settings, tuple(changes), apart))
+        run = WithResult(find_changes(clip.chosen, alone, settings, tuple(changes), *beside))
         for step in run:
             yield replace(step, item=Item(number + 1, number + 1, total)) if total > 1 else step
         run.result.save(path)
@@ -277,7 +282,10 @@ def _written(
     with atomic_write(job.result, job.record, replace=job.output.force) as parts:
         lost = join(clip, segments, parts[0], cover)
         how = packaged(), frozenset(settings.surrogates), other, Encoding(job.output.crf, job.codec)
-        reports = yield from judge(clip, open_clip(parts[0]), chosen, *how)
+        after = open_clip(parts[0])
+        if after.count != clip.count:
+            raise BadClip(f"The result of {clip.name} has not all of its pictures.", "Try an .mkv with -o.")
+        reports = yield from judge(clip, after, chosen, *how)
         _check_unchanged(job, work)
         margins = dict[int, float]()
         for track, change in zip(chosen.tracks, changes, strict=True):

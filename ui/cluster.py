@@ -21,6 +21,7 @@ from ..eval.datasets import checksum
 from ..eval.resumable import Cluster, ray_cluster
 from ..privacy.settings import Settings
 from . import workflow
+from .albums import Album
 from .records import Record
 from .terminal import known
 
@@ -73,14 +74,19 @@ class Workers:
         return found
 
     def protect(
-        self, jobs: Sequence[workflow.Job], settings: Settings, target: Sighting | None, probe: Photo | None
+        self,
+        jobs: Sequence[workflow.Job],
+        settings: Settings,
+        target: Sighting | None,
+        probe: Photo | None,
+        known: Album | None = None,
     ) -> Callable[[workflow.Job], Steps[Record]]:
         """Begin to protect photos; returns what waits for one, a step a photo.
 
         Whichever is done is written at once, picture and record together or not at all.
         """
         by_source = {job.source: job for job in jobs}
-        work = partial(_protected, by_source, settings, target, probe)
+        work = partial(_protected, by_source, settings, target, probe, known)
         gpu = settings.device != "cpu"
         results = self.cluster.results(_sent(list(by_source)), work, "protect", gpu)
         wait = _arriving(results, len(jobs), lambda source, files: _write(by_source[Path(source)], files))
@@ -117,6 +123,7 @@ def _protected(
     settings: Settings,
     target: Sighting | None,
     probe: Photo | None,
+    known: Album | None,
     sent: Sent,
 ) -> tuple[bytes, bytes]:
     """The files of a protected photo, picture and record."""
@@ -124,7 +131,7 @@ def _protected(
     with held(sent) as source:
         picture = source.parents[1] / job.picture.name
         here = replace(job, source=source, picture=picture, record=picture.with_suffix(".json"))
-        finish(workflow.run(here, settings, target, probe))
+        finish(workflow.run(here, settings, target, probe, known))
         return picture.read_bytes(), here.record.read_bytes()
 
 

@@ -28,10 +28,12 @@ def protect(
     values: Mapping[str, Any],
     target: tuple[Photo, Face] | None,
     album: Sequence[tuple[Photo, Face]] = (),
+    references: Sequence[tuple[Photo, Face]] = (),
 ) -> Photo:
     """Protect one face of a photo."""
     aim = Sighting(*target) if target else None
-    track = Track((Sighting(photo, face),), tuple(Sighting(*one) for one in album))
+    beside = (tuple(Sighting(*one) for one in some) for some in (album, references))
+    track = Track((Sighting(photo, face),), *beside)
     return finish(engine([track], _settings(values), aim)).photo
 
 

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from pydantic import BaseModel, ValidationError
+
 from ..core.errors import BadPhoto, BadSettings
 from ..core.files import check_writable, fitting, printable
 from ..core.types import Photo
 from ..core.video_joining import CONTAINERS
 from ..core.video_writing import result_ending
 from ..core.writing import SUFFIXES, names_picture, suffix
+from .pipes import is_clip
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,12 @@ def names_file(path: Path) -> bool:
 
 
 def picture_of(source: Path, photo: Photo, output: Output, taken: Collection[str]) -> Path:
-    """The picture to write: as named, or called after the photo, with a number where that is taken."""
+    """The picture to write: as named, or called after the photo, with a number where that is taken, or where
+    the record of that name is of another photo or clip.
+
+    Raises:
+        BadSettings: what is named is of another kind.
+    """
     return _result_of(source, suffix(photo, output.format), names_picture, output, taken)
 
 
@@ -89,9 +97,39 @@ def _result_of(
         mark = f"-{number}.veiled" if number > 1 else ".veiled"
         name = fitting(folder, source.stem, mark + max(ending, ".json", key=len))
         stem = name[: -len(max(ending, ".json", key=len))]
-        if not {real(folder / f"{stem}{one}") for one in (ending, ".json")} & set(taken):
+        if {real(folder / f"{stem}{one}") for one in (ending, ".json")} & set(taken):
+            continue
+        if _owner(folder / f"{stem}.json") in ("", printable(source.name)):
             return folder / f"{stem}{ending}"
     raise AssertionError
+
+
+def record_of(result: Path) -> Path:
+    """Where the record of a result is written.
+
+    Raises:
+        BadPhoto: there is one of a clip, for a photo, or of a photo, for a clip.
+    """
+    record = result.with_suffix(".json")
+    if (other := _owner(record)) and is_clip(Path(other)) != is_clip(result):
+        raise BadPhoto(f"{printable(record)} is the report of {other}.", "Give another name.")
+    return record
+
+
+class _Owner(BaseModel):
+    """The part of a record that names the photo or clip that it is of."""
+
+    photo: str = ""
+    clip: str = ""
+
+
+def _owner(record: Path) -> str:
+    """The name of the photo or clip that a record is of; nothing where there is none, or it does not say."""
+    try:
+        named = _Owner.model_validate_json(record.read_bytes())
+    except (OSError, ValidationError):
+        return ""
+    return named.photo or named.clip
 
 
 def claimed(paths: Collection[Path], taken: Collection[str], force: bool) -> set[str]:

@@ -10,9 +10,11 @@ from pathlib import Path
 from tempfile import gettempdir
 
 from ..core import video
-from ..core.errors import BadPhoto
+from ..core.errors import BadClip, BadPhoto
 from ..core.files import printable, workplace
 from ..core.images import ENDINGS
+from ..core.pillow import picture_format
+from ..core.video_streams import is_video
 
 PIPE = Path("-")
 
@@ -24,11 +26,15 @@ def expanded(
     `note` is told what is passed over.
 
     Raises:
-        BadPhoto: it is a folder without photos and clips.
+        BadPhoto: it is a folder without photos and clips, or what comes from standard input is a clip.
     """
     if path == PIPE:
         photo = temporary(stack) / "stdin"
         photo.write_bytes(sys.stdin.buffer.read())
+        if not picture_format(photo) and is_video(photo):
+            raise BadClip(
+                "What is piped in is a clip, and only photos can be.", "Name its file instead of -."
+            )
         return [photo]
     return photos_in(path, recursive, note, clips=True) if os.path.isdir(path) else [path]
 

@@ -24,7 +24,8 @@ from .outputs import Output
 from .selection import Choice
 from .wording import LIMITS
 
-# Of records: 1 had no number and no notes, 2 no checksum, 3 no origin, and settings by other names.
+# Of records: 1 had no number and no notes, 2 no checksum, 3 no origin, and settings by other names; those of
+# clips had no number before.
 SCHEMA = 4
 
 
@@ -37,6 +38,7 @@ class Origin(BaseModel):
     """What decides a result beside its settings: files, by checksum ("" for none), and how it is written.
 
     album: whether it is kept apart from the photos of its album that were protected before it.
+    references: the photos that say better who a person is.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -47,10 +49,15 @@ class Origin(BaseModel):
     quality: int | None = None
     keep_metadata: bool = False
     album: bool = False
+    references: tuple[str, ...] = ()
 
 
 def origin(
-    output: Output, target: Path | None = None, probe: Path | None = None, album: bool = False
+    output: Output,
+    target: Path | None = None,
+    probe: Path | None = None,
+    album: bool = False,
+    references: Iterable[Path] = (),
 ) -> Origin:
     """What the results of a run are made from, beside the photo of each."""
     return Origin(
@@ -60,6 +67,7 @@ def origin(
         quality=output.quality,
         keep_metadata=output.keep_metadata,
         album=album,
+        references=tuple(map(checksum, references)),
     )
 
 

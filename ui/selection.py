@@ -124,3 +124,17 @@ def asked_for(name: str, found: Found, numbers: Collection[int]) -> dict[int, Fa
                 f"Only faces of {SMALLEST:.0f} pixels and more can be protected.",
             )
     return {number: faces[number] for number in chosen}
+
+
+def numbers(faces: str | None) -> frozenset[int]:
+    """The numbers in "1,3"; none for all.
+
+    Raises:
+        BadSettings: they are no numbers.
+    """
+    try:
+        return frozenset(int(number) for number in faces.split(",")) if faces else frozenset()
+    except ValueError as error:
+        raise BadSettings(
+            f"{faces!r} is no list of face numbers.", "Write them like 1,3; `veil faces` shows them."
+        ) from error

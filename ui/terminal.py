@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -35,11 +35,13 @@ class Terminal:
     json: objects on standard output, instead of words and tables.
     quiet: no words, tables or progress; errors are told.
     to_stderr: words and tables go there, since standard output holds a picture.
+    failed: what `each` complained of, by name.
     """
 
     json: bool = False
     quiet: bool = False
     to_stderr: bool = False
+    failed: list[str] = field(default_factory=list[str])
 
     def say(self, text: str) -> None:
         """Print text, broken between words."""
@@ -82,9 +84,9 @@ class Terminal:
         if not (self.json or self.quiet):
             Console(markup=False, highlight=False, stderr=self.to_stderr).print(what)
 
-    def note(self, text: str) -> None:
-        """Say on standard error what is good to know."""
-        if not self.quiet:
+    def note(self, text: str, always: bool = False) -> None:
+        """Say on standard error what is good to know; `always`: even when quiet."""
+        if always or not self.quiet:
             typer.echo(f"Note: {text}", err=True)
 
     def warn(self, text: str) -> None:
@@ -107,6 +109,7 @@ class Terminal:
             except Exception as error:
                 problem = known(error, name(item))
                 complain(problem)
+                self.failed.append(name(item))
                 self.object(**named(name(item)), exit=2, error=problem.message, hint=problem.hint)
         return results
 
@@ -119,14 +122,15 @@ class Terminal:
         from .wording import stage
 
         label = TextColumn("{task.description}", markup=False)  # file names may hold brackets
+        console = Console(stderr=True)
         bar = Progress(
             label,
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=console,
             transient=True,
-            disable=self.quiet,
+            disable=self.quiet or not console.is_interactive,  # where it would leave a blank line
         )
         task, words = bar.add_task(title, total=None), ""
 

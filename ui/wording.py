@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..eval.verification import Match
 
 Row = tuple[str, ...]
+NAMED = 10  # files that are named one by one
 
 LIMITS = (
     "What this does not promise: the figures hold for the recognisers that veil asks, today. People may see "
@@ -33,6 +34,7 @@ CLIP_LIMITS = (
     f"they are. And {LIMITS.removeprefix('What this does not promise: ')}"
 )
 
+GOES_ON = "What was done is kept; the same command goes on from there."
 MATCH_COLUMNS = ("Face", "Recogniser", "Used", "Before", "After", "Threshold", "Verdict")
 FACE_COLUMNS = ("Face", "Left, top", "Pixels", "Can be protected")
 MODEL_COLUMNS = ("Model", "Kind", "Licence", "Size", "Here")
@@ -197,9 +199,8 @@ def ways_out() -> dict[Reason, str]:
     }
 
 
-def fell_short(files: Iterable[Collection[str]], strict: bool, kind: str = "photo") -> str:
-    """Why the exit code is 3: in how many files was a face left, and in how many is one still recognised."""
-    reasons = [reason for file in files for reason in file]
+def fell_short(files: Sequence[tuple[str, Collection[str]]], strict: bool, kind: str = "photo") -> str:
+    """Why the exit code is 3: in which files, named with their reasons, was a face left or is still known."""
     judge = "a recogniser" if strict else "a recogniser that judges"
     said = {
         "no face found": "no face was found",
@@ -207,11 +208,22 @@ def fell_short(files: Iterable[Collection[str]], strict: bool, kind: str = "phot
         "still recognised": f"{judge} still knows a face",
     }
     counted = [
-        f"in {count} {kind}{'s' * (count > 1)} {words}"
+        f"in {len(short)} {kind}{'s' * (len(short) > 1)} {words}{_listed(short)}"
         for reason, words in said.items()
-        if (count := reasons.count(reason))
+        if (short := [name for name, reasons in files if reason in reasons])
     ]
     return f"exit code 3, since {', and '.join(counted)}."
+
+
+def failed(names: Sequence[str], of: int) -> str:
+    """Why the exit code is 2: which of so many files could not be protected."""
+    return f"exit code 2, since {len(names)} of {of} could not be protected{_listed(names)}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names of files, of many the first ones, in brackets."""
+    more = [f"and {len(names) - NAMED} more"] if len(names) > NAMED else []
+    return f" ({', '.join((*names[:NAMED], *more))})"
 
 
 def face_rows(found: Found, protected: Collection[int] = ()) -> list[Row]:

@@ -27,8 +27,8 @@ from ..privacy.priors import PRIORS, resolve_device
 from ..privacy.settings import Settings
 from ..weights import store
 from ..weights.registry import card, cards, remember
-from .albums import Album, people_in
-from .outputs import Output, claimed, fallen_back, picture_of, real
+from .albums import Album, learnt_from, people_in
+from .outputs import Output, claimed, fallen_back, picture_of, real, record_of
 from .records import Beside, Origin, Record, Shortfall, done_before, left_behind, origin
 from .selection import Choice, Whom, choose, left_of
 
@@ -166,7 +166,7 @@ def prepare(
         left = choice.unprotected
         return PassedOver(source, whom.missing, left, left_behind(face.reason for face in left))
     picture = picture_of(source, photo, output, taken)
-    record = picture.with_suffix(".json")
+    record = record_of(picture)
     if settings and not output.force and not {real(picture), real(record)} & taken:
         if said := done_before(picture, settings, made_from, choice):
             taken |= {real(picture), real(record)}
@@ -204,7 +204,8 @@ def run(
     """Protect a photo and write picture and record, which appear together or not at all.
 
     Args:
-        album: from whose photos the result is kept apart; it is added to them.
+        album: what is known of people beside this photo; where its photos are kept apart, the result is
+            added.
 
     Yields a first step that shows the face, then one for each of the protection's. Returns the photo as it
     was and the record, whose report judges the written file, opened again.
@@ -219,9 +220,10 @@ def run(
     faces = job.faces.values()
     people = people_in(photo, faces) if album else []
     tracks = album.tracks(photo, people, faces) if album else tracks_of(photo, faces)
+    notes = (*job.notes, *learnt_from(job.faces, tracks))
     protected = yield from protect(tracks, settings, target)
     yield Step(Stage.JUDGING, 0, 1)
-    made = Made(photo, protected, job.choice, settings, job.notes, job.origin)
+    made = Made(photo, protected, job.choice, settings, notes, job.origin)
     record = keep(made, job.picture, job.record, output, probe)
     if album:
         album.add(people, open_photo(job.picture), faces)

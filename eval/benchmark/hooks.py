@@ -16,7 +16,8 @@ from ..disturbances import Disturbance
 
 class Protect(Protocol):
     """Protects one face of a photo; `values` are all settings of the method, `target` whom to look like,
-    `album` protected photos of the person, from which the result is kept apart."""
+    `album` protected photos of the person, from which the result is kept apart, `references` others as they
+    are, which say better who it is."""
 
     def __call__(
         self,
@@ -25,6 +26,7 @@ class Protect(Protocol):
         values: Mapping[str, Any],
         target: tuple[Photo, Face] | None,
         album: Sequence[tuple[Photo, Face]],
+        references: Sequence[tuple[Photo, Face]] = (),
     ) -> Photo: ...
 
 

@@ -31,6 +31,7 @@ class Task:
     quality_only: measure quality, and ask no recogniser.
     of_probe: the photo of the sample is what is the other photo elsewhere (`Task.swapped`).
     album: where the first photo lies once it is protected, from which this one is to be kept apart.
+    references: whether the engine is shown the other photo of the sample as it is.
     """
 
     sample: Sample
@@ -47,6 +48,7 @@ class Task:
     curve: str = ""
     of_probe: bool = False
     album: Path | None = None
+    references: bool = False
 
     @property
     def key(self) -> ResultKey:
@@ -135,6 +137,7 @@ def make_task(
         rate=spec.rate,
         measures=spec.measures,
         curve=method.curve or method.name,
+        references=method.references,
     )
 
 

@@ -72,7 +72,7 @@ def _say(
     for sentence in clip_words.unprotected(record.faces):
         terminal.warn(sentence)
     terminal.path(job.result, job.record)
-    files = {"source": job.source, "clip_file": job.result, "record": job.record}
+    files = {"source": job.source, "picture": job.result, "record": job.record}
     named: dict[str, Any] = {name: printable(path) for name, path in files.items()}
     if isinstance(job, clips.ClipDone):
         named["passed_over"] = job.why
@@ -87,10 +87,11 @@ def _passed_over(terminal: Terminal, clip: clips.ClipPassedOver, name: str) -> t
     from .. import clip_words
 
     terminal.note(f"{name} {clip.why}: nothing is written for it.")
-    for sentence in clip_words.unprotected(clip.faces):
+    for sentence in clip_words.unprotected(clip.faces, name):
         terminal.warn(sentence)
     left = [face.model_dump(mode="json") for face in clip.faces]
-    terminal.object(clip=name, **exit_words(clip.shortfalls), passed_over=clip.why, unprotected=left)
+    named = {"clip": name, "source": printable(clip.source), **exit_words(clip.shortfalls)}
+    terminal.object(**named, passed_over=clip.why, unprotected=left)
     return clip.shortfalls
 
 
@@ -107,15 +108,16 @@ def faces(terminal: Terminal, path: Path, name: str, output: Path | None, force:
 
     sheet = output or path.parent / fitting(path.parent, path.stem, ".veil-faces.png")
     check_writable(sheet.parent)
-    outputs.claimed((sheet,), outputs.reserved(path), force)
+    replace = force or clip_faces.is_sheet(sheet)
+    outputs.claimed((sheet,), outputs.reserved(path), replace)
     clip = open_clip(path)
     for note in clip.notes:
         terminal.note(note)
     tracks = terminal.follow(follow(clip.frames(), clip.count), name)
     found = clip_faces.described(clip, tracks)
     if found:
-        with atomic_write(sheet, replace=force) as (part,):
-            clip_faces.sheet(clip, tracks).save(part, "PNG")
+        with atomic_write(sheet, replace=replace) as (part,):
+            clip_faces.save_sheet(clip_faces.sheet(clip, tracks), part)
     listed = [
         {
             **face.model_dump(mode="json", include={"number", "shown", "carried", "pixels"}),

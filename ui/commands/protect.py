@@ -14,13 +14,10 @@ from ...core.files import printable
 from ..terminal import Json, Quiet, Terminal
 from .clips import FELL_SHORT, exit_words
 from .clips import protect as protect_clip
-
-GOES_ON = "What was done is kept; the same command goes on from there."
+from .people import known, known_better, whom
 
 if TYPE_CHECKING:
     from .. import records, workflow
-    from ..albums import Album
-    from ..selection import Whom
 
 
 def protect(
@@ -106,6 +103,13 @@ def protect(
     probe: Annotated[
         Path | None, typer.Option(help="Another photo of the person, to judge the result with.")
     ] = None,
+    me: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Another photo of the person, alone on it, to learn who that is; may be repeated. "
+            "Photos of --only count, too."
+        ),
+    ] = None,
     album: Annotated[
         bool,
         typer.Option(
@@ -142,7 +146,7 @@ def protect(
     """
     from .. import pipes
     from ..outputs import Output, real, reserved
-    from ..wording import LIMITS, fell_short
+    from ..wording import GOES_ON, LIMITS, failed, fell_short
 
     if (goal == "impersonate") != (target is not None):
         raise BadSettings("--goal impersonate and --target belong together.", "Give both or neither.")
@@ -170,7 +174,6 @@ def protect(
 
         from ...privacy.settings import settings  # which loads torch
         from .. import cluster, records, workflow
-        from ..albums import Album
 
         used = workflow.surrogates(surrogates, all_surrogates, leave_out)
         chosen = settings(
@@ -179,79 +182,72 @@ def protect(
         # the device of a cluster's workers is not here
         workflow.check_models(chosen.model_copy(update={"device": "cpu"}) if ray else chosen)
         aim, other = workflow.photo_and_face(target), workflow.photo_and_face(probe)
-        whom = _whom(faces, largest, only, spare)
-        taken = reserved(*todo, target, probe, *(only or ()), *(spare or ()))
+        meant, references = whom(faces, largest, only, spare), [*(me or ()), *(only or ())]
+        taken = reserved(*todo, target, probe, *references, *(spare or ()))
         alone = len(todo) == 1 and todo == photos
         workers = stack.enter_context(cluster.workers(ray, chosen)) if ray else None
         find = workers.search([path for path in todo if not pipes.is_clip(path)]) if workers else None
-        name = partial(pipes.name, folders=photos)
-        common, beside = records.origin(wanted, target, probe, album), records.Beside()
+        common, beside = records.origin(wanted, target, probe, album, references), records.Beside()
+
+        def name(one: Any) -> str:
+            return pipes.name(getattr(one, "source", one), photos)
 
         def prepare(path: Path) -> Any:
             if pipes.is_clip(path):
                 from ..clips import prepare as prepare_clip
 
-                references = only or spare or ()
-                return prepare_clip(path, wanted, whom, taken, alone, chosen, references, probe, album)
-            return workflow.prepare(path, wanted, whom, taken, alone, chosen, common, beside, find)
+                people = only or spare or ()
+                how = chosen, people, probe, album, references
+                return prepare_clip(path, wanted, meant, taken, alone, *how)
+            return workflow.prepare(path, wanted, meant, taken, alone, chosen, common, beside, find)
 
         ready = terminal.each(todo, prepare, name)
-        shown, against = Album() if album else None, other.frame if other else None
-        if shown:
-            for job in ready:
-                _reopen(shown, job)
+        shown, against = known(references, album), other.frame if other else None
+        if shown and album:
+            ready = terminal.each(ready, partial(known_better, shown), name)
         jobs = [job for job in ready if isinstance(job, workflow.Job)]
-        arriving = workers.protect(jobs, chosen, aim, against) if workers else None
-        judge = partial(records.Record.shortfalls, strict=fail_if_recognised, by_choice=bool(whom.numbers))
-
-        as_asked = chosen, whom, other, fail_if_recognised, shown, workers
+        arriving = workers.protect(jobs, chosen, aim, against, shown) if workers else None
+        judge = partial(records.Record.shortfalls, strict=fail_if_recognised, by_choice=bool(meant.numbers))
 
         def run(job: Any) -> tuple[records.Shortfall, ...]:
             if pipes.is_clip(job.source):
-                return protect_clip(terminal, job, name(job.source), *as_asked)
+                strict = fail_if_recognised
+                return protect_clip(terminal, job, name(job), chosen, meant, other, strict, shown, workers)
             if isinstance(job, workflow.PassedOver):
-                return _passed_over(terminal, job, name(job.source), piped)
+                return _passed_over(terminal, job, name(job), piped)
             if isinstance(job, workflow.Done):
-                terminal.note(f"{name(job.source)} {job.why}: its result is left as it is.")
+                terminal.note(f"{name(job)} {job.why}: its result is left as it is.")
                 _told(terminal, job, job.said, judge(job.said))
                 return judge(job.said)
             for note in job.notes:
                 terminal.note(note)
             if arriving:
-                record = terminal.follow(arriving(job), name(job.source))
+                record = terminal.follow(arriving(job), name(job))
             else:
                 work = workflow.run(job, chosen, aim, against, shown)
-                _, record = terminal.follow(work, name(job.source))
+                _, record = terminal.follow(work, name(job))
+            for note in record.notes[len(job.notes) :]:
+                terminal.note(note)
             _told(terminal, job, record, judge(record))
             if piped:
                 pipes.write(job.picture)
             return judge(record)
 
         try:
-            done = terminal.each(ready, run, lambda job: name(job.source))
-        except KeyboardInterrupt:
-            if any(clips) or len(todo) > 1 and not force:
-                terminal.note(GOES_ON)
+            done = terminal.each(ready, lambda job: (name(job), run(job)), name)
+        except KeyboardInterrupt as stop:
+            stop.args = (GOES_ON,) * (any(clips) or len(todo) > 1 and not force)
             raise
     if not all(clips) and done:
         terminal.say(f"\n{LIMITS}")
-    if len(lists) < len(photos) or len(done) < len(todo):
+    if terminal.failed:
+        if (count := len(todo) + len(photos) - len(lists)) > 1:
+            terminal.note(failed(terminal.failed, count), always=True)
         raise typer.Exit(2)
-    if any(done):
+    if any(short for _, short in done):
         kind = "clip" if all(clips) else "file" if any(clips) else "photo"
-        terminal.note(fell_short(done, fail_if_recognised, kind))
+        terminal.note(fell_short(done, fail_if_recognised, kind), always=True)
         raise typer.Exit(FELL_SHORT)
-
-
-def _reopen(album: Album, job: Any) -> None:
-    """Add to an album what of it was protected before: a photo or a clip."""
-    from ...core.video import open_clip
-    from .. import clips, workflow
-
-    if isinstance(job, workflow.Done):
-        album.reopen(job.source, job.picture, job.choice.faces.values())
-    elif isinstance(job, clips.ClipDone):
-        album.reopen_clip(open_clip(job.source), open_clip(job.result), job.said.faces)
 
 
 def _told(
@@ -290,30 +286,9 @@ def _passed_over(
     if piped:
         raise NoFace(f"{name} {photo.why}.", "Nothing was written.")
     terminal.note(f"{name} {photo.why}: nothing is written for it.")
-    for sentence in unprotected(photo.unprotected):
+    for sentence in unprotected(photo.unprotected, name):
         terminal.warn(sentence)
     left = [face.model_dump(mode="json") for face in photo.unprotected]
-    terminal.object(photo=name, **exit_words(photo.shortfalls), passed_over=photo.why, unprotected=left)
+    named = {"photo": name, "source": printable(photo.source), **exit_words(photo.shortfalls)}
+    terminal.object(**named, passed_over=photo.why, unprotected=left)
     return photo.shortfalls
-
-
-def _whom(faces: str | None, largest: bool, only: list[Path] | None, spare: list[Path] | None) -> Whom:
-    """Whom to protect: the faces of numbers "1,3", the largest, a person, all but a person, or everyone."""
-    from .. import workflow
-    from ..selection import Whom
-
-    if sum(map(bool, (faces, largest, only, spare))) > 1:
-        raise BadSettings("--faces, --largest, --only and --except exclude each other.", "Give one of them.")
-    if photos := only or spare:
-        return Whom(person=workflow.person_of(photos), spare=bool(spare))
-    return Whom(_numbers("1" if largest else faces))
-
-
-def _numbers(faces: str | None) -> frozenset[int]:
-    """The numbers in "1,3"; none for all."""
-    try:
-        return frozenset(int(number) for number in faces.split(",")) if faces else frozenset()
-    except ValueError as error:
-        raise BadSettings(
-            f"{faces!r} is no list of face numbers.", "Write them like 1,3; `veil faces` shows them."
-        ) from error

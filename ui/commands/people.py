@@ -1,0 +1,49 @@
+"""Whom `veil protect` is asked to protect, and by what else it knows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...core.errors import BadSettings
+
+if TYPE_CHECKING:
+    from ..albums import Album
+    from ..selection import Whom
+
+
+def whom(faces: str | None, largest: bool, only: list[Path] | None, spare: list[Path] | None) -> Whom:
+    """Whom to protect: the faces of numbers "1,3", the largest, a person, all but a person, or everyone."""
+    from .. import workflow
+    from ..selection import Whom, numbers
+
+    if sum(map(bool, (faces, largest, only, spare))) > 1:
+        raise BadSettings("--faces, --largest, --only and --except exclude each other.", "Give one of them.")
+    if photos := only or spare:
+        return Whom(person=workflow.person_of(photos), spare=bool(spare))
+    return Whom(numbers("1" if largest else faces))
+
+
+def known(references: Sequence[Path], album: bool) -> Album | None:
+    """What is known beside each photo: references, and of an album what is found and made; or nothing."""
+    from ...core.images import open_photo
+    from ..albums import Album
+
+    return Album.of_references(map(open_photo, references), album) if references or album else None
+
+
+def known_better(album: Album, job: Any) -> Any:
+    """A job, by whose photo or clip an album knows people better; and from what was protected of it before
+    the rest is kept apart."""
+    from ...core.images import open_photo
+    from ...core.video import open_clip
+    from .. import clips, workflow
+
+    if isinstance(job, workflow.Job | workflow.Done):
+        album.know(open_photo(job.source), job.choice.faces.values())
+    if isinstance(job, workflow.Done):
+        album.reopen(job.source, job.picture, job.choice.faces.values())
+    elif isinstance(job, clips.ClipDone):
+        album.reopen_clip(open_clip(job.source), open_clip(job.result), job.said.faces)
+    return job
