@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
 from ..attacks.faces.boxes import clipped, reaching
 from ..attacks.faces.sampling import cut_around, part_around
+from ..attacks.faces.stored_points import BLOCK
 from ..attacks.faces.tracks import MeshTrack, Tracks, normalised, runs
 from ..core.progress import WithResult
 from ..core.types import Face, Pixels, Stage, Step, Steps
@@ -174,9 +176,17 @@ def _window(clip: Clip, tracks: Tracks) -> _Window:
 def _liveliest(track: MeshTrack, count: int) -> Iterable[tuple[MeshTrack, range, float]]:
     """Of each run of pictures in which a face is seen `count` of them, or all: where its shape moves most."""
     for first, last in runs(track.indexes[track.seen]):
-        shapes = normalised(track.points[track.places[first] : track.places[last] + 1])
-        moves = np.concatenate([[0.0], np.linalg.norm(np.diff(shapes, axis=0), axis=(1, 2)).cumsum()])
-        long = min(count, len(shapes))
+        moves = np.concatenate([[0.0], _moved(track, first, last).cumsum()])
+        long = min(count, len(moves))
         sums = moves[long - 1 :] - moves[: len(moves) - long + 1]
         start = first + int(sums.argmax())
         yield track, range(start, start + long), float(sums.max())
+
+
+def _moved(track: MeshTrack, first: int, last: int) -> NDArray[np.float32]:
+    """How far a face's shape moves from each picture to the next, of some that follow one another."""
+    parts = [np.zeros(0, np.float32)]
+    for start in range(first, last, BLOCK):
+        shapes = normalised(track.meshes(range(start, min(start + BLOCK, last) + 1)))
+        parts.append(np.linalg.norm(np.diff(shapes, axis=0), axis=(1, 2)))
+    return np.concatenate(parts)

@@ -34,7 +34,7 @@ def shown_of(frames_of: FramesOf, track: MeshTrack) -> list[Shown]:
     order = chosen_of(track)
     found = dict[int, tuple[Pixels, Mesh, Array]]()
     for index, pixels in frames_of(sorted(order)):
-        mesh = track.points[track.places[index]]
+        (mesh,) = track.meshes([index])
         around = reaching(face_of(mesh).box, AROUND)
         left, top, right, bottom = clipped(around, (pixels.shape[1], pixels.shape[0]))
         corner = np.array([left, top], np.float32)
@@ -50,9 +50,9 @@ def chosen_of(track: MeshTrack) -> list[int]:
     """The key frame of a track, others that differ most, each from those before it, and some to check on."""
     seen, key = track.indexes[track.seen], _key(track)
     some = spread(seen)
-    shapes = normalised(track.points[[track.places[int(frame)] for frame in some]])
+    shapes = normalised(track.meshes(some))
     order = [key]
-    near = np.linalg.norm(shapes - normalised(track.points[[track.places[key]]]), axis=(1, 2))
+    near = np.linalg.norm(shapes - normalised(track.meshes([key])), axis=(1, 2))
     while len(order) < VIEWED and near.max() > 0:
         further = int(near.argmax())
         order.append(int(some[further]))
@@ -64,11 +64,10 @@ def chosen_of(track: MeshTrack) -> list[int]:
 
 def _key(track: MeshTrack) -> int:
     """The frame that shows a face best, where there is one without a hand before it."""
-    hands, places = track.hands, track.places
     hidden = {
         int(index)
-        for index, hand in zip(hands.indexes, hands.points, strict=True)
-        if int(index) in places and over_face(hand, track.points[places[int(index)]])
+        for index, hand in zip(track.hands.indexes, track.hands.points, strict=True)
+        if (mesh := track.mesh(int(index))) is not None and over_face(hand, mesh)
     }
     free = track.seen & ~np.isin(track.indexes, [*hidden])
     return replace(track, seen=free).key if free.any() else track.key

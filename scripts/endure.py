@@ -27,12 +27,12 @@ from PIL import Image
 from skimage.data import astronaut
 
 from veil.core.errors import VeilError
+from veil.core.memory import give_back
 from veil.core.progress import finish
 from veil.privacy.settings import settings
 from veil.ui import workflow
 from veil.ui.outputs import Output
 from veil.ui.selection import Whom
-from veil.ui.web.sessions import give_back
 
 PROCESS = psutil.Process()
 

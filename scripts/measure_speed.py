@@ -19,9 +19,6 @@ from veil.core.threads import configure_threads
 
 configure_threads()  # before torch is loaded
 
-import ctypes
-import gc
-import platform
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -44,6 +41,7 @@ from veil.attacks import held_out, independent
 from veil.attacks.faces.boxes import clipped, padded
 from veil.attacks.faces.detection import find_faces
 from veil.core.images import open_photo, to_tensor
+from veil.core.memory import give_back
 from veil.core.progress import finish
 from veil.core.types import Face, Photo, Sighting, Steps, Track, tracks_of
 from veil.eval.datasets import main_face, samples
@@ -143,9 +141,7 @@ def unet_batches(used: Prior) -> Generator[list[int]]:
 
 def resident_bytes() -> int:
     """The resident memory of this process, after what it does not use was given back."""
-    gc.collect()
-    if platform.libc_ver()[0] == "glibc":  # which keeps what was freed, so that a second run would cost less
-        ctypes.CDLL(None).malloc_trim(0)
+    give_back()  # so that a second run does not cost less
     return PROCESS.memory_info().rss
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -14,6 +16,7 @@ from skimage.data import astronaut
 
 from veil.attacks.faces import tracking
 from veil.attacks.faces.detection import find_faces
+from veil.attacks.faces.stored_points import PointFile, StoredMeshes, StoredPoints, backwards, blocks
 from veil.attacks.faces.tracks import (
     CARRIED,
     Mesh,
@@ -170,6 +173,56 @@ def test_a_file_of_something_else_is_told(data: bytes, tmp_path: Path) -> None:
         Tracks.load(path)
 
 
+def test_memory_does_not_hold_the_points_of_each_frame(tmp_path: Path) -> None:
+    path, one = tmp_path / "tracks.npz", mesh()
+
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        meshes = StoredMeshes(PointFile(), {})
+        for number in range(count):
+            meshes[number] = one + np.float32(number % 9)
+        track = track_of(1, 0, meshes, 0, count, (400, 400))
+        Tracks((track,), (0,), count).save(path)
+        (again,) = Tracks.load(path).tracks
+        assert track.key == again.key
+        assert track.side == again.side
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    peak(2)  # what is loaded once
+    assert peak(3000) - peak(1000) < 2000 * one.nbytes / 4
+
+
+def test_points_in_a_file_are_read_as_from_an_array() -> None:
+    points = np.random.default_rng(0).uniform(0, 90, (600, 468, 2)).astype(np.float32)
+    file = PointFile()
+    file.extend(points[:5])
+    stored = file.extend(points)
+    file.add(points[0])
+    assert len(stored) == 600
+    every: list[int | slice | list[int]] = [3, -1, slice(4, 9), slice(None), slice(9, 9), [7, 2, 2], []]
+    for which in every:
+        assert np.array_equal(stored[which], points[which])
+    assert np.array_equal(np.concatenate([*blocks(stored)]), points)
+    assert np.array_equal([*backwards(stored)], points[::-1])
+    there = pickle.loads(pickle.dumps(stored))  # as another process is given it
+    assert isinstance(there, np.ndarray)
+    assert np.array_equal(there, points)
+    with pytest.raises(IndexError):
+        stored[600]
+
+
+def test_what_follows_faces_keeps_their_points_in_a_file() -> None:
+    follower = tracking.Follower()
+    for number in range(2):
+        follower.take(number, frame(number))
+    tracks = follower.finish()
+    assert all(isinstance(trail.meshes, StoredMeshes) for trail in follower.trails)
+    assert all(isinstance(track.points, StoredPoints) for track in tracks.tracks)
+    assert len(tracks.tracks) == 1
+
+
 def test_gaps_are_filled_from_both_sides(some: Tracks) -> None:
     first, second = some.tracks
     assert first.indexes.tolist() == list(range(9 + CARRIED + 1))  # 0 to 2 and 10 to 15 are carried
@@ -195,11 +248,11 @@ def trembling(moves: Iterator[float], tremor: float) -> np.ndarray:
 
 def test_tremor_is_smoothed_and_movement_is_not() -> None:
     still = trembling((0.0 for _ in range(40)), 0.3)
-    assert smoothed(still)[5:-5].std(0).mean() < 0.5 * still.std(0).mean()
+    assert np.stack([*smoothed(still)])[5:-5].std(0).mean() < 0.5 * still.std(0).mean()
     fast = trembling((4.0 * number for number in range(40)), 0.0)
-    assert np.abs(smoothed(fast) - fast)[5:-5].max() < 0.4  # of 4 pixels a frame
+    assert np.abs(np.stack([*smoothed(fast)]) - fast)[5:-5].max() < 0.4  # of 4 pixels a frame
     one = still[:1]
-    assert np.array_equal(smoothed(one), one)
+    assert np.array_equal([*smoothed(one)], one)
 
 
 def test_shapes_are_compared_without_place_size_and_tilt() -> None:

@@ -22,6 +22,7 @@ from ..attacks.faces.tracking import follow
 from ..attacks.faces.tracks import Tracks
 from ..core.errors import BadClip, BadSettings
 from ..core.files import atomic_write, discard_workplace, empty, kept_workplace
+from ..core.memory import give_back
 from ..core.progress import WithResult
 from ..core.types import Item, Sighting, Stage, Step, Steps
 from ..core.video import Clip, open_clip
@@ -189,7 +190,9 @@ def run(
         beside = album.of_clip(clip, described(clip, chosen)) if album else (NOWHERE, NOWHERE)
         place = _place_for(work, settings, job, beside)
         changes = yield from _changes(clip, chosen, settings, place, beside, machines)
+        give_back()  # what solving took
         segments = yield from segments_of(clip, job.codec, job.output.crf, changes, place, machines)
+        give_back()  # what codecs took
         other = seen([(probe.frame.pixels, probe.face)], packaged()) if probe else None
         record = yield from _written(job, settings, tracks, choice, changes, segments, work, other)
     if album:

@@ -60,18 +60,16 @@ class Hands:
     @classmethod
     def of(cls, trails: Iterable[Mapping[int, Hand]], first: int, end: int) -> Hands:
         """What was seen of each hand, by frame, and what lies between; from frame `first` to before `end`."""
-        rows = list[tuple[int, Array]]()
+        indexes, points = [np.zeros(0, np.int64)], [np.zeros((0, 21, 2), np.float32)]
         for trail in trails:
             seen = np.array(sorted(trail))
             lines = np.stack([trail[index].points for index in seen.tolist()]).reshape(len(seen), -1).T
             every = np.arange(max(first, seen[0] - ENDS), min(end, seen[-1] + ENDS + 1))
-            filled = np.stack([np.interp(every, seen, line) for line in lines], 1)
-            rows += zip(every.tolist(), filled.reshape(-1, 21, 2), strict=True)
-        if not rows:
-            return cls()
-        rows.sort(key=lambda row: row[0])
-        indexes, points = zip(*rows, strict=True)
-        return cls(np.array(indexes, np.int64), np.stack(points).astype(np.float32))
+            filled = np.stack([np.interp(every, seen, line).astype(np.float32) for line in lines], 1)
+            indexes.append(every)
+            points.append(filled.reshape(-1, 21, 2))
+        order = np.argsort(of_all := np.concatenate(indexes), kind="stable")
+        return cls(of_all[order], np.concatenate(points)[order])
 
 
 def drift_of(hand: Array, other: Array) -> float:

@@ -9,6 +9,7 @@ points, and one small picture of each face, by which faces that were lost and fo
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from math import ceil
 
 import numpy as np
@@ -22,7 +23,8 @@ from ..networks.facemesh import landmarks_in_crop
 from .boxes import clipped, reaching
 from .detection import around, search, second_opinion
 from .found import SMALLEST
-from .tracks import Mesh, Tracks, face_of, track_of
+from .stored_points import PointFile, StoredMeshes, blocks
+from .tracks import Mesh, MeshTrack, Tracks, face_of, track_of
 from .trails import Trail, apart, hands_of, meshes_of, people_of, same
 from .transforms import ARCFACE, template_transform
 
@@ -66,6 +68,7 @@ class Follower:
     def __init__(self) -> None:
         self.stretch: list[tuple[int, Pixels]] = []  # from the last detection on
         self.trails: list[Trail] = []
+        self.file = PointFile()
         self.cuts: list[int] = []
         self.count, self.size = 0, (0, 0)
         self.factor = 1  # how many pixels of a frame are one of what is held of it
@@ -93,7 +96,7 @@ class Follower:
         """The tracks of all frames that were read."""
         self._close()
         self.stretch = []
-        ends = [*self.cuts[1:], self.count]
+        ends, file = [*self.cuts[1:], self.count], PointFile()
         tracks = [
             track_of(
                 person,
@@ -103,15 +106,21 @@ class Follower:
                 ends[shot],
                 self.size,
                 hands_of(trails, shot),
+                file,
             )
             for person, trails in enumerate(people_of(self.trails), 1)
             for shot in sorted({trail.shot for trail in trails})
         ]
-        for track in tracks if self.factor > 1 else ():
-            for points in track.points, track.hands.points:
-                points *= self.factor
-                points += (self.factor - 1) / 2
+        if self.factor > 1:
+            tracks = [self._enlarged(track, file) for track in tracks]
         return Tracks(tuple(tracks), tuple(self.cuts), self.count)
+
+    def _enlarged(self, track: MeshTrack, file: PointFile) -> MeshTrack:
+        """A track as it lies in frames that were made smaller."""
+        shift = (self.factor - 1) / 2
+        meshes = (mesh * self.factor + shift for some in blocks(track.points) for mesh in some)
+        hands = replace(track.hands, points=track.hands.points * self.factor + shift)
+        return replace(track, points=file.extend(meshes), hands=hands)
 
     def _is_cut(self, pixels: Pixels) -> bool:
         """Whether the scene has changed: small copies of two frames differ much, and far more than usual."""
@@ -165,7 +174,7 @@ class Follower:
 
     def _new(self, index: int, mesh: Mesh) -> Trail:
         """A new face, as far back as it can be followed; or one that was lost on the way, where it is met."""
-        trail = Trail(len(self.cuts) - 1, {index: mesh})
+        trail = Trail(len(self.cuts) - 1, StoredMeshes(self.file, {index: mesh}))
         known = [one for one in self.trails if one.meshes.keys() & {frame for frame, _ in self.stretch}]
         for frame, before in reversed(self.stretch[:-1]):
             found = _next(trail.meshes[frame + 1], before, frame % CHECKED == 0)

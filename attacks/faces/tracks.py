@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterable, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
-from zipfile import BadZipFile
+from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
@@ -18,8 +18,8 @@ from ...core.files import atomic_write
 from ...core.types import Face
 from ..networks.facemesh import five_points
 from .hands import Hand, Hands
+from .stored_points import BLOCK, SHAPE, Mesh, PointFile, Points, backwards, blocks
 
-Mesh: TypeAlias = NDArray[np.float32]  # (468, 2), in pixels of the frame
 GAP = 30  # frames: the longest time for which a face is filled in between two places where it was seen
 CANDIDATES = 600  # frames, at most, whose shapes are compared
 CARRIED = 6  # frames for which a face goes on after it was lost, and before it was found
@@ -42,7 +42,7 @@ class MeshTrack:
     person: from 1; the same person has the same number in other shots.
     shot: from 0.
     indexes: (N,), the numbers of the frames, rising.
-    points: (N, 468, 2), in pixels of these frames, smoothed in time.
+    points: (N, 468, 2), in pixels of these frames, smoothed in time; of a long video they lie in a file.
     seen: (N,), whether the face was found there, or carried on from frames beside.
     hands: those near the face, which may lie before it.
     """
@@ -50,19 +50,19 @@ class MeshTrack:
     person: int
     shot: int
     indexes: NDArray[np.int64]
-    points: NDArray[np.float32]
+    points: Points
     seen: NDArray[np.bool_]
     hands: Hands = field(default_factory=Hands)
 
-    @cached_property
-    def places(self) -> dict[int, int]:
-        """Where in `indexes` each frame lies."""
-        return {int(index): place for place, index in enumerate(self.indexes)}
-
     def mesh(self, index: int) -> Mesh | None:
         """The mesh (468, 2) in a frame, where there is one."""
-        place = self.places.get(index)
-        return None if place is None else self.points[place]
+        place = int(np.searchsorted(self.indexes, index))
+        there = place < len(self.indexes) and self.indexes[place] == index
+        return self.points[place] if there else None
+
+    def meshes(self, indexes: Collection[int] | NDArray[np.int64]) -> NDArray[np.float32]:
+        """The meshes (K, 468, 2) in frames in which there is one."""
+        return self.points[np.searchsorted(self.indexes, np.array(indexes, np.int64))]
 
     def face(self, index: int) -> Face | None:
         """The face in a frame, where there is one."""
@@ -72,14 +72,14 @@ class MeshTrack:
     def between(self, start: int, stop: int) -> MeshTrack:
         """The frames from `start` to before `stop` alone."""
         first, end = np.searchsorted(self.indexes, (start, stop))
-        some = slice(first, end)
-        indexes, points, seen = (each[some].copy() for each in (self.indexes, self.points, self.seen))
+        some = slice(int(first), int(end))
+        indexes, points, seen = (np.array(each[some]) for each in (self.indexes, self.points, self.seen))
         return replace(self, indexes=indexes, points=points, seen=seen, hands=self.hands.between(start, stop))
 
-    @property
+    @cached_property
     def side(self) -> float:
         """The shorter side of the face, in pixels, where it is largest."""
-        return float((self.points.max(1) - self.points.min(1)).min(1).max())
+        return max(float((some.max(1) - some.min(1)).min(1).max()) for some in blocks(self.points))
 
     @property
     def gaps(self) -> list[tuple[int, int]]:
@@ -134,12 +134,16 @@ class Tracks:
         parts = {
             f"{name}-{number}": getattr(track, name)
             for number, track in enumerate(self.tracks)
-            for name in ("person", "shot", "indexes", "points", "seen")
+            for name in ("person", "shot", "indexes", "seen")
         }
         for number, track in enumerate(self.tracks):
             parts[f"hands-{number}"], parts[f"fingers-{number}"] = track.hands.indexes, track.hands.points
-        with atomic_write(path, replace=True) as (part,), part.open("wb") as file:
-            np.savez(file, shots=np.array(self.shots, int), count=self.count, **parts)
+        with atomic_write(path, replace=True) as (part,):
+            with part.open("wb") as file:
+                np.savez(file, shots=np.array(self.shots, int), count=self.count, **parts)
+            with ZipFile(part, "a") as archive:
+                for number, track in enumerate(self.tracks):
+                    _write_points(archive, f"points-{number}.npy", track.points)
 
     @classmethod
     def load(cls, path: Path) -> Tracks:
@@ -149,19 +153,42 @@ class Tracks:
             OSError, KeyError, ValueError: it is not there, or not that.
         """
         with arrays(path) as file:
-            numbers = sum(name.startswith("person-") for name in file.files)
+            points, numbers = PointFile(), sum(name.startswith("person-") for name in file.files)
             tracks = [
                 MeshTrack(
                     int(file[f"person-{number}"]),
                     int(file[f"shot-{number}"]),
                     file[f"indexes-{number}"],
-                    file[f"points-{number}"],
+                    points.extend(_read_points(file, f"points-{number}.npy")),
                     file[f"seen-{number}"],
                     Hands(file[f"hands-{number}"], file[f"fingers-{number}"]),
                 )
                 for number in range(numbers)
             ]
             return cls(tuple(tracks), tuple(file["shots"].tolist()), int(file["count"]))
+
+
+def _write_points(archive: ZipFile, name: str, points: Points) -> None:
+    """Write meshes (N, 468, 2) as `numpy.savez` does, without holding all of them."""
+    kind = np.lib.format.dtype_to_descr(np.dtype(np.float32))
+    with archive.open(name, "w", force_zip64=True) as part:
+        about = {"descr": kind, "fortran_order": False, "shape": (len(points), *SHAPE)}
+        np.lib.format.write_array_header_1_0(part, about)
+        for some in blocks(points):
+            part.write(some.tobytes())
+
+
+def _read_points(file: NpzFile, name: str) -> Iterator[Mesh]:
+    """Read what `_write_points` wrote, mesh by mesh."""
+    archive: Any = file.zip
+    with archive.open(name) as part:
+        np.lib.format.read_magic(part)
+        shape, _, kind = np.lib.format.read_array_header_1_0(part)
+        if shape[1:] != SHAPE or kind != np.float32:
+            raise ValueError("no points of faces")
+        for start in range(0, shape[0], BLOCK):
+            some = (min(BLOCK, shape[0] - start), *SHAPE)
+            yield from np.frombuffer(part.read(4 * int(np.prod(some))), np.float32).reshape(some)
 
 
 @contextmanager
@@ -206,9 +233,10 @@ def track_of(
     end: int,
     size: tuple[int, int],
     hands: Iterable[Mapping[int, Hand]] = (),
+    file: PointFile | None = None,
 ) -> MeshTrack:
     """The track of a person who was seen with these meshes and hands, by frame, in a shot from `first` up to
-    `end`.
+    `end`; its points are written into a file, by default one of their own.
 
     Short gaps are filled, and where a face is lost within the picture of `size` (width, height) it is carried
     on a little, from both sides.
@@ -227,10 +255,10 @@ def track_of(
         if room and not (len(following) and room <= GAP) and not at_border(meshes[last], size):
             frames += range(last + 1, last + 1 + min(room, CARRIED))
     numbers = np.unique(np.array(frames))
-    points = _filled(numbers, seen, meshes)
-    for start, last in runs(numbers):
-        one = slice(*np.searchsorted(numbers, (start, last + 1)))
-        points[one] = smoothed(points[one])
+    filled = PointFile().extend(_filled(numbers, seen, meshes))
+    parts = (np.searchsorted(numbers, run) for run in runs(numbers))
+    each = (replace(filled, start=int(start), count=int(last - start) + 1) for start, last in parts)
+    points = (file or PointFile()).extend(mesh for part in each for mesh in smoothed(part))
     return MeshTrack(person, shot, numbers, points, np.isin(numbers, seen), Hands.of(hands, first, end))
 
 
@@ -240,37 +268,38 @@ def at_border(mesh: Mesh, size: tuple[int, int]) -> bool:
     return bool((mesh.min(0) < near).any() or (mesh.max(0) > np.array(size) - near).any())
 
 
-def _filled(
-    frames: NDArray[np.int64], seen: NDArray[np.int64], meshes: Mapping[int, Mesh]
-) -> NDArray[np.float32]:
+def _filled(frames: NDArray[np.int64], seen: NDArray[np.int64], meshes: Mapping[int, Mesh]) -> Iterator[Mesh]:
     """Meshes for all frames: those known for frames `seen`, and what lies between them on straight lines."""
-    filled = np.empty((len(frames), *meshes[int(seen[0])].shape), np.float32)
-    for place, frame in enumerate(frames.tolist()):
+    for frame in frames.tolist():
         after = int(np.searchsorted(seen, frame).clip(0, len(seen) - 1))
         before = max(after - 1, 0) if seen[after] > frame else after
         share = np.float32((frame - seen[before]) / max(seen[after] - seen[before], 1)).clip(0, 1)
-        filled[place] = (1 - share) * meshes[int(seen[before])] + share * meshes[int(seen[after])]
-    return filled
+        yield (1 - share) * meshes[int(seen[before])] + share * meshes[int(seen[after])]
 
 
-def smoothed(points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Meshes (N, 468, 2) of consecutive frames without their tremor.
+def smoothed(points: Points) -> Iterator[Mesh]:
+    """Meshes (N, 468, 2) of consecutive frames without their tremor, one by one.
 
     The One Euro filter (Casiez et al. 2012, doi:10.1145/2207676.2208639) forwards and backwards, so that
     what moves does not lag behind.
     """
-    unit = float(np.linalg.norm(points[:, 263] - points[:, 33], axis=1).mean()) or 1.0
-    both = _one_euro(points, unit)  # in place, since there may be an hour of them
-    both += _one_euro(points[::-1], unit)[::-1]
-    both /= 2
-    return both
+    eyes = [np.linalg.norm(some[:, 263] - some[:, 33], axis=1) for some in blocks(points)]
+    unit = float(np.concatenate(eyes).mean()) or 1.0
+    behind = PointFile().extend(_one_euro(backwards(points), unit))
+    ahead = _one_euro((mesh for some in blocks(points) for mesh in some), unit)
+    for one, other in zip(ahead, backwards(behind), strict=True):
+        yield (one + other) / 2
 
 
-def _one_euro(points: NDArray[np.float32], unit: float) -> NDArray[np.float32]:
-    result, speed = points.copy(), np.zeros((*points.shape[1:-1], 1), np.float32)
-    for number in range(1, len(points)):
-        moved = np.linalg.norm(points[number] - result[number - 1], axis=-1, keepdims=True) / unit
-        speed += 0.5 * (moved - speed)
-        rate = 2 * np.pi * (CUTOFF + HASTE * speed)
-        result[number] = result[number - 1] + rate / (1 + rate) * (points[number] - result[number - 1])
-    return result
+def _one_euro(points: Iterable[Mesh], unit: float) -> Iterator[Mesh]:
+    result: Mesh | None = None
+    speed = np.zeros((SHAPE[0], 1), np.float32)
+    for mesh in points:
+        if result is None:
+            result = mesh
+        else:
+            moved = np.linalg.norm(mesh - result, axis=-1, keepdims=True) / unit
+            speed += 0.5 * (moved - speed)
+            rate = 2 * np.pi * (CUTOFF + HASTE * speed)
+            result = result + rate / (1 + rate) * (mesh - result)
+        yield result

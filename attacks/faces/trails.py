@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import ChainMap
+from collections.abc import Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,7 +24,7 @@ class Trail:
     """
 
     shot: int
-    meshes: dict[int, Mesh] = field(default_factory=dict[int, Mesh])
+    meshes: MutableMapping[int, Mesh] = field(default_factory=dict[int, Mesh])
     hands: HandFollower = field(default_factory=HandFollower)
     portrait: tuple[Pixels, Face] | None = None
     quality: float = 0.0
@@ -38,8 +39,8 @@ def same(a: Face, b: Face) -> bool:
     return apart(a, b) < 0.75 or iou(a.box, b.box) > 0.4
 
 
-def meshes_of(trails: Iterable[Trail], shot: int) -> dict[int, Mesh]:
-    return {frame: mesh for one in trails if one.shot == shot for frame, mesh in one.meshes.items()}
+def meshes_of(trails: Iterable[Trail], shot: int) -> ChainMap[int, Mesh]:
+    return ChainMap(*(one.meshes for one in trails if one.shot == shot))
 
 
 def hands_of(trails: Iterable[Trail], shot: int) -> list[dict[int, Hand]]:

@@ -17,6 +17,7 @@ import numpy as np
 from ...core.errors import VeilError
 from ...core.extras import needs
 from ...core.images import to_tensor
+from ...core.memory import give_back
 from ...core.types import Face, Pixels
 from ..behaviour.comparison import judged
 from ..behaviour.page import kept
@@ -217,7 +218,8 @@ def lossless(pictures: Iterator[Pixels], rate: Fraction) -> bytes:
 
 
 def _forget_peak() -> None:
-    """Let `_peak` begin anew, where the system can."""
+    """Let `_peak` begin anew, where the system can, without what the task before has freed."""
+    give_back()
     with suppress(OSError):
         PEAK.write_text("5")
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import os
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Generator, Iterable
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
 from typing import Generic, TypeVar
 
+from ...core.memory import give_back
 from ...core.progress import WithResult
 from ...core.types import Step, Steps
 from .policy import log_error
@@ -77,14 +75,6 @@ class Follower(Generic[T]):
     def _check(self) -> None:
         if self._stop.is_set():
             raise Stopped
-
-
-def give_back() -> None:
-    """Return freed memory to the machine; glibc would keep it for the threads that used it last."""
-    gc.collect()
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).malloc_trim(0)
 
 
 @dataclass
