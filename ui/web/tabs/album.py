@@ -20,7 +20,7 @@ from ...selection import Whom
 from ...wording import headline, unprotected
 from ...workflow import person_of
 from .. import html
-from ..page import Page, known
+from ..page import OF_CLIP, SHARES, Page, known
 from ..results import Wish, protect, protect_clip, reopen, wish
 from ..sessions import Stopped, Visitor
 from ..uploads import admit_album, arrive, arrived_clip
@@ -139,7 +139,8 @@ def tab(page: Page) -> None:
             work = each(page, path, asked, person, visitor, held, shown)
             try:
                 prefix = f"{number} of {len(paths or ())}, {Path(path).name}. "
-                yield from page.watch(visitor, work, lambda html: {panel: html}, prefix)
+                shares = OF_CLIP if is_clip(Path(path)) else SHARES
+                yield from page.watch(visitor, work, lambda html: {panel: html}, prefix, shares)
             except Stopped:
                 break
             except Exception as error:

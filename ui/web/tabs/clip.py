@@ -20,7 +20,7 @@ from ...clip_records import ClipFace
 from ...selection import Whom
 from ...workflow import person_of
 from .. import clip_html, html
-from ..page import Page, known
+from ..page import OF_CLIP, Page, known
 from ..results import ClipOutcome, Wish, protect_clip, wish
 from ..sessions import Stopped, Visitor
 from ..uploads import arrived_clip, refusals
@@ -123,7 +123,7 @@ def tab(page: Page) -> None:
             if only:
                 page.rules.admit(only)
             work = protect(opened, held, wanted, visitor)
-            done = yield from page.watch(visitor, work, lambda html: {panel: html})
+            done = yield from page.watch(visitor, work, lambda html: {panel: html}, shares=OF_CLIP)
         except Stopped:
             yield {panel: html.note("Stopped. What was not finished was thrown away.")}
             return
