@@ -102,7 +102,8 @@ def test_names_of_the_endpoints(opened: Any, portrait: Path, tmp_path: Path) -> 
     named = page.view_api(return_format="dict", print_info=False)["named_endpoints"]
     assert sorted(named) == [f"/{name}" for name in ENDPOINTS]
     wanted = ["photo", "strength", "faces", "seed", "format", "effort"]
-    assert [parameter["parameter_name"] for parameter in named["/protect"]["parameters"]] == wanted
+    assert [parameter["parameter_name"] for parameter in named["/protect"]["parameters"]] == [*wanted, "me"]
+    assert named["/protect"]["parameters"][-1]["parameter_has_default"]
     others = [parameter["parameter_name"] for parameter in named["/impersonate"]["parameters"]]
     assert others == ["photo", "target", *wanted[1:]]
     assert page.predict(api_name="/models")[0]["Model"] == "dlib"
