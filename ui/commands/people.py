@@ -28,28 +28,20 @@ def whom(faces: str | None, largest: bool, only: list[Path] | None, spare: list[
     return Whom(numbers("1" if largest else faces))
 
 
-def known(me: Sequence[Path], whom: Whom, album: bool) -> Album | None:
-    """What is known beside each photo: references, those of the person who is meant among them, and of an
-    album what is found and made; or nothing."""
+def known(me: Sequence[Path], album: bool) -> Album | None:
+    """What is known beside each photo: other photos of the person, and what of an album is protected; or
+    nothing."""
     from ...core.images import open_photo
     from ..albums import Album
 
-    ours = whom.person.sightings if whom.person and not whom.spare else ()
-    beside = Album.of_references(map(open_photo, me), album)
-    for one in ours:
-        beside.know(one.frame, [one.face])
-    return beside if me or ours or album else None
+    return Album.of_references(map(open_photo, me), album) if me or album else None
 
 
-def known_better(album: Album, job: Any) -> Any:
-    """A job, by whose photo or clip an album knows people better; and from what was protected of it before
-    the rest is kept apart."""
-    from ...core.images import open_photo
+def reopened(album: Album, job: Any) -> Any:
+    """A job, of which an album is given what was protected before: a photo or a clip."""
     from ...core.video import open_clip
     from .. import clips, workflow
 
-    if isinstance(job, workflow.Job | workflow.Done):
-        album.know(open_photo(job.source), job.choice.faces.values())
     if isinstance(job, workflow.Done):
         album.reopen(job.source, job.picture, job.choice.faces.values())
     elif isinstance(job, clips.ClipDone):

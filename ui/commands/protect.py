@@ -14,7 +14,7 @@ from ...core.files import printable
 from ..terminal import Json, Quiet, Terminal
 from .clips import FELL_SHORT, exit_words
 from .clips import protect as protect_clip
-from .people import known, known_better, linked, whom
+from .people import known, linked, reopened, whom
 
 if TYPE_CHECKING:
     from .. import records, workflow
@@ -111,8 +111,8 @@ def protect(
     me: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Another photo of the person, alone on it, to learn who that is; may be repeated. "
-            "Photos of --only count, too."
+            help="Another photo of the person, alone on it, from which the result is led away, too; may be "
+            "repeated. Hides more, and shows more."
         ),
     ] = None,
     album: Annotated[
@@ -187,8 +187,8 @@ def protect(
         # the device of a cluster's workers is not here
         workflow.check_models(chosen.model_copy(update={"device": "cpu"}) if ray else chosen)
         aim, other = workflow.photo_and_face(target), workflow.photo_and_face(probe)
-        meant, references = whom(faces, largest, only, spare), [*(me or ()), *(only or ())]
-        taken = reserved(*todo, target, probe, *references, *(spare or ()))
+        meant, references = whom(faces, largest, only, spare), me or []
+        taken = reserved(*todo, target, probe, *references, *(only or ()), *(spare or ()))
         alone = len(todo) == 1 and todo == photos
         workers = stack.enter_context(cluster.workers(ray, chosen)) if ray else None
         find = workers.search([path for path in todo if not pipes.is_clip(path)]) if workers else None
@@ -207,9 +207,9 @@ def protect(
             return workflow.prepare(path, wanted, meant, taken, alone, chosen, common, beside, find)
 
         ready = terminal.each(todo, prepare, name)
-        shown, against = known(me or (), meant, album), other.frame if other else None
+        shown, against = known(references, album), other.frame if other else None
         if shown and album:
-            ready = terminal.each(ready, partial(known_better, shown), name)
+            ready = terminal.each(ready, partial(reopened, shown), name)
         jobs = [job for job in ready if isinstance(job, workflow.Job)]
         arriving = workers.protect(jobs, chosen, aim, against, shown) if workers else None
         judge = partial(records.Record.shortfalls, strict=fail_if_recognised, by_choice=bool(meant.numbers))
