@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,11 +11,13 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
 from ..attacks.faces.boxes import clipped, reaching
+from ..attacks.faces.sampling import cut_around, part_around
 from ..attacks.faces.stored_points import BLOCK
 from ..attacks.faces.tracks import MeshTrack, Tracks, normalised, runs
 from ..core.progress import WithResult
 from ..core.types import Face, Pixels, Stage, Step, Steps
 from ..core.video import Clip
+from . import FACE_MEASURES, SEEN_BY_PEOPLE
 from .behaviour import Behaviour, compare
 from .disturbances.clip_codec import Encoding, clip_coded
 from .tracks import Flicker, TrackMatch, Vectors, flicker, match, seen
@@ -32,13 +34,16 @@ LARGEST = 960  # pixels: the longer side of that part
 class PersonReport(BaseModel):
     """What is made of one person of a clip.
 
-    matches: by recogniser, over some pictures. flicker, behaviour: of pictures that follow one another, those
-    in which the face moves most.
+    matches: by recogniser, over some pictures. likeness, naturalness: the means over these of what
+    `eval.report.FaceReport` has of one; None where it cannot be told. flicker, behaviour: of pictures that
+    follow one another, those in which the face moves most.
     """
 
     model_config = ConfigDict(frozen=True)
 
     matches: tuple[TrackMatch, ...]
+    likeness: float | None = None
+    naturalness: float | None = None
     flicker: Flicker
     behaviour: Behaviour
 
@@ -72,8 +77,10 @@ def judge(
     total, done = sum(1 + 3 * len(one.numbers) for one in windows.values()), 0
     for person, window in windows.items():
         yield Step(Stage.JUDGING, done, total)
-        own, left = (seen(_spread(clip, tracks.of([person])), recognizers) for clip in (before, after))
+        spread = [[*_spread(clip, tracks.of([person]))] for clip in (before, after)]
+        own, left = (seen(pictures, recognizers) for pictures in spread)
         matches = match(own, left, surrogates, other)
+        looks = _looks(*spread)
         pairs = zip(*map(window.pictures, (before, after)), window.faces, strict=True)
         rest = flicker(pairs)
         done += 1
@@ -86,7 +93,7 @@ def judge(
             rarely=RARELY,
         )
         work = _counted(behaviour, done, total)
-        found[person] = PersonReport(matches=matches, flicker=rest, behaviour=(yield from work))
+        found[person] = PersonReport(matches=matches, flicker=rest, behaviour=(yield from work), **looks)
         done += 3 * len(window.numbers)
     return found
 
@@ -100,14 +107,30 @@ def _counted(work: Steps[Behaviour], done: int, total: int) -> Steps[Behaviour]:
 
 
 def _spread(clip: Clip, tracks: Tracks) -> Iterator[tuple[Pixels, Face]]:
-    """Some pictures of a person, who has these tracks, and the face in each."""
+    """Parts of some pictures that show a person, who has these tracks, and the face in each."""
     places = {int(number): track for track in tracks.tracks for number in track.indexes[track.seen]}
     shown = sorted(places)
     some = [shown[place] for place in np.linspace(0, len(shown) - 1, min(len(shown), JUDGED)).astype(int)]
     for number, pixels in clip.chosen(some):
         face = places[number].face(number)
         assert face
-        yield pixels, face
+        part, there = part_around(pixels, face)
+        yield part.copy(), there
+
+
+def _looks(
+    before: Sequence[tuple[Pixels, Face]], after: Sequence[tuple[Pixels, Face]]
+) -> Mapping[str, float | None]:
+    """How far people still see the person, and untouched pictures: `SEEN_BY_PEOPLE` in the mean."""
+    values = {name: list[float]() for name in SEEN_BY_PEOPLE}
+    for (old, face), (new, _) in zip(before, after, strict=True):
+        images, (there, _) = cut_around((old, new), (face, face))
+        for name, known in values.items():
+            known.append(float(FACE_MEASURES[name](images[0], images[1], there)))
+    return {
+        name: None if np.isnan(known).all() else round(float(np.nanmean(known)), 4)
+        for name, known in values.items()
+    }
 
 
 @dataclass(frozen=True)

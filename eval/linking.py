@@ -129,7 +129,7 @@ class Linking(BaseModel):
 
     def named(self, group: Iterable[int]) -> str:
         """The photos of a group by name; of many the first, and how many more there are."""
-        return _some([self.photos[number - 1] for number in group])
+        return some([self.photos[number - 1] for number in group])
 
     def _majority(self) -> str:
         if len(self.counted) < 3:
@@ -153,7 +153,7 @@ class Linking(BaseModel):
             "by tells who you are, too.": self.with_others,
             "No report of veil lies beside {}: no recogniser counts as used for it.": self.unreported,
         }
-        return [words.format(_some(names)) for words, names in said.items() if names]
+        return [words.format(some(names)) for words, names in said.items() if names]
 
     def _chance(self) -> str:
         pairs = len(self.photos) * (len(self.photos) - 1) // 2
@@ -204,7 +204,7 @@ def link(
         left = [*without_face, *(one.photo for one in unusable)]
         raise BadPhoto(
             f"Only {len(seen)} of {len(seen) + len(left)} photos shows a face that can be compared.",
-            f"It takes two. Left out: {_some(left)}." if left else "Give two photos or more.",
+            f"It takes two. Left out: {some(left)}." if left else "Give two photos or more.",
         )
     names = tuple(seen[0].vectors)
     cosines = {name: _cosines([one.vectors[name] for one in seen]) for name in names}
@@ -281,7 +281,7 @@ def _into(together: Groups) -> str:
     return f"{first} of them into one person{more}"
 
 
-def _some(names: Sequence[str], most: int = 10) -> str:
+def some(names: Sequence[str], most: int = 10) -> str:
     """Names, and how many more there are."""
     more = f" and {len(names) - most} more" * (len(names) > most)
     return ", ".join(names[:most]) + more

@@ -53,7 +53,7 @@ class TrackMatch(BaseModel):
     @property
     def best_matched(self) -> bool:
         """Whether at least one protected frame gives the person away."""
-        return self.best > self.threshold
+        return self.after > 0
 
     @computed_field
     @property

@@ -73,7 +73,7 @@ def protected(person: Person, run: Path, strength: str, judge: str, references: 
 
 def table(rows: pd.DataFrame) -> pd.DataFrame:
     """What is rejected beside each photo, by how many standard deviations of strangers' cosines it is above
-    the threshold, what references change of that, and what it looks like: a line a strength, count and judge."""
+    the threshold, what references change of that, and what it looks like."""
     alone = rows[rows["references"] == 0].set_index(["identity", "strength", "judge"])
     found: list[Row] = []
     everybody = rows.assign(of=rows["judge"]), rows.assign(of="all")

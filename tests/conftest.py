@@ -398,7 +398,13 @@ class Work:
         return Tracks(self.tracks, (0,), total)
 
     def find_changes(
-        self, frames_of: Any, tracks: Tracks, settings: Any, known: Any, album: Any = None
+        self,
+        frames_of: Any,
+        tracks: Tracks,
+        settings: Any,
+        known: Any,
+        album: Any = None,
+        references: Any = None,
     ) -> Steps[Change]:
         assert [number for number, _ in frames_of([3, 1])] == [1, 3]
         self.found += 1

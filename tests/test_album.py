@@ -15,7 +15,7 @@ from PIL import Image
 from skimage.data import astronaut
 from typer.testing import CliRunner, Result
 
-from veil.attacks import recognizer
+from veil.attacks import attacked, packaged, recognizer
 from veil.attacks.ensemble import Ensemble, person_embedding, person_embeddings
 from veil.attacks.faces.detection import find_faces
 from veil.core.images import to_tensor
@@ -24,13 +24,15 @@ from veil.core.types import Photo, Sighting, Steps, Track
 from veil.eval.benchmark import PICTURE, open_store, read, run
 from veil.privacy import Protected, protect
 from veil.privacy.settings import Settings, settings
-from veil.ui import workflow
+from veil.ui import album_links, workflow
 from veil.ui.albums import Album, people_in
 from veil.ui.cli import app
 from veil.ui.engine_hooks import ENGINE_HOOKS
 from veil.ui.records import Record
 
 PORTRAIT = astronaut()[20:260, 100:340]
+COARSE = Image.fromarray(PORTRAIT).resize((80, 80)).resize((240, 240))
+DARKER = (255 * (np.asarray(COARSE) / 255) ** 1.6).astype(np.uint8)  # as if it were another photo
 BRIGHTER = (255 * (PORTRAIT[:, ::-1] / 255) ** 0.8).astype(np.uint8)
 
 
@@ -98,6 +100,32 @@ def test_an_album_keeps_a_photo_away_from_the_protected_one() -> None:
     assert cosine(apart) < cosine(alone) - 0.1
 
 
+def test_an_album_says_who_still_links_which_of_its_files(faces: Path, tmp_path: Path) -> None:
+    """Only files of one person count, and of recognisers those that the protection has never met."""
+    stranger = np.asarray(Image.open(faces / "people" / "person-0" / "a.png").convert("RGB"))
+    album = Album()
+    for name, pixels in (("a.png", PORTRAIT), ("b.png", BRIGHTER), ("c.png", stranger)):
+        photo, there = Photo(pixels, "one.png"), find_faces(pixels)[:1]
+        album.add(people_in(photo, there), photo, there, tmp_path / name)
+    (honest,) = finish(album_links.links(album.members, attacked()))
+    assert (honest.recognizer, honest.used_by_attack) == ("sface", "no")
+    assert (honest.pairs, honest.links, honest.groups) == (1, 1, (("a.png", "b.png"),))
+    assert honest.words.startswith(
+        "Album: sface, which the protection has never met, still links the two files that show one person: "
+        "a.png, b.png."
+    )
+    assert "does not link" in honest.model_copy(update={"links": 0, "groups": ()}).words
+    assert "nothing to link" in honest.model_copy(update={"pairs": 0, "links": 0, "groups": ()}).words
+    several = honest.model_copy(update={"pairs": 3, "links": 2})
+    assert "still links 2 of the 3 pairs of files that show one person: a.png, b.png" in several.words
+    everybody = finish(album_links.links(album.members, attacked(), strict=True))
+    assert {one.recognizer for one in everybody} == {*packaged()}
+    assert [one.links for one in everybody] == sorted((one.links for one in everybody), reverse=True)
+    hidden = [replace(one, shown=album.members[2].shown) for one in album.members[1:2]]
+    (apart,) = finish(album_links.links([album.members[0], *hidden], attacked()))
+    assert (apart.pairs, apart.links) == (1, 0)
+
+
 def veil(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
@@ -118,8 +146,9 @@ def test_photos_of_a_folder_are_kept_apart_from_those_that_were_done(
     monkeypatch.setattr(workflow, "assess", partial(workflow.assess, recognizers=("sface",)))
     for name, pixels in (("b.png", PORTRAIT), ("c.png", BRIGHTER)):
         Image.fromarray(pixels).save(tmp_path / name)
-    veil("protect", tmp_path, "--album", "--quiet")
+    first = veil("protect", tmp_path, "--album", "--quiet")
     assert asked == {"b.png": [], "c.png": ["b.veiled.png"]}
+    assert ("links a face with another of the album (b.png, c.png)" in first.stderr) == (first.exit_code == 3)
     asked.clear()
     Image.fromarray(PORTRAIT[10:]).save(tmp_path / "a.png")
     veil("protect", tmp_path, "--album", "--quiet")
@@ -146,7 +175,7 @@ def test_a_benchmark_keeps_the_other_photo_apart_from_the_first(faces: Path, tmp
     asked = list[tuple[np.ndarray, ...]]()
 
     def watched(*arguments: Any) -> Photo:
-        asked.append(tuple(photo.pixels for photo, _ in arguments[-1]))
+        asked.append(tuple(photo.pixels for photo, _ in arguments[4]))
         return ENGINE_HOOKS.protect(*arguments)
 
     spec = spec.model_copy(update={**few, "pairings": True, "photos": 1})
@@ -159,3 +188,66 @@ def test_a_benchmark_keeps_the_other_photo_apart_from_the_first(faces: Path, tmp
     *before, (album,) = asked
     assert not any(before)
     assert np.array_equal(album, np.asarray(Image.open(first)))
+
+
+def test_references_are_of_the_same_person_and_not_the_photo_itself(faces: Path) -> None:
+    stranger = np.asarray(Image.open(faces / "people" / "person-0" / "a.png").convert("RGB"))
+    photos = {"me.png": PORTRAIT, "darker.png": DARKER, "brighter.png": BRIGHTER, "stranger.png": stranger}
+    album = Album.of_references(Photo(pixels, name) for name, pixels in photos.items())
+    for name, others in (
+        ("me.png", ["darker.png"]),
+        ("darker.png", ["me.png", "brighter.png"]),
+        ("stranger.png", []),
+    ):
+        photo, own = Photo(photos[name], name), find_faces(photos[name])[:1]
+        people = people_in(photo, own)
+        (track,) = album.tracks(photo, people, own)
+        assert [one.frame.name for one in track.references] == others
+        album.add(people, photo, own)
+        assert track.album == ()  # results are not to be kept apart here
+
+
+def test_references_join_the_embedding_that_is_attacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def embeddings(surrogates: Sequence[Any], shown: Sequence[Any]) -> list[torch.Tensor]:
+        seen.append(len(shown))
+        return person_embeddings(surrogates, shown)
+
+    monkeypatch.setattr("veil.privacy.engine.person_embeddings", embeddings)
+    first, second = (
+        Sighting(Photo(pixels, "a.png"), find_faces(pixels)[0]) for pixels in (PORTRAIT, BRIGHTER)
+    )
+    chosen = settings("strong", "quick", surrogates=("mobilefacenet",), steps=1)
+    alone, known = (finish(protect([Track((first,), (), others)], chosen)) for others in ((), (second,)))
+    assert seen == [1, 2]
+    assert not np.array_equal(alone.photo.pixels, known.photo.pixels)
+
+
+def test_photos_of_me_and_of_an_album_are_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, list[str]] = {}
+
+    def engine(tracks: Sequence[Track], settings: Settings, target: Sighting | None) -> Steps[Protected]:
+        (track,) = tracks
+        photo = track.key.frame
+        asked[photo.name] = [one.frame.name for one in track.references]
+        yield from ()
+        return Protected((photo.with_pixels(255 - photo.pixels),), (track,), ({},), settings)
+
+    monkeypatch.setattr(workflow, "protect", engine)
+    monkeypatch.setattr(workflow, "assess", partial(workflow.assess, recognizers=("sface",)))
+    for name, pixels in (("b.png", PORTRAIT), ("c.png", DARKER)):
+        Image.fromarray(pixels).save(tmp_path / name)
+    result = veil("protect", tmp_path / "b.png", "--me", tmp_path / "c.png")
+    assert result.exit_code in (0, 3), result.output
+    assert asked == {"b.png": ["c.png"]}
+    assert "learnt from 1 other photo." in " ".join(result.output.split())
+    record = Record.model_validate_json((tmp_path / "b.veiled.json").read_text())
+    assert record.origin
+    assert len(record.origin.references) == 1
+    again = veil("protect", tmp_path / "b.png", "--me", tmp_path / "c.png")
+    assert "was done before" in " ".join(again.output.split())
+    asked.clear()
+    (tmp_path / "apart").mkdir()
+    veil("protect", tmp_path / "b.png", tmp_path / "c.png", "--album", "-o", tmp_path / "apart")
+    assert asked == {"b.png": ["c.png"], "c.png": ["b.png"]}

@@ -340,7 +340,7 @@ def test_linking_an_album(page: Page, portrait: Path, group: Path, notes: Path, 
     Image.fromarray(astronaut()[:300, 80:380]).save(other)
     page.get_by_role("tab", name="Check").click()
     page.locator("#veil-link").click()
-    expect(page.locator("#veil-links")).to_contain_text("There are no photos yet.")
+    expect(page.locator("#veil-links")).to_contain_text("There are no photos or clips yet.")
     drop(page, "#veil-link-photos", portrait, other, group, notes)
     expect(page.locator("#veil-link-photos")).to_contain_text("other")
     page.locator("#veil-link").click()
@@ -617,3 +617,65 @@ def test_a_clip_is_looked_at_protected_and_played(
     shoot(page, "clip")
     assert download(page, "Download the clip", tmp_path).stat().st_size > 1000
     assert (work.followed, work.found, work.drawn) == (1, 1, 12)
+
+
+def test_a_clip_is_judged_beside_what_it_was(
+    page: Page, film: Any, work: Any, portrait: Path, tmp_path: Path
+) -> None:
+    before, after = film(tmp_path / "a.mp4", sound=0.0), film(tmp_path / "a.veiled.mp4", sound=0.0)
+    page.get_by_role("tab", name="Check").click()
+    drop(page, "#veil-clip-before", portrait)
+    expect(page.get_by_role("alert")).to_contain_text("astronaut.jpg is no video by its name.")
+    page.locator("#veil-clips-check").click()
+    expect(page.locator("#veil-clips-panel")).to_contain_text("astronaut.jpg is no video by its name.")
+    page.locator("#veil-clip-before").get_by_label("Clear").first.click()
+    drop(page, "#veil-clip-before", before)
+    drop(page, "#veil-clip-after", after)
+    expect(page.locator("#veil-clip-after")).to_contain_text(".mp4")
+    page.locator("#veil-clips-check").click()
+    result = page.locator("#veil-clips-result")
+    expect(result.locator("video")).to_have_count(2)
+    expect(page.locator("#veil-clips-panel")).to_contain_text("No report was given")
+    expect(result.locator("tbody tr").first).to_contain_text("sface")
+    expect(result).to_contain_text("Not protected: face 2, too small")
+    expect(result).to_contain_text("Machines: 0 of 1 no longer recognise you")
+    expect(result).to_contain_text("Do people still see the same person?")
+    expect(result).to_contain_text("Voice, gait, hands, clothes and places")
+    result.locator("video").last.evaluate("video => { video.muted = true; video.currentTime = 0.2 }")
+    page.wait_for_function(
+        "Math.abs(document.querySelectorAll('#veil-clips-result video')[0].currentTime - .2) < .1"
+    )
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        shoot(page, f"check-clips-{width}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, page.evaluate(WIDE)
+
+
+def test_an_album_with_clips(page: Page, film: Any, work: Any, portrait: Path, tmp_path: Path) -> None:
+    clip, wrong = film(tmp_path / "a.mp4"), tmp_path / "b.mp4"
+    wrong.write_bytes(portrait.read_bytes())
+    page.get_by_role("tab", name="Album").click()
+    drop(page, "#veil-album", portrait, clip, wrong)
+    expect(page.get_by_role("alert")).to_contain_text("b.mp4 is no video but a picture (JPEG).")
+    page.get_by_label("Quick:").last.check()
+    page.locator("#veil-album-start").click()
+    expect(page.get_by_text("2 of 3 files are protected.")).to_be_visible()
+    rows = page.locator("#veil-album-rows tbody tr")
+    expect(rows.nth(1)).to_contain_text("Not protected: face 2, too small")
+    expect(rows.nth(2)).to_contain_text("is no video but a picture")
+    shoot(page, "album-clips")
+    with zipfile.ZipFile(download(page, "Download the zip (2 files)", tmp_path)) as zipped:
+        names = ["a.veiled.json", "a.veiled.mp4", "astronaut.veiled.jpg", "astronaut.veiled.json"]
+        assert sorted(zipped.namelist()) == names
+
+
+def test_an_album_of_clips_is_linked(
+    page: Page, film: Any, work: Any, portrait: Path, tmp_path: Path
+) -> None:
+    page.get_by_role("tab", name="Check").click()
+    drop(page, "#veil-link-photos", portrait, film(tmp_path / "a.mp4"))
+    expect(page.locator("#veil-link-photos")).to_contain_text(".mp4")
+    page.locator("#veil-link").click()
+    table = page.get_by_role("table", name="How many recognisers take each two photos for one person")
+    expect(table.get_by_role("row").nth(2)).to_have_text("2 a.mp45–", timeout=120_000)
+    expect(page.locator("#veil-links")).to_contain_text("Of each clip the picture counts")

@@ -531,8 +531,8 @@ def test_assess_reads_what_was_used_from_the_report(folder: Path) -> None:
 
 
 def test_a_headline_needs_a_judge_that_knew_the_face() -> None:
-    stranger: Any = SimpleNamespace(used_by_attack="no", recognised=False)
-    report: Any = SimpleNamespace(headline=None, faces=[SimpleNamespace(matches=[stranger])])
+    stranger: Any = SimpleNamespace(used_by_attack="no", recognised=False, still_recognised=False)
+    report: Any = SimpleNamespace(faces=[SimpleNamespace(matches=[stranger])])
     assert "even before" in machines(report)
 
 

@@ -25,7 +25,7 @@ from veil.core.types import Stage, Step, Steps, Track
 from veil.core.video import open_clip
 from veil.privacy import Protected
 from veil.privacy.settings import Settings, settings
-from veil.ui import albums, clip_checks, clips, outputs, workflow
+from veil.ui import album_links, albums, clip_checks, clips, outputs, workflow
 from veil.ui.cli import app
 from veil.ui.selection import Whom
 
@@ -44,7 +44,8 @@ def lines(run: Result) -> list[dict[str, Any]]:
 def one_person(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever is in an album is the same person."""
     monkeypatch.setattr(albums, "vectors", lambda pixels, face: {"sface": torch.ones(1)})
-    monkeypatch.setattr(albums, "vote", lambda known, shown: torch.tensor(9.0))
+    for module in (albums, album_links):
+        monkeypatch.setattr(module, "vote", lambda known, shown: torch.tensor(9.0))
 
 
 def test_a_protected_clip_is_judged(film: Any, work: Any, tmp_path: Path) -> None:
@@ -61,7 +62,7 @@ def test_a_protected_clip_is_judged(film: Any, work: Any, tmp_path: Path) -> Non
     assert match["used_by_attack"] == "no"
     assert match["best"] > match["threshold"]
     assert veil("assess", source, tmp_path / "a.veiled.mp4", "--fail-if-recognised").exit_code == 3
-    words = veil("assess", source, tmp_path / "a.veiled.mp4").stdout
+    words = " ".join(veil("assess", source, tmp_path / "a.veiled.mp4").stdout.split())
     assert "Machines: 0 of 1 no longer recognise you" in words
     assert "Voice, gait" in words
 
@@ -80,19 +81,20 @@ def test_only_clips_of_one_length_and_size_are_judged(
         assert run.exit_code == 2
         assert words in run.stderr
         assert lines(run)[-1]["exit"] == 2
+        assert ("--probe" in run.stderr) == (other in (portrait, tmp_path))
 
 
 def test_an_album_sees_the_best_picture_of_a_clip(film: Any, work: Any, tmp_path: Path) -> None:
     source = film(tmp_path / "a.mp4")
     key = work.tracks[0].key
     left, top, right, bottom = work.tracks[0].face(key).box.round().astype(int)
-    shown = clip_checks.shown(source)
+    shown = finish(clip_checks.shown(source))
     assert shown.name == "a.mp4"
     (_, whole) = next(open_clip(source).chosen([key]))
     assert shown.pixels.shape[0] <= 3 * (bottom - top) + 2
     assert np.array_equal(shown.pixels, whole[: bottom + 80, max(left - 80, 0) : right + 80])
     work.tracks = ()
-    assert clip_checks.shown(source).size == (192, 192)
+    assert finish(clip_checks.shown(source)).size == (192, 192)
 
 
 def test_clips_of_an_album_are_kept_apart(film: Any, work: Any, one_person: None, tmp_path: Path) -> None:
@@ -100,14 +102,22 @@ def test_clips_of_an_album_are_kept_apart(film: Any, work: Any, one_person: None
     film(tmp_path / "b.mp4")
     run = veil("protect", tmp_path / "a.mp4", tmp_path / "b.mp4", "--album", "--json")
     assert run.exit_code == 3, run.output
-    assert all(one["origin"]["album"] for one in lines(run))
+    *clips, whole = lines(run)
+    assert all(one["origin"]["album"] for one in clips)
+    assert (whole["album"], whole["exit_because"]) == (["a.mp4", "b.mp4"], ["linked"])
+    assert [(one["recognizer"], one["pairs"], one["groups"]) for one in whole["links"]] == [
+        ("sface", 1, [["a.mp4", "b.mp4"]])
+    ]
+    assert "a recogniser that judges links a face with another of the album (a.mp4, b.mp4)" in run.stderr
     first, second = work.apart
     assert first == {1: ()}
     ((sighting,),) = second.values()
     assert sighting.frame.pixels[..., 2].max() > 220  # as it was protected
     (tmp_path / "b.veiled.mp4").unlink()
     (tmp_path / "b.veiled.json").unlink()
-    veil("protect", tmp_path / "a.mp4", tmp_path / "b.mp4", "--album")
+    said = veil("protect", tmp_path / "a.mp4", tmp_path / "b.mp4", "--album").stdout
+    assert (said.count("Machines:"), said.count("does not promise"), said.count("Album:")) == (1, 1, 1)
+    assert said.index("Machines:") < said.index("Album:") < said.index("does not promise")
     again = work.apart[-1][1]
     assert len(work.apart) == 3
     assert np.array_equal(again[0].frame.pixels, sighting.frame.pixels)
@@ -124,6 +134,7 @@ def test_a_clip_without_a_face_among_several_is_no_error(film: Any, work: Any, t
     alone = veil("protect", tmp_path / "a.mp4", "--json")
     assert alone.exit_code == 2
     (said,) = lines(alone)
+    assert said["hint"].startswith("Nothing is written. If it does show one, it is too small")
     assert (said["clip"], said["exit"]) == ("a.mp4", 2)
 
 
@@ -321,7 +332,7 @@ def test_people_are_listed_again_and_only_a_sheet_of_veils_is_replaced(
 def test_who_is_not_protected_is_named_with_the_clip(
     film: Any, work: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source, person = film(tmp_path / "a.mp4"), SimpleNamespace(verdict=lambda *_: "other")
+    source, person = film(tmp_path / "a.mp4"), SimpleNamespace(verdict=lambda *_: "other", sightings=())
     monkeypatch.setattr(workflow, "person_of", lambda _: person)
     run = veil("protect", source, "--only", source)
     assert "a.mp4 does not show the person" in run.stderr

@@ -11,15 +11,19 @@ import pytest
 
 from veil.attacks.faces.tracking import follow
 from veil.attacks.faces.tracks import MeshTrack
+from veil.attacks.networks.blendshapes import NAMES
 from veil.core.progress import finish
 from veil.core.types import Step
 from veil.core.video import open_clip
 from veil.core.video_writing import rewrite
 from veil.eval.behaviour import Aspect, Behaviour, Figure, Part
-from veil.eval.behaviour.page import sentence
+from veil.eval.behaviour.page import plain, sentence
 from veil.eval.clip_report import _liveliest, judge  # pyright: ignore[reportPrivateUsage]
+from veil.eval.tracks import TrackMatch
+from veil.privacy.settings import settings
 from veil.ui import clip_words
-from veil.ui.clip_records import ClipFace
+from veil.ui.clip_records import ClipFace, ClipReport
+from veil.ui.wording import CLIP_LIMITS, stronger
 
 pytest.importorskip("av")
 
@@ -45,11 +49,106 @@ def test_what_is_kept_the_least_is_named_in_a_sentence() -> None:
     said = sentence(behaviour(kept, slight, worst), " of face 2")
     assert said == (
         "What is expressed of face 2: over 24 pictures, 1 of 3 figures are as encoding alone leaves them; "
-        "kept the least: gaze, correlation, up and down, left: 0.4 (only encoded again: 0.9)."
+        "kept least: where the eyes look (0.4 of 1; encoding alone 0.9)."
+    )
+    far = figure("error of the flow", 21.94, 5.81, better="lower", unit="% of the crop")
+    assert sentence(behaviour(far)).endswith(
+        "kept least: where the eyes look (off by 22 % of the crop; encoding alone 5.8)."
     )
     assert sentence(behaviour(kept)).endswith("1 of 1 figures are as encoding alone leaves them.")
     lost = behaviour(kept).model_copy(update={"read_after": 0.0})
     assert "can no longer be read" in sentence(lost)
+
+
+def test_blendshapes_have_plain_names() -> None:
+    assert plain("eyeLookInLeft") == "where the left eye looks"
+    assert plain("mouthSmileRight") == "how the mouth smiles on the right"
+    assert plain("mouthLeft") == plain("mouthClose") == "how the mouth moves"
+    assert all(plain(name) for name in NAMES[1:])
+    part = Part(name="eyeLookInLeft", value=0.71, control=0.94)
+    least = figure("correlation, the least", 0.71, 0.93, weak=(part,))
+    face = behaviour(least).model_copy(
+        update={"aspects": (Aspect(name="blendshapes", independent=True, figures=(least,)),)}
+    )
+    assert sentence(face).endswith("kept least: where the left eye looks (0.71 of 1; encoding alone 0.94).")
+    largest = figure("error, the largest", 0.2, 0.1, better="lower", unit="of 1", weak=(part,))
+    same = figure("the same one", 100, 100, unit="%")
+    one = face.model_copy(
+        update={
+            "frames": 1,
+            "aspects": (
+                Aspect(name="blendshapes", independent=True, figures=(largest,)),
+                Aspect(name="emotion", independent=False, figures=(same,)),
+            ),
+        }
+    )
+    assert "where the left eye looks differs most, by 0.71 of 1 (by 0.94 after encoding alone)" in sentence(
+        one, coding="encoding"
+    )
+
+
+def matched(name: str, used: str, after: float, best: float, mean: float, before: float = 1) -> TrackMatch:
+    return TrackMatch.model_validate(
+        {
+            **{"recognizer": name, "used_by_attack": used, "threshold": 0.907},
+            **{"before": before, "after": after, "best": best, "mean": mean},
+        }
+    )
+
+
+def report(*matches: TrackMatch, **changes: Any) -> ClipReport:
+    face = ClipFace(number=1, shown=((0.0, 1.0),), pixels=80, matches=matches, **changes)
+    return ClipReport(size=(64, 64), seconds=1, pictures=30, faces=(face,))
+
+
+def test_a_clips_verdict_agrees_with_its_figures() -> None:
+    """At rounding equality, where only the mean gives away, and where nobody was known before."""
+    said = report(
+        matched("dlib", "yes", 0.0, 0.9069, 0.9071),
+        matched("a", "yes", 0.0, 0.5, 0.4),
+        matched("b", "no", 0.25, 0.95, 0.4),
+        matched("c", "no", 0.0, 0.5, 0.4, before=0),
+    )
+    rows = clip_words.match_rows(said)
+    assert [row[-1] for row in rows] == ["by the mean", "no longer", "yes", "not before"]
+    assert rows[0][3:-1] == ("100%", "0%", "0.9069", "0.9071", "0.9070")
+    assert rows[1][5:-1] == ("0.500", "0.400", "0.907")
+    assert clip_words.headline(said).endswith(
+        "Machines: 1 of 3 no longer recognise you, neither by one picture nor by all together; of those that "
+        "the protection has never met, 0 of 1."
+    )
+
+
+@pytest.mark.parametrize(
+    ("after", "mean", "words"),
+    [
+        (1.0, 0.95, "1 still knows the person, one or more of them in every picture"),
+        (0.25, 0.95, "1 still knows the person, one of them in 25% of the pictures"),
+        (0.0, 0.95, "1 still knows the person, only by the mean of all pictures"),
+        (0.0, 0.1, "may still know the person in other pictures"),
+    ],
+)
+def test_who_was_used_and_still_knows_is_counted(after: float, mean: float, words: str) -> None:
+    said = report(matched("dlib", "yes", after, 0.95, mean), matched("sface", "no", 1, 1, 1), margin=-0.5)
+    assert any(words in sentence for sentence in clip_words.remarks(said))
+
+
+def test_both_halves_of_the_promise_are_told_of_clips() -> None:
+    honest = matched("sface", "no", 0.0, 0.1, 0.1)
+    assert clip_words.headline(report(honest, likeness=0.98)).startswith(
+        "People: looks like you (likeness 0.980 in the mean of some pictures; of pictures"
+    )
+    assert "may look like a relative" in clip_words.headline(report(honest, likeness=0.95))
+    assert "may look like somebody else" in clip_words.headline(report(honest, likeness=0.9))
+    assert "not measured; compare both clips yourself" in clip_words.headline(report(honest))
+    other = report(honest).model_copy(update={"other_photo": True})
+    assert "its cosine to another photo of the person" in clip_words.remarks(other)[0]
+    assert "photo" not in clip_words.remarks(report(honest))[0] + CLIP_LIMITS
+
+
+def test_a_strength_that_hides_more_is_named_where_there_is_one() -> None:
+    assert "The strength strong hides you" in stronger(settings("balanced"))
+    assert stronger(settings("strong")) == stronger(settings("paper")) == ""
 
 
 def test_a_clips_words_say_what_is_expressed_and_what_flickers() -> None:
@@ -101,6 +200,8 @@ def test_a_clip_is_judged_person_by_person(film: Any, tmp_path: Path) -> None:
     (kept,), (left,) = same.matches, other.matches
     assert (kept.after, kept.used_by_attack) == (1.0, "no")
     assert left.best < kept.best
+    assert (same.likeness or 0) > 0.97 > (other.likeness or 0)
+    assert (same.naturalness or 0) > (other.naturalness or 0) > 0
     assert (same.flicker.ratio or 0) < 1.2
     assert (other.flicker.ratio or 0) > 2
     assert same.behaviour.frames == 12

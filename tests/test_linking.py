@@ -23,6 +23,7 @@ from veil.attacks.faces.detection import find_faces
 from veil.attacks.person import VOTERS
 from veil.core.errors import BadPhoto
 from veil.core.progress import finish
+from veil.core.types import Steps
 from veil.eval.linking import Seen, Unusable, groups, link
 from veil.ui import linking as front
 from veil.ui.cli import app
@@ -131,11 +132,12 @@ def test_one_photo_is_open_at_a_time_and_embedded_once(album: Path, monkeypatch:
     monkeypatch.setattr(linking, "embedding", lambda name, *rest: (asked.append(name), embed(name, *rest))[1])
     opened: list[weakref.ref[veil.Photo]] = []
 
-    def once(path: Path) -> veil.Photo:
+    def once(path: Path) -> Steps[veil.Photo]:
         gc.collect()
         assert sum(one() is not None for one in opened) <= 1  # the last, until the next is there
         photo = veil.open_photo(path)
         opened.append(weakref.ref(photo))
+        yield from ()
         return photo
 
     said = finish(front.link([album / name for name in SAME] * 2, once, ["dlib", "sface"]))

@@ -100,6 +100,16 @@ def test_a_photo_that_was_uploaded_may_be_named_by_its_address(served: Any, port
     assert "'protectable': True" in words(result)
 
 
+@pytest.mark.slow
+def test_clips_are_judged(served: Any, film: Any, work: Any, tmp_path: Path) -> None:
+    clip = base64.b64encode(film(tmp_path / "a.mp4").read_bytes()).decode()
+    asked = {name: f"data:video/mp4;base64,{clip}" for name in ("first", "second")}
+    result = call(served.address, "check", **asked)
+    assert not result.isError, words(result)
+    assert "too small" in words(result)
+    assert "best_matched" in words(result)
+
+
 @pytest.mark.parametrize(
     "photo",
     [

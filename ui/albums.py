@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -20,6 +20,15 @@ MOST = 8  # references of a person: more hardly say more
 ITSELF = 0.98  # cosines from which on a photo is the same one again
 
 
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A face of an album as it is protected, who it was before, and the file that showed it then."""
+
+    person: Vectors
+    shown: Sighting
+    source: Path
+
+
 class Album:
     """Faces of other photos and clips as they are, which say better who a person is, and those that are
     protected so far, with who each of them was before.
@@ -29,7 +38,7 @@ class Album:
 
     def __init__(self, apart: bool = True) -> None:
         self.apart = apart
-        self._shown: list[Shown] = []
+        self.members: list[Member] = []
         self._known: list[Shown] = []
 
     @classmethod
@@ -49,10 +58,18 @@ class Album:
         people = zip(people_in(photo, faces), faces, strict=True)
         self._known += [(one, _cut(photo, face)) for one, face in people]
 
-    def add(self, people: Iterable[Vectors], after: Photo, faces: Iterable[Face]) -> None:
-        """Add a photo as it is protected, with the faces that are, and who they were before (`people_in`)."""
+    def add(
+        self, people: Iterable[Vectors], after: Photo, faces: Iterable[Face], source: Path | None = None
+    ) -> None:
+        """Add a photo as it is protected, with the faces that are, and who they were before (`people_in`).
+
+        Args:
+            source: its file before; by default only the name of the photo is known.
+        """
         if self.apart:
-            self._shown += [(one, _cut(after, face)) for one, face in zip(people, faces, strict=True)]
+            of = source or Path(after.name)
+            pairs = zip(people, faces, strict=True)
+            self.members += [Member(one, _cut(after, face), of) for one, face in pairs]
 
     def reopen(self, source: Path, picture: Path, faces: Collection[Face]) -> None:
         """Add a photo that was protected before: its file, and that of its result.
@@ -60,7 +77,7 @@ class Album:
         Raises:
             BadPhoto: one of them cannot be read.
         """
-        self.add(people_in(open_photo(source), faces), open_photo(picture), faces)
+        self.add(people_in(open_photo(source), faces), open_photo(picture), faces, source)
 
     def tracks(self, photo: Photo, people: Iterable[Vectors], faces: Iterable[Face]) -> tuple[Track, ...]:
         """The tracks of a photo's faces, each with the protected photos of whoever may be the same person,
@@ -81,7 +98,7 @@ class Album:
             best_sightings(source, protected), best_sightings(result, protected), strict=True
         ):
             self.know(before.frame, [before.face])
-            self.add(people_in(before.frame, [before.face]), after.frame, [after.face])
+            self.add(people_in(before.frame, [before.face]), after.frame, [after.face], source.path)
 
     def of_clip(self, clip: Clip, faces: Iterable[ClipFace]) -> tuple[Elsewhere, Elsewhere]:
         """For the number of each face of a clip the protected photos and pictures of whoever may be the same
@@ -97,7 +114,7 @@ class Album:
         return protected, {number: self._references(one) for number, one in people.items()}
 
     def _of(self, person: Vectors) -> tuple[Sighting, ...]:
-        return tuple(sighting for known, sighting in self._shown if _likeness(known, person) >= OTHER)
+        return tuple(one.shown for one in self.members if _likeness(one.person, person) >= OTHER)
 
     def _references(self, person: Vectors) -> tuple[Sighting, ...]:
         """Those of the person; not the photo itself, which may be among them, and no more than `MOST`."""

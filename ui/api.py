@@ -20,7 +20,7 @@ from ..attacks.faces.detection import search
 from ..core.errors import BadPhoto
 from ..core.images import open_photo as opened
 from ..core.progress import finish
-from ..core.types import Face, Photo, Pixels, Step, tracks_of
+from ..core.types import Face, Photo, Pixels, Step, Steps, tracks_of
 from ..eval import report as judge
 from ..eval.linking import Linking
 from ..eval.report import Report
@@ -28,8 +28,8 @@ from ..privacy import protect as protected
 from ..privacy.settings import Settings, settings
 from ..weights.registry import Card, card, cards
 from . import clip_checks, linking, pipes, records, wording, workflow
-from .albums import Album, learnt_from, people_in
-from .clip_api import ClipResult, protect_clip
+from .albums import learnt_from, people_in
+from .clip_api import ClipResult, album_of, protect_clip
 from .clip_records import ClipReport
 from .outputs import Output, record_of
 from .selection import Whom, choose
@@ -192,7 +192,7 @@ def protect(
     goal = {"goal": "impersonate"} if target is not None else {}
     chosen = settings(strength, effort, **{"device": workflow.device(), **goal, **changes})
     workflow.check_models(chosen)
-    known = _album_of(album, references)
+    known = album_of(album, map(open_photo, references))
     if isinstance(photo, str | Path) and pipes.is_clip(Path(photo)):
         other = workflow.with_largest_face(open_photo(probe)) if probe is not None else None
         return protect_clip(Path(photo), chosen, faces, other, crf, codec, progress, known)
@@ -204,20 +204,6 @@ def protect(
     notes = (*before.warnings, *choice.notes, *learnt_from(choice.faces, tracks))
     made = workflow.Made(before, finish(protected(tracks, chosen, aim), progress), choice, chosen, notes)
     return Result(made, made.judged(made.protected.photo, open_photo(probe) if probe is not None else None))
-
-
-def _album_of(results: Iterable[Result | ClipResult], references: Iterable[Source]) -> Album | None:
-    """The album of results and references; None where there is none."""
-    several, photos = list(results), [open_photo(one) for one in references]
-    album = Album.of_references(photos, bool(several))
-    for one in several:
-        if isinstance(one, ClipResult):
-            album.reopen_clip(one.before, one.clip, one.report.faces)
-        else:
-            there = one.made.choice.faces.values()
-            album.know(one.before, there)
-            album.add(people_in(one.before, there), one.photo, there)
-    return album if several or photos else None
 
 
 def assess(
@@ -303,7 +289,7 @@ def link(
         surrogates: the recognisers that their protection used, which are no honest judges; by default those
             that the reports beside them name, where they are files of veil's.
         recognizers: who judges; by default all that are packaged.
-        progress: called after every photo.
+        progress: called after every photo, and every picture of a clip.
 
     Raises:
         BadPhoto: fewer than two photos can be compared.
@@ -311,8 +297,8 @@ def link(
     """
     used = frozenset(surrogates) if surrogates is not None else None
 
-    def opened(source: Source) -> Photo:
-        return clip_checks.shown(Path(source)) if isinstance(source, str | Path) else open_photo(source)
+    def opened(one: Source) -> Steps[Photo]:
+        return (yield from clip_checks.shown(Path(one))) if isinstance(one, str | Path) else open_photo(one)
 
     return finish(linking.link(list(photos), opened, recognizers, used), progress)
 

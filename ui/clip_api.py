@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -13,17 +13,19 @@ from weakref import finalize
 from ..core.errors import BadPhoto
 from ..core.files import atomic_write
 from ..core.progress import finish
-from ..core.types import Sighting, Step
+from ..core.types import Photo, Sighting, Step
 from ..core.video import Clip, open_clip
 from ..privacy.settings import Settings
 from . import clip_words, clips
-from .albums import Album
+from .albums import Album, people_in
 from .clip_records import ClipRecord
 from .outputs import Output, record_of
 from .selection import Whom
 
 if TYPE_CHECKING:
     from os import PathLike
+
+    from .api import Result
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,3 +106,17 @@ def protect_clip(
         raise
     finalize(result, shutil.rmtree, folder, ignore_errors=True)
     return result
+
+
+def album_of(results: Iterable[Result | ClipResult], references: Iterable[Photo]) -> Album | None:
+    """The album of results and references; None where there is none."""
+    several, photos = list(results), list(references)
+    album = Album.of_references(photos, bool(several))
+    for one in several:
+        if isinstance(one, ClipResult):
+            album.reopen_clip(one.before, one.clip, one.report.faces)
+        else:
+            there = one.made.choice.faces.values()
+            album.know(one.before, there)
+            album.add(people_in(one.before, there), one.photo, there)
+    return album if several or photos else None

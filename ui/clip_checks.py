@@ -10,7 +10,6 @@ from ..attacks.faces.boxes import clipped, padded
 from ..attacks.faces.tracking import follow
 from ..core.errors import BadClip
 from ..core.images import open_photo
-from ..core.progress import finish
 from ..core.types import Photo, Sighting, Steps
 from ..core.video import Clip, open_clip
 from ..core.video_writing import ENCODERS
@@ -25,6 +24,9 @@ from .pipes import is_clip
 from .selection import Whom
 
 AROUND = 1.0  # of a face's side: what an album sees around it
+ONE_PICTURE = (
+    "Of each clip the picture counts that shows best who is shown most; nobody else in it is compared."
+)
 
 
 def assess(
@@ -66,6 +68,7 @@ def assess(
         size=clip.size,
         seconds=round(clip.seconds, 3),
         pictures=clip.count,
+        other_photo=probe is not None,
         faces=described(clip, tracks, choice, None, reports),
     )
 
@@ -84,8 +87,10 @@ def check_alike(before: Clip, after: Clip) -> None:
         raise BadClip(f"The two clips differ in size: {sizes}.", hint)
 
 
-def shown(path: Path) -> Photo:
+def shown(path: Path) -> Steps[Photo]:
     """What an album sees of a file: a photo, or the picture of a clip that shows best who is shown most.
+
+    Yields a step for each picture of a clip.
 
     Raises:
         BadPhoto: the photo or clip cannot be used.
@@ -93,7 +98,7 @@ def shown(path: Path) -> Photo:
     if not is_clip(path):
         return open_photo(path)
     clip = open_clip(path)
-    tracks = finish(follow(clip.frames(), clip.count))
+    tracks = yield from follow(clip.frames(), clip.count)
     for _, sighting in best_sightings(clip, described(clip, tracks.of(tracks.people[:1]))):
         face = sighting.face
         left, top, right, bottom = clipped(padded(face.box, AROUND * face.side), clip.size)

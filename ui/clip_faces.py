@@ -22,6 +22,9 @@ from .clip_records import Best, ClipFace, Span
 from .selection import Whom
 
 TILE, LINE, ACROSS = 200, 28, 5  # pixels of a face on the sheet, of the line below it; faces in a row
+NOWHERE = (
+    "Nothing is written. If it does show one, it is too small, too dark or turned away too far for veil."
+)
 AROUND = 0.5  # of a face's side: what is shown around it
 SHEET = "veil faces"  # the Software that is named in a sheet, by which it is known again
 
@@ -50,7 +53,7 @@ def choose(clip: Clip, tracks: Tracks, whom: Whom) -> ClipChoice:
             f"Its faces, those first who are shown most, are: {', '.join(map(str, people)) or 'none'}.",
         )
     if not people:
-        raise NoFace(f"No face was found in {clip.name}.", "Try a clip with larger or better lit faces.")
+        raise NoFace(f"No face was found in {clip.name}.", NOWHERE)
     if asked & small:
         number = min(asked & small)
         raise NoFace(

@@ -74,6 +74,8 @@ class ClipFace(BaseModel):
     margin: by how many standard deviations of strangers' cosines the worst surrogate, in the worst picture
         that was checked, lies beyond its threshold at FAR 0.1 %; None for who is not protected.
     matches: what each recogniser makes of the person in some pictures of the written clip.
+    likeness, naturalness: how far people still see the person, and untouched pictures, in the mean of these,
+        as in `eval.report.FaceReport`; None where it could not be told, and in records of before.
     flicker, behaviour: what flickers and what is expressed there, in pictures that follow one another; None
         in records of before.
     best: the picture that shows the face best; None in records of before.
@@ -89,6 +91,8 @@ class ClipFace(BaseModel):
     best: Best | None = None
     margin: float | None = None
     matches: tuple[TrackMatch, ...] = ()
+    likeness: float | None = None
+    naturalness: float | None = None
     flicker: Flicker | None = None
     behaviour: Behaviour | None = None
     left: Reason | None = None
@@ -98,6 +102,7 @@ class ClipReport(BaseModel):
     """The verdict on a protected clip: what is known of each person in it.
 
     size: of its pictures, (width, height) in pixels; pictures: how many they are.
+    other_photo: whether the faces were compared with another photo of the person.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -105,6 +110,7 @@ class ClipReport(BaseModel):
     size: tuple[int, int]
     seconds: float
     pictures: int
+    other_photo: bool = False
     faces: tuple[ClipFace, ...]
 
     def shortfalls(self, strict: bool = False, by_choice: bool = False) -> tuple[Shortfall, ...]:

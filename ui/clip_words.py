@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..eval.behaviour.page import sentence
+from ..eval.tracks import TrackMatch
 from .clip_records import ClipFace, ClipReport, Span, knows
-from .wording import Row
+from .wording import Row, beside, count, look
 
-TRACK_COLUMNS = ("Face", "Recogniser", "Used", "Before", "After", "Best", "Mean", "Threshold", "Verdict")
+TRACK_COLUMNS = ("Face", "Recogniser", "Used", "Before", "After", "Best", "Mean", "Threshold", "Knows you")
 PEOPLE_COLUMNS = ("Face", "Shown", "Pixels", "Can be protected")
+BY_MEAN = "by the mean"  # a verdict
 MANY = 4  # times that are named one by one
 
 
@@ -47,14 +49,19 @@ def match_rows(record: ClipReport) -> list[Row]:
             match.used_by_attack,
             f"{match.before:.0%}",
             f"{match.after:.0%}",
-            f"{match.best:.3f}",
-            f"{match.mean:.3f}",
-            f"{match.threshold:.3f}",
-            "still recognised" if knows(match) else "no longer recognised",
+            *beside((match.best, match.mean), match.threshold),
+            _verdict(match),
         )
         for face in record.faces
         for match in face.matches
     ]
+
+
+def _verdict(match: TrackMatch) -> str:
+    """Whether a recogniser knows the person: in a picture, or only in all of them together."""
+    if knows(match):
+        return "yes" if match.best_matched else BY_MEAN
+    return "no longer" if match.before else "not before"
 
 
 def unprotected(faces: Iterable[ClipFace], clip: str = "") -> list[str]:
@@ -82,39 +89,61 @@ def expressed(faces: Iterable[ClipFace]) -> list[str]:
     for face in known:
         whose = f" of face {face.number}" * (len(known) > 1)
         if face.behaviour and face.behaviour.read:
-            said.append(sentence(face.behaviour, whose))
+            said.append(sentence(face.behaviour, whose, "encoding"))
         if face.flicker and face.flicker.ratio:
             said.append(f"Flicker{whose}: {face.flicker.ratio:.2f} times what the clip itself has there.")
     return said
 
 
 def remarks(record: ClipReport) -> list[str]:
-    """How to read the rows, and what the protection says of itself."""
-    known = [face.number for face in record.faces if face.margin is not None and face.margin < 0]
+    """How to read the rows, what the protection did not reach, and what is still expressed."""
+    other = "another photo of the person" if record.other_photo else "other pictures of the clip before"
     return [
-        "Before and after: the share of the pictures that were looked at in which a recogniser knows the "
-        "person of the others; best and mean: its cosine for the most like of them, and for all together. "
-        "Above its threshold, which 1 % of the pairs of strangers exceed, it sees one person.",
-        *(
-            [
-                f"Face{'s' * (len(known) > 1)} {', '.join(map(str, known))}: a recogniser that was used may "
-                "still know the person in some pictures. A stronger or longer search may find more."
-            ]
-            if known
-            else []
-        ),
+        "Before, after: in how many of the pictures that were looked at a recogniser knows the person. Best, "
+        f"mean: its cosine to {other}, of the picture that is most like them, and of all pictures together. "
+        "Above its threshold, which 1 % of the pairs of strangers exceed, it takes both for one person. "
+        "Used: whether the protection was made against it."
+        + " By the mean: no picture alone gives the person away, but all together do."
+        * any(row[-1] == BY_MEAN for row in match_rows(record)),
+        *still_known(record.faces),
         *expressed(record.faces),
     ]
 
 
+def still_known(faces: Iterable[ClipFace]) -> list[str]:
+    """Which people recognisers still know that were used, and where, a sentence each."""
+    said = list[str]()
+    for face in faces:
+        used = [match for match in face.matches if match.before and match.used_by_attack != "no"]
+        if known := [match for match in used if knows(match)]:
+            most = max(match.after for match in known)
+            where = {
+                0.0: "only by the mean of all pictures",
+                1.0: "one or more of them in every picture that was looked at",
+            }
+            some = f"one of them in {most:.0%} of the pictures that were looked at"
+            said.append(
+                f"Face {face.number}: of {len(used)} recognisers that were used {len(known)} still "
+                f"know{'s' * (len(known) == 1)} the person, {where.get(most, some)}."
+            )
+        elif face.margin is not None and face.margin < 0:
+            said.append(
+                f"Face {face.number}: a recogniser that was used may still know the person in other pictures "
+                "than those that were looked at."
+            )
+    return said
+
+
 def headline(record: ClipReport) -> str:
-    """What machines say, in one line."""
-    matches = [match for face in record.faces for match in face.matches]
-    knew = [match for match in matches if match.before > 0]
-    honest = [match for match in knew if match.used_by_attack == "no"]
-    gone = sum(not knows(match) for match in knew)
-    words = f"Machines: {gone} of {len(knew)} no longer recognise you in any picture that was looked at"
-    if honest:
-        fooled = sum(not knows(match) for match in honest)
-        words += f"; of those that the protection has never met, {fooled} of {len(honest)}"
-    return f"{words}."
+    """Both halves of the promise: what people see, and what machines say."""
+    likenesses = [face.likeness for face in record.faces if face.matches]
+    seen = look(likenesses, "clips", " in the mean of some pictures")
+    said = count(
+        (
+            (match.used_by_attack, match.before > 0, knows(match))
+            for face in record.faces
+            for match in face.matches
+        ),
+        ", neither by one picture nor by all together",
+    )
+    return f"People: {seen} Machines: {said}"

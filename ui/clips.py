@@ -111,10 +111,15 @@ def prepare(
         BadClip: the clip cannot be used, or the result not be written.
         BadSettings: clips are not protected so.
     """
-    if settings.goal != "dodge" or settings.method != "veil":
+    if settings.goal != "dodge":
         raise BadSettings(
-            "Clips are protected by the engine alone, and to look like nobody known.",
+            "In clips people can be made to look like nobody known, and not like somebody else.",
             "Leave --goal and --target away, or name photos only.",
+        )
+    if settings.method != "veil":
+        raise BadSettings(
+            f"Clips are protected by veil's own method, and not by {settings.method}.",
+            "Leave the method away, or name photos only.",
         )
     clip = open_clip(source)
     digest = checksum(source)
@@ -300,6 +305,7 @@ def _written(
             size=clip.size,
             seconds=round(clip.seconds, 3),
             pictures=clip.count,
+            other_photo=other is not None,
             codec=job.codec,
             faces=described(clip, tracks, choice, margins, reports),
             picture_sha256=checksum(parts[0]),

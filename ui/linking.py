@@ -25,15 +25,16 @@ LINK_COLUMNS = ("Recogniser", "Used", "Pairs linked", "Photos of one person")
 
 def link(
     sources: Sequence[Source],
-    opened: Callable[[Source], Photo],
+    opened: Callable[[Source], Steps[Photo]],
     recognizers: Iterable[str] | None = None,
     surrogates: Collection[str] | None = None,
 ) -> Steps[Linking]:
-    """Open photos one after the other and compare every two; yields a step a photo. One that cannot be used
-    does not stop the others.
+    """Open photos one after the other, compare every two. One that cannot be used does not stop the others.
+
+    Yields a step a photo, and those of opening it.
 
     Args:
-        opened: opens a source, which may be anything; of a path the record beside it is read, too.
+        opened: opens a source, which may be anything, in steps; of a path the record beside it is read, too.
         recognizers: who judges; by default all that are packaged.
         surrogates: the recognisers that protections used; by default those that the records name.
 
@@ -51,7 +52,7 @@ def link(
     for number, source in enumerate(sources, 1):
         name = _name(source, number)
         try:
-            photo = opened(source)
+            photo = yield from opened(source)
             if one := see(photo, names):
                 seen.append(one)
             else:

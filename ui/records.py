@@ -30,8 +30,8 @@ SCHEMA = 4
 
 
 Shortfall: TypeAlias = Literal[
-    "no face found", "face left", "still recognised"
-]  # why a photo is not all protected
+    "no face found", "face left", "still recognised", "linked"
+]  # why a photo is not all protected; "linked" is said of an album
 
 
 class Origin(BaseModel):
@@ -166,8 +166,9 @@ def done_before(picture: Path, settings: Settings, origin: Origin, choice: Choic
     return record if found else None
 
 
-def known_surrogates(after: Path) -> frozenset[str] | None:
-    """The recognisers that made a protected picture, as the record beside it says; None where it has none.
+def known_surrogates(after: Path, record: Path | None = None) -> frozenset[str] | None:
+    """The recognisers that made a protected picture, as its record says, by default the one beside it; None
+    where it has none.
 
     Raises:
         BadSettings: there is a record that does not say it, or not of this picture as it is now, so that
@@ -175,7 +176,10 @@ def known_surrogates(after: Path) -> frozenset[str] | None:
     """
     if not os.path.isfile(after):  # which whoever opens it complains of
         return None
-    beside_it, hint = after.with_suffix(".json"), 'Name them with --seen dlib,faceres; --seen "" says none.'
+    beside_it, hint = (
+        record or after.with_suffix(".json"),
+        'Name them with --seen dlib,faceres; --seen "" says none.',
+    )
     try:
         used = _Used.model_validate_json(beside_it.read_bytes())
     except FileNotFoundError:

@@ -14,24 +14,27 @@ if TYPE_CHECKING:
     from ..attacks.faces.found import Found, Reason
     from ..core.types import Step
     from ..eval.report import FaceReport, Report, Unprotected
-    from ..eval.verification import Match
+    from ..eval.verification import Match, UsedByAttack
+    from ..privacy.settings import Settings
 
 Row = tuple[str, ...]
 NAMED = 10  # files that are named one by one
 
-LIMITS = (
+_LIMITS = (
     "What this does not promise: the figures hold for the recognisers that veil asks, today. People may see "
-    "a different person in the protected photo: compare it side by side with the photo before. Other "
+    "a different person in the protected {what}: compare it side by side with the {what} before. Other "
     "recognisers, and later ones, may still know the face: ten published methods all still matched on one "
-    "commercial service, and a tracker that is retrained on protected photos undoes most of the protection. "
-    "Nothing here prevents face swapping or hides photos that are known already; and people, names and "
-    "places in the picture tell who you are. Take it as one layer of protection, not as a guarantee."
+    "commercial service, and a tracker that is retrained on protected pictures undoes most of this "
+    "protection. Nothing here prevents face swapping or hides pictures that are known already; and people, "
+    "names and places in the picture tell who you are. Take it as one layer of protection, not as a "
+    "guarantee."
 )
+LIMITS = _LIMITS.format(what="photo")
 
 CLIP_LIMITS = (
     "What this does not promise: a machine that watches takes the best picture of many, and one in which the "
     "face was missed is enough. Voice, gait, hands, clothes and places tell who you are, too, and stay as "
-    f"they are. And {LIMITS.removeprefix('What this does not promise: ')}"
+    f"they are. And {_LIMITS.format(what='clip').removeprefix('What this does not promise: ')}"
 )
 
 GOES_ON = "What was done is kept; the same command goes on from there."
@@ -71,6 +74,13 @@ def verdict(match: Match) -> str:
     return "no longer recognised" if match.recognised else "not recognised before either"
 
 
+def beside(cosines: Iterable[float], threshold: float) -> list[str]:
+    """Cosines and the threshold beside which they are shown, to as many digits as tell them apart."""
+    values = [*cosines, threshold]
+    close = any(value != threshold and f"{value:.3f}" == f"{threshold:.3f}" for value in values)
+    return [f"{value:.{4 if close else 3}f}" for value in values]
+
+
 def match_rows(report: Report) -> list[Row]:
     """One row for each face and recogniser, as `MATCH_COLUMNS` names them."""
     return [
@@ -78,9 +88,7 @@ def match_rows(report: Report) -> list[Row]:
             str(face.number),
             match.recognizer,
             match.used_by_attack,
-            f"{match.before:.3f}",
-            f"{match.after:.3f}",
-            f"{match.threshold:.3f}",
+            *beside((match.before, match.after), match.threshold),
             verdict(match),
         )
         for face in report.faces
@@ -95,29 +103,52 @@ def headline(report: Report) -> str:
 
 def people(report: Report) -> str:
     """What viewers may see in the face that looks the least like the person."""
+    return look(face.likeness for face in report.faces)
+
+
+def look(likenesses: Iterable[float | None], kind: str = "photos", of: str = "") -> str:
+    """What viewers may see where the likeness is the least.
+
+    Args:
+        kind: what is compared; of: what the likeness is of, such as " in the mean of some pictures".
+    """
     from ..eval.metrics.likeness import RELATIVE, SAME
 
-    known = [face.likeness for face in report.faces if face.likeness is not None]
+    known = [likeness for likeness in likenesses if likeness is not None]
     if not known:
-        return "not measured; compare both photos yourself."
+        return f"not measured; compare both {kind} yourself."
     least = min(known)
     words = "may look like somebody else"
     if least >= RELATIVE:
         words = "looks like you" if least >= SAME else "may look like a relative of yours"
     return (
-        f"{words} (likeness {least:.3f}; of pictures that a vision-language model rated blind, half pass for "
-        f"the same person with small changes at {SAME}, for a sibling at {RELATIVE})."
+        f"{words} (likeness {least:.3f}{of}; of pictures that a vision-language model rated blind, half pass "
+        f"for the same person with small changes at {SAME}, for a sibling at {RELATIVE})."
     )
 
 
 def machines(report: Report) -> str:
     """What recognisers say; apart, those that were not used, since the others flatter the result."""
-    matches = [match for face in report.faces for match in face.matches]
-    knew = [match for match in matches if match.recognised]
-    every = f"{sum(not match.still_recognised for match in knew)} of {len(knew)} no longer recognise you"
-    if count := report.headline:
-        return f"{every}; of those that the protection has never met, {count.fooled} of {count.judges}."
-    if any(match.used_by_attack == "no" for match in matches):
+    return count(
+        (match.used_by_attack, match.recognised, match.still_recognised)
+        for face in report.faces
+        for match in face.matches
+    )
+
+
+def count(asked: Iterable[tuple[UsedByAttack, bool, bool]], where: str = "") -> str:
+    """How many recognisers no longer know the person.
+
+    Args:
+        asked: whether each was used, and knew the person before and after; where: in what they do not.
+    """
+    every_one = [*asked]
+    knew = [(used, knows) for used, before, knows in every_one if before]
+    every = f"{sum(not knows for _, knows in knew)} of {len(knew)} no longer recognise you{where}"
+    if honest := [knows for used, knows in knew if used == "no"]:
+        fooled = len(honest) - sum(honest)
+        return f"{every}; of those that the protection has never met, {fooled} of {len(honest)}."
+    if any(used == "no" for used, _, _ in every_one):
         return f"{every}. No recogniser that the protection has never met knew the face even before."
     return f"{every}. No honest judge is left: every recogniser, or a relative of it, was used."
 
@@ -138,6 +169,18 @@ def remarks(report: Report) -> list[str]:
         *report.expressed(),
         change(report),
     ]
+
+
+def stronger(settings: Settings) -> str:
+    """What to do where a recogniser still knows somebody; nothing where no strength hides more."""
+    from ..privacy.settings import STRENGTHS
+
+    if settings.ceiling >= STRENGTHS["strong"]["ceiling"]:
+        return ""
+    return (
+        "A recogniser still knows you. The strength strong hides you from most of them; people then see a "
+        "relative or somebody else."
+    )
 
 
 def change(report: Report) -> str:
@@ -206,6 +249,7 @@ def fell_short(files: Sequence[tuple[str, Collection[str]]], strict: bool, kind:
         "no face found": "no face was found",
         "face left": "a face stayed as it was, too small to be protected",
         "still recognised": f"{judge} still knows a face",
+        "linked": f"{judge} links a face with another of the album",
     }
     counted = [
         f"in {len(short)} {kind}{'s' * (len(short) > 1)} {words}{_listed(short)}"

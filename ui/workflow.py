@@ -34,7 +34,7 @@ from .selection import Choice, Whom, choose, left_of
 
 AGAIN = (
     "{} is protected already, and is protected once more: that changes the faces further. Better protect the "
-    "photo as it was before."
+    "file as it was before."
 )
 
 
@@ -226,7 +226,7 @@ def run(
     made = Made(photo, protected, job.choice, settings, notes, job.origin)
     record = keep(made, job.picture, job.record, output, probe)
     if album:
-        album.add(people, open_photo(job.picture), faces)
+        album.add(people, open_photo(job.picture), faces, job.source)
     return photo, record
 
 

@@ -22,6 +22,36 @@ WORDS = {
     "body": "body",
     "scene": "scene",
 }
+# In plain words: what an aspect shows, and what a blendshape does, by how its name begins.
+PLAIN = {
+    "blendshapes": "what the face does",
+    "gaze": "where the eyes look",
+    "blinks": "when the eyes blink",
+    "mouth": "how the mouth moves",
+    "emotion": "which expression is read",
+    "motion": "small motions of the face",
+    "head": "how the head turns",
+    "hands": "the hands",
+    "body": "the body",
+    "scene": "light and colours",
+}
+PLAIN_BLENDSHAPES = {
+    "browInner": "how the brows rise between the eyes",
+    "brow": "how the {side} brow moves",
+    "cheekPuff": "how the cheeks puff",
+    "cheek": "how the {side} cheek rises",
+    "eyeBlink": "how the {side} eye closes",
+    "eyeLook": "where the {side} eye looks",
+    "eyeSquint": "how the {side} eye narrows",
+    "eyeWide": "how the {side} eye widens",
+    "jaw": "how the jaw moves",
+    "mouthSmile": "how the mouth smiles on the {side}",
+    "mouthFrown": "how the mouth falls on the {side}",
+    "mouthFunnel": "how the lips round",
+    "mouthPucker": "how the lips purse",
+    "mouth": "how the mouth moves",
+    "nose": "how the nose wrinkles on the {side}",
+}
 SLIGHT = {"": 0.02, "of 1": 0.02, "of 255": 1.0, "ms": 20.0}  # by unit: errors that matter little; 2 % else
 SLACK = 1.3  # times the error of the control, up to which an error is that of coding
 TOO_FEW = "Less than 90 % of the frames show a face that could be read after: what follows is of the others."
@@ -49,8 +79,19 @@ def kept(figure: Figure) -> bool | None:
     return figure.value >= figure.control - (2 if figure.unit.startswith("%") else 0.02)
 
 
-def sentence(behaviour: Behaviour, whose: str = "") -> str:
-    """What a person who could be read before still expresses; `whose` is put in, such as " of face 2"."""
+def plain(blendshape: str) -> str:
+    """What a blendshape does, in plain words, such as "where the left eye looks"."""
+    begins = max((name for name in PLAIN_BLENDSHAPES if blendshape.startswith(name)), key=len)
+    return PLAIN_BLENDSHAPES[begins].format(side="left" if blendshape.endswith("Left") else "right")
+
+
+def sentence(behaviour: Behaviour, whose: str = "", coding: str = "JPEG 75") -> str:
+    """What a person who could be read before still expresses.
+
+    Args:
+        whose: is put in, such as " of face 2".
+        coding: what the control is: the photo or clip before, coded so.
+    """
     if behaviour.frames > 1 and behaviour.read_after:
         return _of_frames(behaviour, whose)
     moved = behaviour.figure("blendshapes", "error, the largest")
@@ -59,8 +100,8 @@ def sentence(behaviour: Behaviour, whose: str = "") -> str:
         return f"What is expressed{whose} can no longer be read by the network that could before."
     most, read = moved.weak[0], "the same" if same.value else "another"
     return (
-        f"What is expressed{whose}: {read} expression is read; of 51 movements, {most.name} differs most, "
-        f"by {most.value:.2f} of 1 (by {most.control or 0:.2f} after JPEG 75 alone)."
+        f"What is expressed{whose}: {read} expression is read; of 51 movements, {plain(most.name)} differs "
+        f"most, by {most.value:.2f} of 1 (by {most.control or 0:.2f} after {coding} alone)."
     )
 
 
@@ -80,12 +121,12 @@ def _of_frames(behaviour: Behaviour, whose: str) -> str:
     if not lost:
         return f"{words}."
     aspect, figure = max(lost, key=lambda one: _lost(one[1]))
-    unit = f" {figure.unit}" * bool(figure.unit)
-    part = f", {figure.weak[0].name}" if figure.weak else ""
-    return (
-        f"{words}; kept the least: {WORDS[aspect.name].partition(' (')[0]}, {figure.name}{part}: "
-        f"{_number(figure.value)}{unit} (only encoded again: {_number(figure.control)})."
-    )
+    part = figure.weak[0] if aspect.name == "blendshapes" and figure.weak else None
+    what, one = (plain(part.name), part) if part else (PLAIN[aspect.name], figure)
+    unit = f" {figure.unit or 'of 1'}" if figure.unit != "cosine" else " of 1"
+    off = "off by " if figure.better == "lower" else ""
+    alone = f"; encoding alone {one.control:.2g}" if one.control is not None else ""
+    return f"{words}; kept least: {what} ({off}{one.value:.2g}{unit}{alone})."
 
 
 def _lost(figure: Figure) -> float:

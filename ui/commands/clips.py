@@ -68,6 +68,7 @@ def _say(
 ) -> None:
     """Say what became of a clip, or had before: first what is not protected."""
     from .. import clip_words, clips
+    from ..wording import stronger
 
     for sentence in clip_words.unprotected(record.faces):
         terminal.warn(sentence)
@@ -78,7 +79,8 @@ def _say(
         named["passed_over"] = job.why
     else:
         terminal.clip(record)
-        terminal.say(f"\n{record.limits}")
+        if "still recognised" in short and (words := stronger(record.settings)):
+            terminal.say(words)
     terminal.object(record, **named, **exit_words(short))
 
 

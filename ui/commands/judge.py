@@ -14,7 +14,10 @@ from ...core.files import printable
 from ..terminal import Json, Quiet, Terminal, complain
 from .protect import FELL_SHORT
 
-TWO = "`veil assess photo.jpg photo.veiled.jpg`, two clips as well, or `veil assess --album FOLDER`."
+TWO = (
+    "`veil assess photo.jpg photo.veiled.jpg`, two clips as well, or `veil assess --album FOLDER`. Another "
+    "photo of the person goes with --probe."
+)
 
 
 def assess(
@@ -28,7 +31,9 @@ def assess(
             help="Instead of two a folder: could a machine link the photos and clips that are in it?"
         ),
     ] = None,
-    probe: Annotated[Path | None, typer.Option(help="Another photo of the person.")] = None,
+    probe: Annotated[
+        Path | None, typer.Option(help="Another photo of the person, with which to compare, also of a clip.")
+    ] = None,
     seen: Annotated[
         str | None,
         typer.Option(
@@ -142,12 +147,12 @@ def _link(terminal: Terminal, album: Path, judges: tuple[str, ...], used: frozen
         typer.Exit: with 2, in the end, where one could not be used.
     """
     from .. import linking, pipes
-    from ..clip_checks import shown
+    from ..clip_checks import ONE_PICTURE, shown
     from ..wording import LIMITS
 
     files = pipes.photos_in(album, False, terminal.note, results_too=True, clips=True)
     if any(map(pipes.is_clip, files)):
-        terminal.note("of each clip the picture counts that shows best who is shown most.")
+        terminal.note(ONE_PICTURE)
     found = terminal.follow(linking.link(files, shown, judges, used), pipes.name(album))
     for problem in linking.problems(found):
         complain(problem)
@@ -177,10 +182,10 @@ def faces(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """List the faces of photos, the largest first, numbered as `veil protect --faces` takes them.
+    """List the faces of photos and the people of clips, numbered as `veil protect --faces` takes them.
 
-    Of a clip list the people, those first who are shown most, and write a picture of them beside it,
-    NAME.veil-faces.png.
+    Of a photo the largest comes first; of a clip who is shown most, and a picture of all is written beside
+    it, NAME.veil-faces.png.
     """
     from ...attacks.faces.detection import search
     from ...core.images import open_photo

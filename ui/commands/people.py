@@ -25,12 +25,17 @@ def whom(faces: str | None, largest: bool, only: list[Path] | None, spare: list[
     return Whom(numbers("1" if largest else faces))
 
 
-def known(references: Sequence[Path], album: bool) -> Album | None:
-    """What is known beside each photo: references, and of an album what is found and made; or nothing."""
+def known(me: Sequence[Path], whom: Whom, album: bool) -> Album | None:
+    """What is known beside each photo: references, those of the person who is meant among them, and of an
+    album what is found and made; or nothing."""
     from ...core.images import open_photo
     from ..albums import Album
 
-    return Album.of_references(map(open_photo, references), album) if references or album else None
+    ours = whom.person.sightings if whom.person and not whom.spare else ()
+    beside = Album.of_references(map(open_photo, me), album)
+    for one in ours:
+        beside.know(one.frame, [one.face])
+    return beside if me or ours or album else None
 
 
 def known_better(album: Album, job: Any) -> Any:

@@ -17,7 +17,10 @@ from .clips import protect as protect_clip
 from .people import known, known_better, whom
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .. import records, workflow
+    from ..albums import Album
 
 
 def protect(
@@ -30,17 +33,21 @@ def protect(
         typer.Option(
             "--output",
             "-o",
-            help="Folder, or for one photo its result: NAME.jpg, - and so on. Otherwise beside it.",
+            help="Folder, or for one photo or clip its result: NAME.jpg, NAME.mp4 and so on, - for a photo "
+            "on standard output. Otherwise beside it.",
         ),
     ] = None,
     recursive: Annotated[
         bool, typer.Option("--recursive", "-r", help="Folders with all that are in them.")
     ] = False,
-    strength: Annotated[str, typer.Option(help="subtle, balanced or strong.")] = "balanced",
+    strength: Annotated[
+        str, typer.Option(help="subtle, balanced or strong; or paper, to compare.")
+    ] = "balanced",
     effort: Annotated[
         str,
         typer.Option(
-            help="quick, normal or thorough: how long to search, about 5, 20 or 60 s a face on two cores."
+            help="quick, normal or thorough: how long to search, about 5, 20 or 60 s a face of a photo on "
+            "two cores; a clip takes longer."
         ),
     ] = "normal",
     goal: Annotated[
@@ -101,7 +108,8 @@ def protect(
         typer.Option("--keep-metadata", help="Of photos: keep EXIF, place and comments, which also tell."),
     ] = False,
     probe: Annotated[
-        Path | None, typer.Option(help="Another photo of the person, to judge the result with.")
+        Path | None,
+        typer.Option(help="Another photo of the person, to judge the result with, be it a photo or a clip."),
     ] = None,
     me: Annotated[
         list[Path] | None,
@@ -140,13 +148,13 @@ def protect(
     is left as it is. Work on a clip that was stopped goes on where it was.
 
     Exit code: 0 where all is protected; 3 where not, for reasons that the last line and the exit_because of
-    --json name: "no face found" (in one of several photos or clips), "face left" (it is too small) or "still
-    recognised" (by a recogniser that was not used, as balanced mostly leaves it); 2 where a photo or clip
-    could not be protected at all; 130 where it was stopped.
+    --json name: "no face found" (in one of several photos or clips), "face left" (it is too small), "still
+    recognised" (by a recogniser that was not used, as balanced mostly leaves it) or, of an album, "linked"
+    (by such a one); 2 where a photo or clip could not be protected at all; 130 where it was stopped.
     """
     from .. import pipes
     from ..outputs import Output, real, reserved
-    from ..wording import GOES_ON, LIMITS, failed, fell_short
+    from ..wording import CLIP_LIMITS, GOES_ON, LIMITS, failed, fell_short
 
     if (goal == "impersonate") != (target is not None):
         raise BadSettings("--goal impersonate and --target belong together.", "Give both or neither.")
@@ -202,7 +210,7 @@ def protect(
             return workflow.prepare(path, wanted, meant, taken, alone, chosen, common, beside, find)
 
         ready = terminal.each(todo, prepare, name)
-        shown, against = known(references, album), other.frame if other else None
+        shown, against = known(me or (), meant, album), other.frame if other else None
         if shown and album:
             ready = terminal.each(ready, partial(known_better, shown), name)
         jobs = [job for job in ready if isinstance(job, workflow.Job)]
@@ -238,8 +246,10 @@ def protect(
         except KeyboardInterrupt as stop:
             stop.args = (GOES_ON,) * (any(clips) or len(todo) > 1 and not force)
             raise
-    if not all(clips) and done:
-        terminal.say(f"\n{LIMITS}")
+    if shown and shown.members:
+        done += _linked(terminal, shown, chosen.surrogates, fail_if_recognised, name)
+    if done:
+        terminal.say(f"\n{CLIP_LIMITS if any(clips) else LIMITS}")
     if terminal.failed:
         if (count := len(todo) + len(photos) - len(lists)) > 1:
             terminal.note(failed(terminal.failed, count), always=True)
@@ -250,6 +260,21 @@ def protect(
         raise typer.Exit(FELL_SHORT)
 
 
+def _linked(
+    terminal: Terminal, album: Album, surrogates: tuple[str, ...], strict: bool, name: Callable[[Path], str]
+) -> list[tuple[str, tuple[records.Shortfall, ...]]]:
+    """Say what of an album recognisers that judge still link; returns these files, each with the reason."""
+    from .. import album_links
+
+    found = terminal.follow(album_links.links(album.members, surrogates, strict, name), "Album")
+    terminal.say(f"\n{found[0].words}")
+    linked = dict.fromkeys(file for one in found for group in one.groups for file in group)
+    files = [*dict.fromkeys(name(member.source) for member in album.members)]
+    judges = [one.model_dump(mode="json") for one in found]
+    terminal.object(album=files, **exit_words(("linked",) if linked else ()), links=judges)
+    return [(file, ("linked",)) for file in linked]
+
+
 def _told(
     terminal: Terminal,
     job: workflow.Job | workflow.Done,
@@ -258,7 +283,7 @@ def _told(
 ) -> None:
     """Say what became of a photo, or had before: first what is not protected."""
     from .. import workflow
-    from ..wording import unprotected
+    from ..wording import stronger, unprotected
 
     for sentence in unprotected(record.report.unprotected):
         terminal.warn(sentence)
@@ -270,6 +295,8 @@ def _told(
         named["passed_over"] = job.why
     else:
         terminal.report(record.report)
+        if "still recognised" in short and (words := stronger(record.settings)):
+            terminal.say(words)
     terminal.object(record, **named, **exit_words(short))
 
 

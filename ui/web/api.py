@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio import processing_utils
 
 from ...core.errors import BadSettings
-from ...core.progress import finish
 from ...privacy.settings import EFFORTS, STRENGTHS
+from ..pipes import is_clip
+from ..selection import Whom
 from .page import Page, plain
 from .policy import ENGINE
-from .results import Outcome, protect, wish
-from .uploads import arrive
+from .results import Wish, protect, protect_clip, wish
+from .sessions import Visitor
+from .uploads import arrive, arrived_clip
 
 OPTIONS = (
     "strength: subtle, balanced, strong; faces: numbers like 1,3, or empty for all; format: keep (the "
-    "photo's own), png, jpeg, webp; effort: quick, normal, thorough. Returns the protected photo without "
-    "metadata, and the report as the command line writes it."
+    "photo's own), png, jpeg, webp, of a clip always keep; effort: quick, normal, thorough. Returns the "
+    "protected photo or clip without metadata, and the report as the command line writes it."
 )
 
 
@@ -64,12 +67,23 @@ def fill(page: Page) -> None:
         if target:
             page.rules.admit(target)
         asked = wish(strength, effort, "impersonate" if target else "dodge", target, seed, format=format)
+        after, record = (of_clip if is_clip(Path(photo)) else of_photo)(visitor, photo, faces, asked)
+        served = processing_utils.save_file_to_cache(after, picture.GRADIO_CACHE)
+        page.visitors.of(request.session_hash, [served])  # the copy is the visitor's, too
+        return served, json.loads(record.read_text(encoding="utf-8"))
+
+    def of_photo(visitor: Visitor, photo: str, faces: str, asked: Wish) -> tuple[Path, Path]:
         arrival = arrive(page, visitor, photo)
         work = protect(arrival.path, _numbers(faces) or arrival.picked, asked, visitor, endure=False)
-        outcome = _drained(page.watch(visitor, work, str))
-        served = processing_utils.save_file_to_cache(outcome.after, picture.GRADIO_CACHE)
-        page.visitors.of(request.session_hash, [served])  # the copy is the visitor's, too
-        return served, json.loads(outcome.record.read_text(encoding="utf-8"))
+        outcome = page.drained(visitor, work)
+        return outcome.after, outcome.record
+
+    def of_clip(visitor: Visitor, photo: str, faces: str, asked: Wish) -> tuple[Path, Path]:
+        if asked.format != "keep":
+            raise BadSettings("A clip keeps its format.", "Let format be keep.")
+        clip, whom = arrived_clip(page, photo), Whom(frozenset(_numbers(faces)))
+        done = page.drained(visitor, protect_clip(clip, asked, whom, visitor.path_for("any").parent))
+        return done.after, done.record
 
     def listed(photo: str, request: gr.Request) -> list[dict[str, Any]]:
         arrival = arrive(page, page.visitors.of(request.session_hash, [photo]), photo)
@@ -83,7 +97,12 @@ def fill(page: Page) -> None:
         ]
 
     for name, event, whom, text in (
-        ("protect", dodge, [], "Protect a photo: recognisers should know nobody in it; compare by eye."),
+        (
+            "protect",
+            dodge,
+            [],
+            "Protect a photo or clip: recognisers should know nobody in it; compare by eye.",
+        ),
         (
             "impersonate",
             protected,
@@ -124,10 +143,3 @@ def leaving(page: Page) -> Callable[[gr.Request], None]:
         page.visitors.leave(request.session_hash)
 
     return leave
-
-
-def _drained(watching: Any) -> Outcome:
-    def whole() -> Any:
-        return (yield from watching)
-
-    return finish(whole())

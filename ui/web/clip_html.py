@@ -6,7 +6,8 @@ from html import escape
 from pathlib import Path
 
 from .. import clip_words
-from ..clip_records import ClipRecord
+from ..clip_records import ClipReport
+from ..wording import CLIP_LIMITS
 from . import html
 
 # The one with the sound leads; the other is told when to play and where to be.
@@ -29,7 +30,8 @@ def players(before: Path, after: Path) -> str:
         'preload="auto" aria-label="Before" tabindex="-1"></video></div><div>'
         f'<span class="veil-tag">after</span><video src="{html.source(after)}" controls playsinline '
         f'preload="auto" aria-label="After" {events}></video></div>'
-        "<figcaption>Both run in step. Where the browser cannot show them, download.</figcaption></figure>"
+        "<figcaption>Both run in step, where the browser can show them. Do people still see the same "
+        "person?</figcaption></figure>"
     )
 
 
@@ -38,14 +40,15 @@ def sheet(picture: Path) -> str:
     return f'<img class="veil-sheet" src="{html.source(picture)}" alt="The faces of the clip, numbered">'
 
 
-def verdict(record: ClipRecord) -> str:
-    """What recognisers say of the people of a clip."""
+def verdict(record: ClipReport) -> str:
+    """What recognisers say of the people of a clip, what these still express, and what is not promised."""
     left = "".join(f"<p>{escape(text)}</p>" for text in clip_words.unprotected(record.faces))
     remarks = "".join(f"<li>{escape(text)}</li>" for text in clip_words.remarks(record))
+    rows = [clip_words.TRACK_COLUMNS, *clip_words.match_rows(record)]
     return (
         '<section class="veil-verdict">'
         + (f'<div class="veil-problem">{left}</div>' if left else "")
         + f'<p class="veil-headline">{escape(clip_words.headline(record))}</p>'
-        + html.figures("What recognisers say", [clip_words.TRACK_COLUMNS, *clip_words.match_rows(record)])
-        + f"<ul>{remarks}</ul></section>{html.expressed(record.faces)}"
+        + f'<div class="veil-wide">{html.plain_table(rows)}</div>'
+        + f"<ul>{remarks}</ul></section>{html.expressed(record.faces)}{html.limits(CLIP_LIMITS)}"
     )

@@ -152,13 +152,13 @@ def expressed(faces: Sequence[FaceReport] | Sequence[ClipFace]) -> str:
     several = len(faces) > 1
     return "".join(
         f"<details><summary>{page.HEADING}{f', face {face.number}' * several}</summary>"
-        f"<p>{escape(page.about(face.behaviour))}</p>{_plain_table(page.rows(face.behaviour))}</details>"
+        f"<p>{escape(page.about(face.behaviour))}</p>{plain_table(page.rows(face.behaviour))}</details>"
         for face in faces
         if face.behaviour
     )
 
 
-def _plain_table(rows: Sequence[Sequence[str]]) -> str:
+def plain_table(rows: Sequence[Sequence[str]]) -> str:
     """A table of text whose first row names the columns."""
     heads = "".join(f"<th scope='col'>{escape(cell)}</th>" for cell in rows[0])
     lines = "".join(
@@ -209,9 +209,9 @@ def downloads(files: Iterable[tuple[str, Path]]) -> str:
     return f'<p class="veil-downloads">{links}</p>'
 
 
-def limits() -> str:
+def limits(words: str = wording.LIMITS) -> str:
     """What is not promised."""
-    text = wording.LIMITS.partition(": ")[2]
+    text = words.partition(": ")[2]
     return (
         '<aside class="veil-limits"><h3>What this does not promise</h3>'
         f"<p>{escape(text[0].upper() + text[1:])}</p></aside>"
@@ -219,14 +219,14 @@ def limits() -> str:
 
 
 def outcomes(rows: Sequence[Sequence[str]]) -> str:
-    """The album: a row for each photo."""
+    """The album: a row for each photo or clip."""
     body = "".join(
-        f'<tr class="veil-{escape(kind)}"><td data-of="Photo">{escape(name)}</td>'
+        f'<tr class="veil-{escape(kind)}"><td data-of="File">{escape(name)}</td>'
         f'<td data-of="Outcome">{escape(text)}</td></tr>'
         for kind, name, text in rows
     )
     return (
-        "<div class='veil-table'><table><thead><tr><th scope='col'>Photo</th>"
+        "<div class='veil-table'><table><thead><tr><th scope='col'>File</th>"
         f"<th scope='col'>Outcome</th></tr></thead><tbody>{body}</tbody></table></div>"
     )
 

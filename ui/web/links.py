@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from html import escape
+from pathlib import Path
 
 from ...eval.linking import Groups, Linking
+from ..clip_checks import ONE_PICTURE
 from ..linking import problems
+from ..pipes import is_clip
 from . import html
 
 MATRIX = 40  # photos: larger tables of every pair nobody reads
@@ -21,6 +24,7 @@ def shown(found: Linking) -> str:
         f'<td data-of="One person">{escape(_people(found, judge.groups))}</td></tr>'
         for judge in found.judges
     )
+    more += [ONE_PICTURE] if any(is_clip(Path(name)) for name in found.photos) else []
     remarks = "".join(f"<li>{escape(text)}</li>" for text in more)
     return (
         f'<section class="veil-verdict">{html.problem(*problems(found))}'

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC
 from functools import wraps
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from ...core.errors import VeilError
+from ...core.progress import finish
 from ...core.types import Stage, Step, Steps
 from .. import wording
 from . import gradio_queue, html
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 U = TypeVar("U")
 
+Shares: TypeAlias = Mapping[Stage, tuple[float, float]]
+
 EVERY = 0.5  # seconds between two looks at the work
 UNEXPECTED = VeilError(
     "Something went wrong inside veil; nothing was kept.",
@@ -31,13 +34,15 @@ UNEXPECTED = VeilError(
 )
 FULL = VeilError("There is no room left for files; nothing was kept.", "Make room on the disk, or try later.")
 # Where each stage begins and ends, as shares of the work on a photo with one face; others take all of it.
-SHARES = {
+SHARES: Shares = {
     Stage.GETTING_READY: (0.0, 0.0),
     Stage.LEARNING_EMBEDDINGS: (0.0, 0.15),
     Stage.PROTECTING: (0.15, 0.85),
-    Stage.JUDGING: (0.85, 0.92),
-    Stage.DISTURBING: (0.92, 1.0),
+    Stage.RENDERING: (0.85, 0.9),
+    Stage.JUDGING: (0.9, 0.95),
+    Stage.DISTURBING: (0.95, 1.0),
 }
+JUDGED: Shares = {Stage.FOLLOWING: (0.0, 0.5), Stage.JUDGING: (0.5, 1.0)}  # of a clip that is only judged
 PROTECTED = SHARES[Stage.PROTECTING][1]  # the share after which all faces are
 
 
@@ -73,7 +78,12 @@ class Page:
         return html.note("Stopping: the step that is being taken comes to its end.")
 
     def watch(
-        self, visitor: Visitor, work: Steps[T], show: Callable[[str], U], prefix: str = ""
+        self,
+        visitor: Visitor,
+        work: Steps[T],
+        show: Callable[[str], U],
+        prefix: str = "",
+        shares: Shares = SHARES,
     ) -> Generator[U, None, T]:
         """Run work for a visitor: yields what `show` makes of the progress, at least every second.
 
@@ -81,7 +91,7 @@ class Page:
         one step.
         """
         with self.visitors.follow(visitor, work) as follower:
-            clock, shown, last = Clock(), None, 0.0
+            clock, shown, last = Clock(shares), None, 0.0
             while not follower.ended.wait(EVERY):
                 if follower.step is not shown or time.monotonic() - last >= 1:
                     shown, last = follower.step, time.monotonic()
@@ -90,18 +100,24 @@ class Page:
                 raise follower.error
             return follower.result
 
+    def drained(self, visitor: Visitor, work: Steps[T]) -> T:
+        """The result of work for a visitor who does not look on."""
+        watched: Any = self.watch(visitor, work, str)
+        return finish(watched)
+
 
 class Clock:
     """How far work is, and how long it may take still."""
 
-    def __init__(self) -> None:
+    def __init__(self, shares: Shares = SHARES) -> None:
+        self._shares = shares
         self._words, self._begun, self._first = "", time.monotonic(), 0
 
     def show(self, follower: Follower[Any], prefix: str = "") -> str:
         """The progress of the work, in HTML."""
         step = follower.step
         if step is None:
-            return html.progress(f"{prefix}Getting ready", None, "Looking at the photo")
+            return html.progress(f"{prefix}Getting ready", None, "Looking at what was sent")
         preview = (
             embedded(follower.preview.preview)
             if follower.preview and follower.preview.preview is not None
@@ -109,7 +125,9 @@ class Clock:
         )
         count = f"Step {step.done} of {step.total}" if step.total > 1 else ""
         detail = ", ".join(filter(None, (count, self._left(step))))
-        return html.progress(prefix + wording.stage(step), progress_share(step), detail, preview)
+        return html.progress(
+            prefix + wording.stage(step), progress_share(step, self._shares), detail, preview
+        )
 
     def _left(self, step: Step) -> str:
         now = time.monotonic()
@@ -122,9 +140,9 @@ class Clock:
         return f"about {seconds:.0f} s left" if seconds < 90 else f"about {seconds / 60:.0f} min left"
 
 
-def progress_share(step: Step) -> float:
+def progress_share(step: Step, shares: Shares = SHARES) -> float:
     """How far a step is in the whole, from 0 to 1."""
-    begin, end = SHARES.get(step.stage, (0.0, 1.0))
+    begin, end = shares.get(step.stage, (0.0, 1.0))
     share = begin + (end - begin) * step.done / max(step.total, 1)
     if step.item is None:
         return share

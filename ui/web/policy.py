@@ -39,8 +39,8 @@ class Rules:
 
     concurrency: how many photos are protected at a time; light: how many of all else is done at a time.
     longest: the longest side of a photo in pixels; heaviest: the largest file in bytes.
-    line: how many jobs may wait; album: how many photos one job may hold; None for any number.
-    film: how many seconds a clip may last; None for any number.
+    line: how many jobs may wait; album: how many files one job may hold; None for any number.
+    film: how many seconds the clips of a job may last; None for any number.
     keep: for how many seconds after their last use files are kept; None until the page is closed.
     """
 
@@ -54,6 +54,18 @@ class Rules:
     light: int = 2
     film: float | None = None
 
+    @property
+    def said(self) -> str:
+        """What may be uploaded, in words; nothing where everything may."""
+        bounds = (
+            (self.album, "{} files at a time"),
+            (self.heaviest and self.heaviest / 1e6, "{:.0f} MB a file"),
+            (self.longest, "{} pixels a side"),
+            (self.film, "{:.0f} s of clips in all"),
+        )
+        known = ", ".join(words.format(bound) for bound, words in bounds if bound)
+        return f"This page takes at most {known}." if known else ""
+
     def admit_album(self, paths: Collection[str]) -> None:
         """Check how many photos one job is to hold.
 
@@ -61,9 +73,9 @@ class Rules:
             BadPhoto: there are none, or too many.
         """
         if not paths:
-            raise BadPhoto("There are no photos yet.", "Drop some above.")
+            raise BadPhoto("There are no photos or clips yet.", "Drop some above.")
         if self.album and len(paths) > self.album:
-            raise BadPhoto(f"This page takes {self.album} photos at a time.", "Take some away.")
+            raise BadPhoto(f"This page takes {self.album} files at a time.", "Take some away.")
 
     def admit(self, path: str | os.PathLike[str]) -> None:
         """Check that a photo is still here, and its size by its header, before anything is decoded.
@@ -92,6 +104,18 @@ class Rules:
                     f"{name} measures {size[0]} x {size[1]} pixels; this page takes {self.longest} a side.",
                     "Make it smaller first, or run veil on your own machine.",
                 )
+
+    def admit_film(self, seconds: float) -> None:
+        """Check how long the clips of one job last, all together.
+
+        Raises:
+            BadPhoto: too long for this page.
+        """
+        if self.film and seconds > self.film:
+            raise BadPhoto(
+                f"The clips last {seconds:.0f} s together; this page takes {self.film:.0f}.",
+                "Take some away, or run veil on your own machine.",
+            )
 
     def admit_clip(self, name: str, size: tuple[int, int], seconds: float) -> None:
         """Check how large the pictures of a clip are, (width, height), and how long it lasts.

@@ -1,4 +1,4 @@
-"""From an arrival to an outcome: what both tabs that protect do with one photo."""
+"""From an arrival to an outcome: what all tabs that protect do with one photo or clip."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ import numpy as np
 from PIL import Image
 
 from ...attacks.faces.boxes import clipped, padded
+from ...attacks.faces.detection import search
+from ...attacks.faces.tracks import Tracks
 from ...attacks.person import Person
 from ...core.errors import BadSettings, NoFace
 from ...core.images import open_photo
 from ...core.types import Photo, Steps
+from ...core.video import Clip, open_clip
 from ...eval.report import Report
 from ...privacy.settings import Goal, Settings, settings
-from .. import records, workflow
+from .. import clips, records, workflow
 from ..albums import Album
+from ..clip_records import ClipRecord
 from ..outputs import Output
+from ..pipes import is_clip
 from ..selection import Whom
 from . import checks
 from .pictures import amplified
@@ -34,7 +39,7 @@ class Wish:
     target: Path | None = None
     format: str = "keep"
     only: Path | None = None  # a photo of the one person who is protected
-    apart: bool = False  # whether the photos of an album are kept apart
+    apart: bool = False  # whether the photos and clips of an album are kept apart
 
 
 @dataclass(frozen=True)
@@ -140,6 +145,54 @@ def protect(
     return Outcome(
         source.name, before, job.picture, shown, job.record, change, report, survives, record.notes
     )
+
+
+@dataclass(frozen=True)
+class ClipOutcome:
+    """A protected clip: its files, and what there is to say of it."""
+
+    after: Path
+    record: Path
+    said: ClipRecord
+
+
+def protect_clip(
+    clip: Clip, wish: Wish, whom: Whom, place: Path, tracks: Tracks | None = None, album: Album | None = None
+) -> Steps[ClipOutcome]:
+    """Protect a clip, kept apart from what an `album` shows; work that was stopped in this place goes on.
+
+    Args:
+        place: the folder for the result.
+        tracks: its faces, where they have been followed.
+
+    Raises:
+        NoFace: the person is not in it.
+        VeilError: whatever is wrong with the clip.
+    """
+    people, apart = [wish.only] if wish.only else [], album is not None
+    job = clips.prepare(clip.path, Output(place), whom, set(), True, wish.settings, people, album=apart)
+    if isinstance(job, clips.ClipDone):
+        return ClipOutcome(job.result, job.record, job.said)
+    assert isinstance(job, clips.ClipJob)  # only one of several is passed over before its faces are known
+    said = yield from clips.run(job, wish.settings, whom, tracks=tracks, album=album)
+    if isinstance(said, clips.ClipPassedOver):
+        raise NoFace(f"{clip.name} {said.why}.", "Nothing is changed in it.")
+    return ClipOutcome(job.result, job.record, said)
+
+
+def reopen(album: Album, source: Path, result: Path, record: Path) -> None:
+    """Add to an album a photo or clip that was protected before.
+
+    Raises:
+        BadPhoto: one of the files cannot be read.
+    """
+    said = record.read_bytes()
+    if is_clip(source):
+        faces = ClipRecord.model_validate_json(said).faces
+        return album.reopen_clip(open_clip(source), open_clip(result), faces)
+    found = search(open_photo(source).pixels).numbered
+    protected = records.Record.model_validate_json(said).report.faces
+    album.reopen(source, result, [found[face.number] for face in protected])
 
 
 def _plain_copy(photo: Photo, visitor: Visitor, name: str) -> Path:

@@ -1,21 +1,23 @@
-"""A photo that has arrived on the page: where it lies, its faces, and which of them are picked."""
+"""What has arrived on the page: photos with their faces, of which some are picked; clips; what is no use."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...attacks.faces.detection import search
 from ...attacks.faces.found import SMALLEST
-from ...core.errors import BadPhoto, NoFace, VeilError
-from ...core.images import open_photo
+from ...core.errors import BadClip, BadPhoto, NoFace, VeilError
+from ...core.images import open_photo, size_of
 from ...core.types import Face
+from ...core.video import Clip, open_clip
 from ...eval.report import Unprotected
 from ..pipes import is_clip
 from ..selection import left_of
 from ..wording import unprotected, ways_out
 from . import html
-from .page import Page
+from .page import Page, known
 from .pictures import show_copy
 from .sessions import Visitor
 
@@ -77,8 +79,7 @@ def arrive(page: Page, visitor: Visitor, path: str) -> Arrival:
     if is_clip(Path(path)):
         raise BadPhoto(
             f"{Path(path).name} is a clip; here a photo is needed.",
-            "The tab Clip protects clips, and says what recognisers make of them. `veil assess BEFORE AFTER` "
-            "judges two clips.",
+            "The tabs Clip and Album protect clips, and Check judges them, further down.",
         )
     photo = open_photo(Path(path))
     found = search(photo.pixels)
@@ -94,3 +95,69 @@ def arrive(page: Page, visitor: Visitor, path: str) -> Arrival:
     arrival.picked = found.protectable
     show_copy(photo, arrival.shown)
     return arrival
+
+
+def arrived_clip(page: Page, path: str | None) -> Clip:
+    """Open a clip, if the rules allow it.
+
+    Raises:
+        BadPhoto: there is none, it is too large or too long for this page, or cannot be used (`BadClip`).
+    """
+    if not path:
+        raise BadClip("There is no clip yet.", "Drop one above.")
+    page.rules.admit(path)
+    if not is_clip(Path(path)):
+        raise BadClip(f"{Path(path).name} is no video by its name.", "Drop an MP4, MOV, MKV or WebM.")
+    clip = open_clip(Path(path))
+    page.rules.admit_clip(clip.name, clip.size, clip.seconds)
+    return clip
+
+
+def admit_album(page: Page, paths: Collection[str]) -> None:
+    """Check how much one job is to hold: how many files, and how long their clips last together.
+
+    Raises:
+        BadPhoto: there is none, or too much for this page.
+    """
+    page.rules.admit_album(paths)
+    if page.rules.film:
+        page.rules.admit_film(sum(_seconds(page, path) for path in paths if is_clip(Path(path))))
+
+
+def _seconds(page: Page, path: str) -> float:
+    """How long a clip lasts; nothing where it cannot be used, which is told when its turn comes."""
+    try:
+        return arrived_clip(page, path).seconds
+    except Exception:
+        return 0.0
+
+
+def refusals(page: Page, paths: Iterable[str], film: bool = False) -> list[VeilError]:
+    """What is wrong with files, as far as it can be told before anything is decoded that takes long.
+
+    Args:
+        film: whether they have to be clips.
+    """
+    problems = list[VeilError]()
+    for path in paths:
+        try:
+            if film or is_clip(Path(path)):
+                arrived_clip(page, path)
+            else:
+                _look_at_header(page, path)
+        except Exception as error:
+            problems.append(known(error))
+    return problems
+
+
+def _look_at_header(page: Page, path: str) -> None:
+    """Check what the header of a photo tells.
+
+    Raises:
+        BadPhoto: it is too large for this page, or no picture.
+    """
+    page.rules.admit(path)
+    try:
+        size_of(Path(path))
+    except Exception:  # decoders raise whatever their parser stumbles over
+        open_photo(Path(path))

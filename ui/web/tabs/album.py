@@ -1,29 +1,30 @@
-"""The tab Album: many photos in, one zip out; what fails stops nothing, and what is done stays done."""
+"""The tab Album: many photos and clips in, one zip out; what fails stops nothing, what is done stays done."""
 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from ....attacks.faces.detection import search
 from ....attacks.person import Person
 from ....core.files import atomic_write
-from ....core.images import open_photo
-from ....core.types import Steps
-from ...albums import Album, people_in
+from ....core.types import Stage, Step, Steps
+from ... import clip_words
+from ...albums import Album
+from ...pipes import is_clip
+from ...selection import Whom
 from ...wording import headline, unprotected
 from ...workflow import person_of
 from .. import html
 from ..page import Page, known
-from ..results import Wish, protect, wish
+from ..results import Wish, protect, protect_clip, reopen, wish
 from ..sessions import Stopped, Visitor
-from ..uploads import arrive
-from .parts import AT_ONCE, efforts, getting_ready, own, run_in_line, strengths
+from ..uploads import admit_album, arrive, arrived_clip
+from .parts import AT_ONCE, efforts, getting_ready, limits, own, run_in_line, strengths, tell_at_once
 
 Update = dict[Any, Any]
 File = tuple[str, Path]  # a name, and where it lies
@@ -31,32 +32,39 @@ File = tuple[str, Path]  # a name, and where it lies
 
 @dataclass
 class Held:
-    """The photos by their paths with (kind, name, outcome) of each, and the results of those that are done.
+    """The photos and clips by their paths with (kind, name, outcome) of each, and the files of those that are
+    done.
 
-    zip: the place for a file of all results.
+    zip: the place for a file of all results; places: the folders in which work on clips goes on.
     """
 
     asked: Wish | None = None
     rows: dict[str, tuple[str, str, str]] = field(default_factory=dict[str, tuple[str, str, str]])
     results: dict[str, tuple[Path, Path]] = field(default_factory=dict[str, tuple[Path, Path]])
     zip: Path | None = None
+    places: dict[str, Path] = field(default_factory=dict[str, Path])
 
     @property
     def count(self) -> int:
-        """How many photos are done."""
+        """How many photos and clips are done."""
         return len(self.results)
 
-    def shown(self) -> Album:
-        """What the photos that are done show of whom; of it nothing is kept from one run to the next."""
+    def shown(self) -> Steps[Album]:
+        """What those that are done show of whom; of it nothing is kept from one run to the next."""
         shown = Album()
-        for source, (picture, _) in self.results.items():
-            before = open_photo(Path(source))
-            faces = search(before.pixels).faces
-            shown.add(people_in(before, faces), open_photo(picture), faces)
+        for done, (source, files) in enumerate(self.results.items()):
+            yield Step(Stage.EMBEDDING, done, self.count)
+            reopen(shown, Path(source), *files)
         return shown
 
+    def place_for(self, path: str, visitor: Visitor) -> Path:
+        """The folder for the result of a clip: where it was begun, if that is still there."""
+        if path not in self.places or not self.places[path].is_dir():
+            self.places[path] = visitor.path_for("any").parent
+        return self.places[path]
+
     def pack(self) -> None:
-        """Put all results into the zip, whole or not at all; photos of the same name get a number."""
+        """Put all results into the zip, whole or not at all; those of the same name get a number."""
         assert self.zip
         with atomic_write(self.zip, replace=True) as (part,), zipfile.ZipFile(part, "w") as archive:
             for picture, record in self.results.values():
@@ -72,20 +80,23 @@ class Held:
 def tab(page: Page) -> None:
     """Fill the tab."""
     gr.HTML(
-        "<div class='veil-step'><h2>Many photos, one download</h2></div><p class='veil-note'>Every face "
-        "that is large enough is protected, or one person's alone. A photo that fails does not stop the "
-        "others; after a stop, or when you add photos, only what is missing is done. The rows say what "
-        "recognisers make of a photo; whether people still see the same person, compare yourself.</p>"
+        "<div class='veil-step'><h2>Many photos and clips, one download</h2></div><p class='veil-note'>Every "
+        "face that is large enough is protected, or one person's alone; a clip takes some minutes. One that "
+        "fails does not stop the others; after a stop, or when you add some, only what is missing is done. "
+        "The rows say what recognisers make of each; whether people still see the same person, compare "
+        "yourself.</p>"
     )
     album = gr.State(Held())
-    photos = gr.File(label="Photos", file_count="multiple", height=180, elem_id="veil-album")
+    photos = gr.File(label="Photos and clips", file_count="multiple", height=180, elem_id="veil-album")
+    limits(page)
+    tell_at_once(page, photos)
     only = gr.File(
-        label="Only one person's face? A photo that shows nobody else", height=110, elem_id="veil-album-only"
+        label="Only one person's face? A photo that shows nobody else", height=130, elem_id="veil-album-only"
     )
     strength, effort = strengths(), efforts()
     apart = gr.Checkbox(
         True,
-        label="Keep the photos apart: a machine should not link those of one person with one another",
+        label="Keep them apart: a machine should not link those of one person with one another",
         elem_id="veil-album-apart",
     )
     with gr.Row():
@@ -109,9 +120,14 @@ def tab(page: Page) -> None:
         visitor = page.visitors.of(request.session_hash, [*(paths or ()), *filter(None, (only,))])
         try:
             asked = wish(strength, effort, only=only, apart=apart)
+            admit_album(page, paths or [])
             held = continued(page, held, visitor, paths or [], asked)
             person = known_by(page, asked.only)
-            shown = held.shown() if asked.apart else None
+            watched = page.watch(visitor, held.shown(), lambda html: {panel: html})
+            shown = (yield from watched) if asked.apart else None
+        except Stopped:
+            yield {panel: html.note("Stopped.")}
+            return
         except Exception as error:
             yield {panel: html.problem(known(error))}
             return
@@ -122,7 +138,7 @@ def tab(page: Page) -> None:
             yield {album: held, table: html.outcomes([*held.rows.values()])}
             work = each(page, path, asked, person, visitor, held, shown)
             try:
-                prefix = f"Photo {number} of {len(paths or ())}. "
+                prefix = f"{number} of {len(paths or ())}, {Path(path).name}. "
                 yield from page.watch(visitor, work, lambda html: {panel: html}, prefix)
             except Stopped:
                 break
@@ -135,11 +151,12 @@ def tab(page: Page) -> None:
         for path, (kind, name, _) in held.rows.items():
             if kind == "running":
                 held.rows[path] = ("waiting", name, "not done yet")
-        said, files = html.note(f"{held.count} of {len(held.rows)} photos are protected."), list[File]()
+        kind, files = what(held.rows), list[File]()
+        said = html.note(f"{held.count} of {len(held.rows)} {kind}s are protected.")
         if held.zip and held.count:
             try:
                 held.pack()
-                files.append((f"Download the zip ({held.count} photo{'s' * (held.count > 1)})", held.zip))
+                files.append((f"Download the zip ({held.count} {kind}{'s' * (held.count > 1)})", held.zip))
             except Exception as error:
                 said = html.problem(known(error)) + said
         missing = sum(kind == "waiting" for kind, _, _ in held.rows.values())
@@ -164,7 +181,7 @@ def tab(page: Page) -> None:
 
 
 def continued(page: Page, held: Held, visitor: Visitor, paths: list[str], asked: Wish) -> Held:
-    """The album with these photos: what was done as it is asked for now stays done.
+    """The album with these photos and clips: what was done as it is asked for now stays done.
 
     Raises:
         BadPhoto: there are none, or too many.
@@ -175,7 +192,13 @@ def continued(page: Page, held: Held, visitor: Visitor, paths: list[str], asked:
     old = held if same else Held(asked)
     rows = {path: ("waiting", Path(path).name, "not done yet") for path in paths}
     kept = {path: old.rows[path] for path in old.results}
-    return Held(asked, rows | kept, old.results, old.zip or visitor.path_for("veiled.zip"))
+    return Held(asked, rows | kept, old.results, old.zip or visitor.path_for("veiled.zip"), old.places)
+
+
+def what(paths: Iterable[str]) -> str:
+    """What to call one of several files."""
+    clips = [is_clip(Path(path)) for path in paths]
+    return "clip" if clips and all(clips) else "file" if any(clips) else "photo"
 
 
 def known_by(page: Page, photo: Path | None) -> Person | None:
@@ -199,7 +222,15 @@ def each(
     held: Held,
     shown: Album | None = None,
 ) -> Steps[None]:
-    """Protect one photo of the album."""
+    """Protect one photo or clip of the album."""
+    if is_clip(Path(path)):
+        clip, place = arrived_clip(page, path), held.place_for(path, visitor)
+        done = yield from protect_clip(clip, asked, Whom(person=person), place, album=shown)
+        held.results[path] = done.after, done.record
+        faces, notes = done.said.faces, done.said.notes
+        said = (*clip_words.unprotected(faces), *notes, clip_words.headline(done.said))
+        held.rows[path] = ("done", clip.name, " ".join(said))
+        return
     arrival = arrive(page, visitor, path)
     outcome = yield from protect(
         arrival.path, arrival.picked, asked, visitor, endure=False, person=person, album=shown

@@ -1,4 +1,4 @@
-"""The tab Check: would recognisers take the people in any two photos for one, or link those of an album?"""
+"""The tab Check: are two photos of one person, is a clip protected, can an album be linked?"""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from typing import Any
 
 import gradio as gr
 
-from ....core.errors import BadPhoto
+from ....core.errors import BadPhoto, BadSettings
 from ....core.images import open_photo
-from ....core.progress import finish
 from ....core.types import Photo, Sighting, Steps
 from ....eval.linking import Linking
+from ... import clip_checks
 from ...linking import link
+from ...pipes import is_clip
 from ...wording import Comparison
 from .. import checks, html, links
 from ..gradio_queue import no_mcp_tool
 from ..page import Page, known, plain
 from ..policy import ENGINE
-from ..sessions import Stopped
-from ..uploads import Arrival, arrive
-from .parts import AT_ONCE, getting_ready, run_in_line
+from ..sessions import Stopped, Visitor
+from ..uploads import Arrival, admit_album, arrive, arrived_clip
+from . import check_clips
+from .parts import AT_ONCE, getting_ready, limits, run_in_line, tell_at_once
 
 Update = dict[Any, Any]
 
@@ -47,6 +49,7 @@ def tab(page: Page) -> None:
 
     ask.click(say, [one, other], answer, concurrency_id="light", api_visibility="private")
     _endpoint(page)
+    check_clips.section(page)
     _album(page)
     _link_endpoint(page)
 
@@ -104,8 +107,15 @@ def _endpoint(page: Page) -> None:
     first, second = gr.File(visible=False, label="first"), gr.File(visible=False, label="second")
     result, trigger = gr.JSON(visible=False, label="recognisers"), gr.Button(visible=False)
 
-    def check(first: str, second: str, request: gr.Request) -> list[dict[str, Any]]:
+    def check(first: str, second: str, request: gr.Request) -> list[dict[str, Any]] | dict[str, Any]:
         visitor = page.visitors.of(request.session_hash, filter(None, (first, second)))
+        clips = [is_clip(Path(path)) for path in (first, second) if path]
+        if len(clips) == 2 and all(clips):
+            return judged(visitor, first, second)
+        if any(clips):
+            raise BadSettings(
+                "A clip is judged beside a clip.", "Give two clips, before and after, or photos."
+            )
         rows = compare(*(arrive(page, visitor, path) if path else None for path in (first, second)))
         return [
             {
@@ -117,27 +127,35 @@ def _endpoint(page: Page) -> None:
             for row in rows
         ]
 
+    def judged(visitor: Visitor, before: str, after: str) -> dict[str, Any]:
+        work = check_clips.judging(page, before, after)
+        return page.drained(visitor, work).model_dump(mode="json", exclude=check_clips.UNKNOWN)
+
     trigger.click(
         plain(check, "check"),
         [first, second],
         result,
         api_name="check",
-        concurrency_id="light",
+        concurrency_id=ENGINE,
+        concurrency_limit=page.rules.concurrency,
         api_description="Would recognisers take the largest faces of two photos for one person? "
-        "A list of {recogniser, similarity, limit, same}.",
+        "A list of {recogniser, similarity, limit, same}. Of two clips, before and after: the report as "
+        "`veil assess` writes it, with what recognisers make of everybody, and what each still expresses.",
     )
 
 
 def _album(page: Page) -> None:
     """The second part of the tab: could a machine link the photos of an album?"""
     gr.HTML(
-        "<div class='veil-step'><h2>An album: could a machine link these photos?</h2></div>"
-        "<p class='veil-note'>The main face of each is compared with that of every other. Photos that are "
-        "linked fall together: whoever knows one by name knows all.</p>"
+        "<div class='veil-step'><h2>An album: could a machine link these photos and clips?</h2></div>"
+        "<p class='veil-note'>The main face of each is compared with that of every other. Those that are "
+        f"linked fall together: whoever knows one by name knows all. {clip_checks.ONE_PICTURE}</p>"
     )
     photos = gr.File(
-        label="Photos of the album", file_count="multiple", height=150, elem_id="veil-link-photos"
+        label="Photos and clips of the album", file_count="multiple", height=150, elem_id="veil-link-photos"
     )
+    limits(page)
+    tell_at_once(page, photos)
     with gr.Row():
         start = gr.Button("Check the album", variant="primary", elem_id="veil-link")
         stop = gr.Button("Stop", interactive=False, elem_id="veil-link-stop")
@@ -161,17 +179,19 @@ def _album(page: Page) -> None:
 
 
 def linking(page: Page, paths: Sequence[str]) -> Steps[Linking]:
-    """Judge whether photos that were uploaded can be linked; what protected them the page does not know.
+    """Judge whether photos and clips that were uploaded can be linked; what protected them is not known.
 
     Raises:
         BadPhoto: there are too many, or fewer than two that can be compared.
     """
-    page.rules.admit_album(paths)
+    admit_album(page, paths)
 
-    def opened(path: str) -> Photo:
+    def opened(path: str) -> Steps[Photo]:
         try:
+            if is_clip(Path(path)):
+                arrived_clip(page, path)
             page.rules.admit(path)
-            return open_photo(Path(path))
+            return (yield from clip_checks.shown(Path(path)))
         except Exception as error:
             raise known(error) from error
 
@@ -185,12 +205,9 @@ def _link_endpoint(page: Page) -> None:
 
     def linked(photos: list[str], request: gr.Request) -> dict[str, Any]:
         visitor = page.visitors.of(request.session_hash, photos or ())
-
-        def whole() -> Any:
-            return (yield from page.watch(visitor, linking(page, photos or ()), str))
-
         unknown = {"judges": {"__all__": {"used_by_attack"}}}
-        return finish(whole()).model_dump(mode="json", exclude=unknown)
+        found = page.drained(visitor, linking(page, photos or ()))
+        return found.model_dump(mode="json", exclude=unknown)
 
     trigger.click(
         no_mcp_tool(plain(linked, "link")),
@@ -199,7 +216,8 @@ def _link_endpoint(page: Page) -> None:
         api_name="link",
         concurrency_id=ENGINE,
         concurrency_limit=page.rules.concurrency,
-        api_description="Could a machine link the photos of an album, by the main face of each? What it says "
+        api_description="Could a machine link the photos and clips of an album, by the main face of each (of "
+        "a clip by the picture that shows best who is shown most)? What it says "
         "in words, how many of the strong recognisers take each two for one person (matrix), the photos that "
         "hang together (groups, by number from 1), and the cosines of every recogniser.",
     )

@@ -5,25 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import gradio as gr
 
 from ....attacks.faces.tracking import follow
 from ....attacks.faces.tracks import Tracks
-from ....core.errors import BadClip, NoFace
+from ....core.errors import NoFace
 from ....core.types import Steps
-from ....core.video import Clip, open_clip
-from ... import clip_faces, clips, pipes
-from ...clip_records import ClipFace, ClipRecord
-from ...outputs import Output
+from ....core.video import Clip
+from ... import clip_faces
+from ...clip_records import ClipFace
 from ...selection import Whom
 from ...workflow import person_of
 from .. import clip_html, html
 from ..page import Page, known
-from ..results import Wish, wish
+from ..results import ClipOutcome, Wish, protect_clip, wish
 from ..sessions import Stopped, Visitor
-from .parts import AT_ONCE, QUIET, efforts, getting_ready, own, run_in_line, strengths
+from ..uploads import arrived_clip, refusals
+from .parts import AT_ONCE, QUIET, efforts, getting_ready, limits, own, run_in_line, strengths
 
 Update = dict[Any, Any]
 
@@ -61,12 +62,13 @@ def tab(page: Page) -> None:
     )
     shown = gr.State(Shown())
     clip = gr.File(label="Clip (MP4, MOV, MKV, WebM)", height=140, elem_id="veil-clip")
+    limits(page)
     with gr.Row():
         look = gr.Button("Look for faces first", elem_id="veil-clip-look")
     sheet = gr.HTML(elem_id="veil-clip-sheet", elem_classes="veil-hollow")
     chosen = gr.CheckboxGroup(label="Faces to protect", visible=False, elem_id="veil-clip-faces")
     only = gr.File(
-        label="Only one person's face? A photo that shows nobody else", height=110, elem_id="veil-clip-only"
+        label="Only one person's face? A photo that shows nobody else", height=130, elem_id="veil-clip-only"
     )
     strength, effort = strengths(), efforts()
     with gr.Row():
@@ -85,13 +87,13 @@ def tab(page: Page) -> None:
             sheet: "",
             chosen: gr.CheckboxGroup(visible=False),
             result: "",
-            panel: "",
+            panel: html.problem(*refusals(page, [path] if path else (), film=True)),
         }
 
     def looking(held: Shown, request: gr.Request) -> Iterator[Update]:
         visitor = page.visitors.of(request.session_hash)
         try:
-            opened = admitted(page, held.path)
+            opened = arrived_clip(page, held.path)
             held = yield from page.watch(visitor, search(opened, visitor), lambda html: {panel: html})
         except Stopped:
             yield {panel: html.note("Stopped.")}
@@ -113,7 +115,7 @@ def tab(page: Page) -> None:
     ) -> Iterator[Update]:
         visitor = page.visitors.of(request.session_hash, filter(None, (only,)))
         try:
-            opened = admitted(page, held.path)
+            opened = arrived_clip(page, held.path)
             if held.choices and not numbers:
                 raise NoFace("No face is chosen.", "Tick those to protect.")
             every = len(numbers) == len(held.choices)
@@ -121,20 +123,20 @@ def tab(page: Page) -> None:
             if only:
                 page.rules.admit(only)
             work = protect(opened, held, wanted, visitor)
-            file, record = yield from page.watch(visitor, work, lambda html: {panel: html})
+            done = yield from page.watch(visitor, work, lambda html: {panel: html})
         except Stopped:
             yield {panel: html.note("Stopped. What was not finished was thrown away.")}
             return
         except Exception as error:
             yield {panel: html.problem(known(error))}
             return
-        files = (("Download the clip", file), ("Download the report", file.with_suffix(".json")))
+        files = (("Download the clip", done.after), ("Download the report", done.record))
         yield {
             panel: html.note("Done. Place, camera and time are gone from the result."),
-            result: clip_html.players(opened.path, file)
+            result: clip_html.players(opened.path, done.after)
             + html.downloads(files)
-            + "".join(map(html.note, record.notes))
-            + clip_html.verdict(record),
+            + "".join(map(html.note, done.said.notes))
+            + clip_html.verdict(done.said),
         }
 
     outputs = [shown, panel, sheet, chosen, result]
@@ -149,28 +151,12 @@ def tab(page: Page) -> None:
     run_in_line(page, started, run, inputs, outputs, (panel, start, stop))
 
 
-def admitted(page: Page, path: str) -> Clip:
-    """A visitor's clip, if the rules allow it.
-
-    Raises:
-        BadClip: there is none, or it is too large or too long for this page.
-    """
-    if not path:
-        raise BadClip("There is no clip yet.", "Drop one above.")
-    page.rules.admit(path)
-    if not pipes.is_clip(Path(path)):
-        raise BadClip(f"{Path(path).name} is no video by its name.", "Drop an MP4, MOV, MKV or WebM.")
-    clip = open_clip(Path(path))
-    page.rules.admit_clip(clip.name, clip.size, clip.seconds)
-    return clip
-
-
 def search(clip: Clip, visitor: Visitor) -> Steps[Shown]:
     """Follow the faces of a clip, and draw them."""
     tracks = yield from follow(clip.frames(), clip.count)
     held = Shown(str(clip.path), clip_faces.described(clip, tracks))
     if not held.faces:
-        raise NoFace(f"No face was found in {clip.name}.", "Try a clip with larger or better lit faces.")
+        raise NoFace(f"No face was found in {clip.name}.", clip_faces.NOWHERE)
     held = replace(held, tracks=visitor.path_for("tracks.npz"), sheet=visitor.path_for("faces.png"))
     assert held.tracks
     assert held.sheet
@@ -179,19 +165,17 @@ def search(clip: Clip, visitor: Visitor) -> Steps[Shown]:
     return held
 
 
-def protect(clip: Clip, held: Shown, wanted: Wanted, visitor: Visitor) -> Steps[tuple[Path, ClipRecord]]:
-    """Protect a clip in the visitor's folder.
+def protect(clip: Clip, held: Shown, wanted: Wanted, visitor: Visitor) -> Steps[ClipOutcome]:
+    """Protect a clip in the visitor's folder; of work that does not come to its end nothing is left.
 
     Raises:
         NoFace: the person is not in it.
     """
-    asked, settings = wanted.wish.only, wanted.wish.settings
-    whom = Whom(wanted.numbers, person_of([asked]) if asked else None)
-    output = Output(visitor.path_for("any").parent)
-    job = clips.prepare(clip.path, output, whom, set(), True, settings, [asked] if asked else [])
-    assert isinstance(job, clips.ClipJob)
+    only, place = wanted.wish.only, visitor.path_for("any").parent
+    whom = Whom(wanted.numbers, person_of([only]) if only else None)
     tracks = Tracks.load(held.tracks) if held.tracks and held.tracks.exists() else None
-    record = yield from clips.run(job, settings, whom, tracks=tracks)
-    if isinstance(record, clips.ClipPassedOver):
-        raise NoFace(f"{clip.name} {record.why}.", "Nothing is changed in it.")
-    return job.result, record
+    try:
+        return (yield from protect_clip(clip, wanted.wish, whom, place, tracks))
+    except BaseException:
+        rmtree(place, ignore_errors=True)
+        raise

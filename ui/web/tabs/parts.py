@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,9 +10,9 @@ import gradio as gr
 
 from ....privacy.settings import DESCRIPTIONS, SECONDS
 from .. import html
-from ..page import Page
+from ..page import Page, known
 from ..policy import ENGINE
-from ..uploads import Arrival
+from ..uploads import Arrival, admit_album, refusals
 
 QUIET: dict[str, Any] = {"concurrency_id": "light", "api_visibility": "private", "show_progress": "minimal"}
 AT_ONCE: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
@@ -37,6 +37,34 @@ def own(page: Page, file: gr.File) -> None:
         page.visitors.of(request.session_hash, [path] if path else ())
 
     file.change(owned, file, **QUIET)
+
+
+def limits(page: Page) -> None:
+    """Say what may be uploaded, where not everything may."""
+    if page.rules.said:
+        gr.HTML(html.note(page.rules.said))
+
+
+def tell_at_once(page: Page, files: gr.File, film: bool = False) -> None:
+    """Say below files what of them cannot be used as soon as they have come; they belong to who sends them.
+
+    Args:
+        film: whether they have to be clips.
+    """
+    trouble = gr.HTML(elem_classes="veil-hollow")
+
+    def came(sent: str | Sequence[str] | None, request: gr.Request) -> str:
+        paths = [sent] if isinstance(sent, str) else list(sent or ())
+        page.visitors.of(request.session_hash, paths)
+        problems = refusals(page, paths, film)
+        try:
+            if paths:
+                admit_album(page, paths)
+        except Exception as error:
+            problems.append(known(error))
+        return html.problem(*problems)
+
+    files.change(came, files, trouble, **QUIET)
 
 
 def getting_ready(panel: gr.HTML, start: gr.Button, stop: gr.Button) -> dict[Any, Any]:

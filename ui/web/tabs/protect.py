@@ -33,7 +33,7 @@ def advanced() -> dict[str, Any]:
             value="dodge",
             label="Goal",
         )
-        target = gr.File(label="Photo of that other person", height=110, visible=False)
+        target = gr.File(label="Photo of that other person", height=130, visible=False)
         goal.change(_asks_for_target, goal, target, **QUIET)
         with gr.Row():
             seed = gr.Number(

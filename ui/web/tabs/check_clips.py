@@ -1,0 +1,102 @@
+"""The tab Check: a clip before and after, as `veil assess` judges them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ....core.errors import BadSettings
+from ....core.types import Steps
+from ...clip_checks import assess
+from ...clip_records import ClipReport
+from ...records import known_surrogates
+from .. import clip_html, html
+from ..page import JUDGED, Page, known
+from ..sessions import Stopped
+from ..uploads import arrived_clip
+from .parts import AT_ONCE, getting_ready, limits, own, run_in_line, tell_at_once
+
+Update = dict[Any, Any]
+# Of a report: what is not known where no record of the clip was given.
+UNKNOWN: Any = {"faces": {"__all__": {"matches": {"__all__": {"used_by_attack"}}}}}
+UNREPORTED = "No report was given; so no recogniser counts as used."
+
+
+def section(page: Page) -> None:
+    """The second part of the tab."""
+    gr.HTML(
+        "<div class='veil-step'><h2>A clip before and after: would a machine still know who is in it?</h2>"
+        "</div><p class='veil-note'>Faces are followed in the clip before; the same places are looked at in "
+        "the one after. It takes some minutes. The report, "
+        "NAME.veiled.json, tells which recognisers were used, and so who is an honest judge.</p>"
+    )
+    with gr.Row():
+        before = gr.File(label="The clip before", height=130, elem_id="veil-clip-before")
+        after = gr.File(label="The clip after", height=130, elem_id="veil-clip-after")
+        report = gr.File(label="Its report (optional)", height=130, elem_id="veil-clip-report")
+    limits(page)
+    for clip in (before, after):
+        tell_at_once(page, clip, film=True)
+    own(page, report)
+    with gr.Row():
+        start = gr.Button("Check the clips", variant="primary", elem_id="veil-clips-check")
+        stop = gr.Button("Stop", interactive=False, elem_id="veil-clips-stop")
+    panel = gr.HTML(elem_id="veil-clips-panel", elem_classes="veil-hollow")
+    result = gr.HTML(elem_id="veil-clips-result", elem_classes="veil-hollow")
+
+    def begin() -> Update:
+        return {**getting_ready(panel, start, stop), result: ""}
+
+    def run(
+        before: str | None, after: str | None, report: str | None, request: gr.Request
+    ) -> Iterator[Update]:
+        sent = filter(None, (before, after, report))
+        visitor = page.visitors.of(request.session_hash, sent)
+        try:
+            work = judging(page, before, after, report)
+            found = yield from page.watch(visitor, work, lambda html: {panel: html}, shares=JUDGED)
+        except Stopped:
+            yield {panel: html.note("Stopped.")}
+            return
+        except Exception as error:
+            yield {panel: html.problem(known(error))}
+            return
+        assert before
+        assert after
+        yield {
+            panel: html.note("Done." if report else UNREPORTED),
+            result: clip_html.players(Path(before), Path(after)) + clip_html.verdict(found),
+        }
+
+    started = start.click(begin, None, [panel, start, stop, result], **AT_ONCE)
+    run_in_line(page, started, run, [before, after, report], [panel, result], (panel, start, stop))
+
+
+def judging(
+    page: Page, before: str | None, after: str | None, report: str | None = None
+) -> Steps[ClipReport]:
+    """Judge a clip that was uploaded, by what it was before; without its report nothing counts as used.
+
+    Raises:
+        BadPhoto: a clip is missing, too much for this page, or cannot be used.
+        BadSettings: the report is not that of the clip.
+    """
+    one, other = (arrived_clip(page, path).path for path in (before, after))
+    return (yield from assess(one, other, _used(page, other, report) if report else ()))
+
+
+def _used(page: Page, clip: Path, report: str) -> frozenset[str]:
+    """The recognisers that made a clip, as its report says.
+
+    Raises:
+        BadPhoto: the report is too large for this page, or was deleted.
+        BadSettings: it is not that of the clip.
+    """
+    page.rules.admit(report)
+    try:
+        return known_surrogates(clip, Path(report)) or frozenset()
+    except BadSettings as error:
+        raise BadSettings(error.message, "Drop the report that veil wrote for this clip, or none.") from error
