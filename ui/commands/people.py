@@ -1,15 +1,18 @@
-"""Whom `veil protect` is asked to protect, and by what else it knows them."""
+"""What `veil protect` is asked to protect, what else it knows, and what of an album is still linked."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import BadSettings
+from ..terminal import Terminal
+from .clips import exit_words
 
 if TYPE_CHECKING:
     from ..albums import Album
+    from ..records import Shortfall
     from ..selection import Whom
 
 
@@ -52,3 +55,18 @@ def known_better(album: Album, job: Any) -> Any:
     elif isinstance(job, clips.ClipDone):
         album.reopen_clip(open_clip(job.source), open_clip(job.result), job.said.faces)
     return job
+
+
+def linked(
+    terminal: Terminal, album: Album, surrogates: tuple[str, ...], strict: bool, name: Callable[[Path], str]
+) -> list[tuple[str, tuple[Shortfall, ...]]]:
+    """Say what of an album recognisers that judge still link; returns these files, each with the reason."""
+    from .. import album_links
+
+    found = terminal.follow(album_links.links(album.members, surrogates, strict, name), "Album")
+    terminal.say(f"\n{found[0].words}")
+    both = dict.fromkeys(file for one in found for group in one.groups for file in group)
+    files = [*dict.fromkeys(name(member.source) for member in album.members)]
+    judges = [one.model_dump(mode="json") for one in found]
+    terminal.object(album=files, **exit_words(("linked",) if both else ()), links=judges)
+    return [(file, ("linked",)) for file in both]

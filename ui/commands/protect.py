@@ -14,13 +14,10 @@ from ...core.files import printable
 from ..terminal import Json, Quiet, Terminal
 from .clips import FELL_SHORT, exit_words
 from .clips import protect as protect_clip
-from .people import known, known_better, whom
+from .people import known, known_better, linked, whom
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .. import records, workflow
-    from ..albums import Album
 
 
 def protect(
@@ -247,7 +244,7 @@ def protect(
             stop.args = (GOES_ON,) * (any(clips) or len(todo) > 1 and not force)
             raise
     if shown and shown.members:
-        done += _linked(terminal, shown, chosen.surrogates, fail_if_recognised, name)
+        done += linked(terminal, shown, chosen.surrogates, fail_if_recognised, name)
     if done:
         terminal.say(f"\n{CLIP_LIMITS if any(clips) else LIMITS}")
     if terminal.failed:
@@ -258,21 +255,6 @@ def protect(
         kind = "clip" if all(clips) else "file" if any(clips) else "photo"
         terminal.note(fell_short(done, fail_if_recognised, kind), always=True)
         raise typer.Exit(FELL_SHORT)
-
-
-def _linked(
-    terminal: Terminal, album: Album, surrogates: tuple[str, ...], strict: bool, name: Callable[[Path], str]
-) -> list[tuple[str, tuple[records.Shortfall, ...]]]:
-    """Say what of an album recognisers that judge still link; returns these files, each with the reason."""
-    from .. import album_links
-
-    found = terminal.follow(album_links.links(album.members, surrogates, strict, name), "Album")
-    terminal.say(f"\n{found[0].words}")
-    linked = dict.fromkeys(file for one in found for group in one.groups for file in group)
-    files = [*dict.fromkeys(name(member.source) for member in album.members)]
-    judges = [one.model_dump(mode="json") for one in found]
-    terminal.object(album=files, **exit_words(("linked",) if linked else ()), links=judges)
-    return [(file, ("linked",)) for file in linked]
 
 
 def _told(
