@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import BadPhoto, NoFace
-from ..core.types import Face, Photo, Pixels, Sighting
+from ..core.types import Face, Photo, Pixels
 from ..weights.registry import card
 from . import recognizer
 from .ensemble import person_embedding
@@ -29,7 +29,7 @@ SAME = 3.0  # from here on, it is surely the person
 
 
 class Person:
-    """Somebody who is known by reference photos, each of which shows nobody else: its `sightings`.
+    """Somebody who is known by reference photos, each of which shows nobody else.
 
     Raises:
         NoFace, BadPhoto: a photo shows no face, or none that is large enough; or several.
@@ -37,8 +37,7 @@ class Person:
     """
 
     def __init__(self, references: Sequence[Photo]) -> None:
-        self.sightings = tuple(Sighting(photo, only_face(photo)) for photo in references)
-        seen = [vectors(one.frame.pixels, one.face) for one in self.sightings]
+        seen = [vectors(photo.pixels, only_face(photo)) for photo in references]
         self.known = {name: torch.stack([one[name] for one in seen]) for name in seen[0]}
 
     def similarity(self, pixels: Pixels, face: Face) -> float:

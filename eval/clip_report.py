@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
@@ -77,10 +78,9 @@ def judge(
     total, done = sum(1 + 3 * len(one.numbers) for one in windows.values()), 0
     for person, window in windows.items():
         yield Step(Stage.JUDGING, done, total)
-        spread = [[*_spread(clip, tracks.of([person]))] for clip in (before, after)]
-        own, left = (seen(pictures, recognizers) for pictures in spread)
+        spread = zip(*(_spread(clip, tracks.of([person])) for clip in (before, after)), strict=True)
+        own, left, looks = _seen_and_looks(spread, recognizers)
         matches = match(own, left, surrogates, other)
-        looks = _looks(*spread)
         pairs = zip(*map(window.pictures, (before, after)), window.faces, strict=True)
         rest = flicker(pairs)
         done += 1
@@ -118,19 +118,26 @@ def _spread(clip: Clip, tracks: Tracks) -> Iterator[tuple[Pixels, Face]]:
         yield part.copy(), there
 
 
-def _looks(
-    before: Sequence[tuple[Pixels, Face]], after: Sequence[tuple[Pixels, Face]]
-) -> Mapping[str, float | None]:
-    """How far people still see the person, and untouched pictures: `SEEN_BY_PEOPLE` in the mean."""
-    values = {name: list[float]() for name in SEEN_BY_PEOPLE}
-    for (old, face), (new, _) in zip(before, after, strict=True):
+def _seen_and_looks(
+    pairs: Iterable[tuple[tuple[Pixels, Face], tuple[Pixels, Face]]], recognizers: Sequence[str]
+) -> tuple[Vectors, Vectors, Mapping[str, float | None]]:
+    """What recognisers see of a person before and after, in pictures that are held one pair at a time; and
+    how far people still see the person, and untouched pictures: `SEEN_BY_PEOPLE` in the mean."""
+    own, left, values = list[Vectors](), list[Vectors](), {name: list[float]() for name in SEEN_BY_PEOPLE}
+    for before, after in pairs:
+        own.append(seen([before], recognizers))
+        left.append(seen([after], recognizers))
+        (old, face), (new, _) = before, after
         images, (there, _) = cut_around((old, new), (face, face))
         for name, known in values.items():
             known.append(float(FACE_MEASURES[name](images[0], images[1], there)))
-    return {
+    vectors = ({name: torch.cat([one[name] for one in side]) for name in recognizers} for side in (own, left))
+    looks = {
         name: None if np.isnan(known).all() else round(float(np.nanmean(known)), 4)
         for name, known in values.items()
     }
+    first, second = vectors
+    return first, second, looks
 
 
 @dataclass(frozen=True)

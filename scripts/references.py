@@ -26,7 +26,6 @@ from typing import Annotated, Any
 import pandas as pd
 import typer
 from tracked import Person, people_of, seen
-from trackers import columns
 
 from veil.attacks import attacked
 from veil.core.images import open_photo, to_tensor
@@ -34,7 +33,7 @@ from veil.core.progress import finish
 from veil.core.types import Sighting
 from veil.core.writing import png
 from veil.eval import resumable
-from veil.eval.bootstrap import mean, rate
+from veil.eval.bootstrap import Interval, mean, rate
 from veil.eval.datasets import main_face
 from veil.eval.metrics.likeness import likeness
 from veil.eval.metrics.naturalness import naturalness
@@ -84,11 +83,16 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
         for name in ("second", "unseen"):
             after = part[f"{name}_after"].to_numpy()
             less = after - before[f"{name}_after"].to_numpy()
-            line |= {f"{name}_{key}": value for key, value in columns(rate(after <= 0, people)).items()}
-            line |= {f"{name}_above": after.mean()}
-            line |= {f"{name}_change_{key}": value for key, value in mean(less, people)._asdict().items()}
-        found.append(line | {name: part[name].mean() for name in ("likeness", "naturalness")})
+            line |= named(name, rate(after <= 0, people)) | {f"{name} above": after.mean()}
+            line |= named(f"{name} change", mean(less, people))
+        looks = {name: part[name].mean() for name in ("likeness", "naturalness")}
+        found.append(line | looks | {"n": len(part)})
     return pd.DataFrame(found)
+
+
+def named(name: str, found: Interval) -> Row:
+    """A value and its interval, as tables of benchmarks have them."""
+    return {name: found.value, f"{name} low": found.low, f"{name} high": found.high}
 
 
 def main(

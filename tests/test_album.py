@@ -224,7 +224,7 @@ def test_references_join_the_embedding_that_is_attacked(monkeypatch: pytest.Monk
     assert not np.array_equal(alone.photo.pixels, known.photo.pixels)
 
 
-def test_photos_of_me_and_of_an_album_are_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_photos_of_me_are_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, list[str]] = {}
 
     def engine(tracks: Sequence[Track], settings: Settings, target: Sighting | None) -> Steps[Protected]:
@@ -247,7 +247,3 @@ def test_photos_of_me_and_of_an_album_are_references(tmp_path: Path, monkeypatch
     assert len(record.origin.references) == 1
     again = veil("protect", tmp_path / "b.png", "--me", tmp_path / "c.png")
     assert "was done before" in " ".join(again.output.split())
-    asked.clear()
-    (tmp_path / "apart").mkdir()
-    veil("protect", tmp_path / "b.png", tmp_path / "c.png", "--album", "-o", tmp_path / "apart")
-    assert asked == {"b.png": ["c.png"], "c.png": ["b.png"]}

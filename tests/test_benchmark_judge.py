@@ -120,7 +120,7 @@ def test_noise_of_equal_size_does_not_protect(rows: pd.DataFrame) -> None:
     assert attacked["same"].mean() < noise["same"].mean()
 
 
-def nothing(photo: Photo, face: Face, values: Mapping[str, Any], target: object, album: object) -> Photo:
+def nothing(photo: Photo, face: Face, values: Mapping[str, Any], *others: object) -> Photo:
     return photo
 
 

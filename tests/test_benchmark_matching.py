@@ -68,7 +68,7 @@ def test_the_search_bears_a_measure_that_saturates(goal: float, start: float | N
     assert likeness(found) == pytest.approx(goal, rel=0.02)
 
 
-def brighter(photo: Photo, face: Face, values: Mapping[str, Any], target: object, album: object) -> Photo:
+def brighter(photo: Photo, face: Face, values: Mapping[str, Any], *others: object) -> Photo:
     """A stand-in for an attack: the photo brightened by its budget."""
     return photo.with_pixels((photo.pixels * (1 - values["epsilon"])).round().astype(np.uint8))
 

@@ -182,10 +182,10 @@ def test_why_another_photo_is_not_among_pairings_is_told(faces: Path, three: Pat
     other = open_photo(three / "people" / "person-0" / "b.png").pixels
     failures = iter([DeviceFull("No room.", ""), NoFace("No face.", "")])
 
-    def protect(photo: Photo, face: Face, values: Mapping[str, Any], target: Any, album: Any) -> Photo:
+    def protect(photo: Photo, face: Face, values: Mapping[str, Any], *others: Any) -> Photo:
         if np.array_equal(photo.pixels, other):
             raise next(failures)
-        return ENGINE_HOOKS.protect(photo, face, values, target, album)
+        return ENGINE_HOOKS.protect(photo, face, values, *others)
 
     hooks, spec = replace(ENGINE_HOOKS, protect=protect), quick(faces, photos=1, disturbances=("none",))
     for words in ("No room.", "No face.", "No face."):  # what may go better is tried again

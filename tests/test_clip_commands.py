@@ -345,7 +345,7 @@ def test_people_are_listed_again_and_only_a_sheet_of_veils_is_replaced(
 def test_who_is_not_protected_is_named_with_the_clip(
     film: Any, work: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source, person = film(tmp_path / "a.mp4"), SimpleNamespace(verdict=lambda *_: "other", sightings=())
+    source, person = film(tmp_path / "a.mp4"), SimpleNamespace(verdict=lambda *_: "other")
     monkeypatch.setattr(workflow, "person_of", lambda _: person)
     run = veil("protect", source, "--only", source)
     assert "a.mp4 does not show the person" in run.stderr

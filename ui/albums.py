@@ -16,7 +16,7 @@ from ..privacy.video import Elsewhere
 from .clip_records import ClipFace
 
 Shown: TypeAlias = tuple[Vectors, Sighting]  # who a face is, and what it looks like
-MOST = 8  # references of a person: more hardly say more
+MOST = 8  # references of a person
 ITSELF = 0.98  # cosines from which on a photo is the same one again
 
 
@@ -97,7 +97,6 @@ class Album:
         for (_, before), (_, after) in zip(
             best_sightings(source, protected), best_sightings(result, protected), strict=True
         ):
-            self.know(before.frame, [before.face])
             self.add(people_in(before.frame, [before.face]), after.frame, [after.face], source.path)
 
     def of_clip(self, clip: Clip, faces: Iterable[ClipFace]) -> tuple[Elsewhere, Elsewhere]:

@@ -117,6 +117,5 @@ def album_of(results: Iterable[Result | ClipResult], references: Iterable[Photo]
             album.reopen_clip(one.before, one.clip, one.report.faces)
         else:
             there = one.made.choice.faces.values()
-            album.know(one.before, there)
             album.add(people_in(one.before, there), one.photo, there)
     return album if several or photos else None

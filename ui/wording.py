@@ -6,10 +6,6 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..core.errors import WeightsCorrupt, WeightsMissing
-from ..weights import store
-from ..weights.registry import Card, card, cards
-
 if TYPE_CHECKING:
     from ..attacks.faces.found import Found, Reason
     from ..core.types import Step
@@ -40,7 +36,6 @@ CLIP_LIMITS = (
 GOES_ON = "What was done is kept; the same command goes on from there."
 MATCH_COLUMNS = ("Face", "Recogniser", "Used", "Before", "After", "Threshold", "Verdict")
 FACE_COLUMNS = ("Face", "Left, top", "Pixels", "Can be protected")
-MODEL_COLUMNS = ("Model", "Kind", "Licence", "Size", "Here")
 STAGES = {  # by the values of `core.types.Stage`, which would load numpy
     "following": "Following faces",
     "getting_ready": "Getting ready",
@@ -282,35 +277,6 @@ def face_rows(found: Found, protected: Collection[int] = ()) -> list[Row]:
         )
         for number, face in found.numbered.items()
     ]
-
-
-def model_rows() -> list[Row]:
-    """One row for each model that has a card, as `MODEL_COLUMNS` names them."""
-    return [
-        (card.name, card.kind, card.licence, f"{card.bytes / 1e6:.1f} MB", _state(card))
-        for card in cards().values()
-    ]
-
-
-def facts(name: str) -> list[str]:
-    """What to know of a model before it is fetched, a line each."""
-    model = card(name)
-    return [
-        f"{model.name}: {model.kind}, about {model.bytes / 1e6:.0f} MB, from {model.source.package}",
-        f"Licence: {model.licence}",
-        f"Trained on: {model.training}",
-        *filter(None, [model.notes]),
-    ]
-
-
-def _state(card: Card) -> str:
-    try:
-        store.path(card.name)
-    except WeightsMissing:
-        return "no"
-    except WeightsCorrupt:
-        return "damaged"
-    return "yes"
 
 
 @dataclass(frozen=True)

@@ -288,18 +288,16 @@ def smoothed(points: Points) -> Iterator[Mesh]:
     behind = PointFile().extend(_one_euro(backwards(points), unit))
     ahead = _one_euro((mesh for some in blocks(points) for mesh in some), unit)
     for one, other in zip(ahead, backwards(behind), strict=True):
-        yield (one + other) / 2
+        yield (one + other) * np.float32(0.5)
 
 
 def _one_euro(points: Iterable[Mesh], unit: float) -> Iterator[Mesh]:
-    result: Mesh | None = None
-    speed = np.zeros((SHAPE[0], 1), np.float32)
-    for mesh in points:
-        if result is None:
-            result = mesh
-        else:
-            moved = np.linalg.norm(mesh - result, axis=-1, keepdims=True) / unit
-            speed += 0.5 * (moved - speed)
-            rate = 2 * np.pi * (CUTOFF + HASTE * speed)
-            result = result + rate / (1 + rate) * (mesh - result)
+    following, speed = iter(points), np.zeros((SHAPE[0], 1), np.float32)
+    result = next(following)
+    yield result
+    for mesh in following:
+        moved = np.linalg.norm(mesh - result, axis=-1, keepdims=True) / unit
+        speed += 0.5 * (moved - speed)
+        rate = 2 * np.pi * (CUTOFF + HASTE * speed)
+        result = result + rate / (1 + rate) * (mesh - result)
         yield result

@@ -44,9 +44,7 @@ def protect_and_judge(hooks: EngineHooks, task: Task) -> dict[str, bytes]:
         if task.target and task.values["goal"] == "impersonate":
             target = _photo_and_face(task.target[0], find_faces)
         album = [_protected_already(hooks, task)] if task.album else []
-        other = task.sample.probe if task.references else None
-        known = [_photo_and_face(other, find_faces)] if other else []
-        protected = hooks.protect(before, face, task.values, target, album, known)
+        protected = hooks.protect(before, face, task.values, target, album)
         seconds = time.perf_counter() - began
         picture = png(protected.pixels)
         after = np.array(Image.open(BytesIO(picture)).convert("RGB"))
@@ -74,8 +72,7 @@ def _protected_already(hooks: EngineHooks, task: Task) -> tuple[Photo, Face]:
     first, face = _photo_and_face(task.sample.probe, find_faces)
     if task.album.exists():
         return open_photo(task.album), face
-    known = [_photo_and_face(task.sample.photo, find_faces)] if task.references else []
-    return hooks.protect(first, face, task.values, None, [], known), face
+    return hooks.protect(first, face, task.values, None, []), face
 
 
 @lru_cache(8)  # one photo is protected by many methods in turn

@@ -31,7 +31,6 @@ class Task:
     quality_only: measure quality, and ask no recogniser.
     of_probe: the photo of the sample is what is the other photo elsewhere (`Task.swapped`).
     album: where the first photo lies once it is protected, from which this one is to be kept apart.
-    references: whether the engine is shown the other photo of the sample as it is.
     """
 
     sample: Sample
@@ -48,7 +47,6 @@ class Task:
     curve: str = ""
     of_probe: bool = False
     album: Path | None = None
-    references: bool = False
 
     @property
     def key(self) -> ResultKey:
@@ -137,7 +135,6 @@ def make_task(
         rate=spec.rate,
         measures=spec.measures,
         curve=method.curve or method.name,
-        references=method.references,
     )
 
 

@@ -41,7 +41,6 @@ class MethodSpec(BaseModel):
     knob: the setting that is tuned, where quality is matched.
     curve: methods of one curve are joined in plots; one that names none stands by itself.
     album: with pairings, whether the other photo is kept apart from the protected first one, as in an album.
-    references: whether the engine is shown the other photo as it is, to learn who the person is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,7 +55,6 @@ class MethodSpec(BaseModel):
     knob: TunedSetting | None = None
     curve: str = ""
     album: bool = False
-    references: bool = False
 
 
 class QualityTarget(BaseModel):

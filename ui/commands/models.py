@@ -13,7 +13,7 @@ from ..terminal import Json, Quiet, Terminal
 
 def models(json: Json = False) -> None:
     """List recognisers and priors: licence, size, and whether they are here."""
-    from ..wording import MODEL_COLUMNS, model_rows
+    from ..model_words import MODEL_COLUMNS, model_rows
 
     terminal = Terminal(json)
     for row in model_rows():
@@ -33,7 +33,7 @@ def fetch(
 ) -> None:
     """Show a model's licence and, once it is accepted, download the model."""
     from ...weights.fetch import fetch as download
-    from ..wording import facts
+    from ..model_words import facts
 
     terminal = Terminal(json)
     for line in facts(name):

@@ -1,15 +1,18 @@
-"""Whom `veil protect` is asked to protect, and by what else it knows them."""
+"""What `veil protect` is asked to protect, what else it knows, and what of an album is still linked."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import BadSettings
+from ..terminal import Terminal
+from .clips import exit_words
 
 if TYPE_CHECKING:
     from ..albums import Album
+    from ..records import Shortfall
     from ..selection import Whom
 
 
@@ -25,30 +28,37 @@ def whom(faces: str | None, largest: bool, only: list[Path] | None, spare: list[
     return Whom(numbers("1" if largest else faces))
 
 
-def known(me: Sequence[Path], whom: Whom, album: bool) -> Album | None:
-    """What is known beside each photo: references, those of the person who is meant among them, and of an
-    album what is found and made; or nothing."""
+def known(me: Sequence[Path], album: bool) -> Album | None:
+    """What is known beside each photo: other photos of the person, and what of an album is protected; or
+    nothing."""
     from ...core.images import open_photo
     from ..albums import Album
 
-    ours = whom.person.sightings if whom.person and not whom.spare else ()
-    beside = Album.of_references(map(open_photo, me), album)
-    for one in ours:
-        beside.know(one.frame, [one.face])
-    return beside if me or ours or album else None
+    return Album.of_references(map(open_photo, me), album) if me or album else None
 
 
-def known_better(album: Album, job: Any) -> Any:
-    """A job, by whose photo or clip an album knows people better; and from what was protected of it before
-    the rest is kept apart."""
-    from ...core.images import open_photo
+def reopened(album: Album, job: Any) -> Any:
+    """A job, of which an album is given what was protected before: a photo or a clip."""
     from ...core.video import open_clip
     from .. import clips, workflow
 
-    if isinstance(job, workflow.Job | workflow.Done):
-        album.know(open_photo(job.source), job.choice.faces.values())
     if isinstance(job, workflow.Done):
         album.reopen(job.source, job.picture, job.choice.faces.values())
     elif isinstance(job, clips.ClipDone):
         album.reopen_clip(open_clip(job.source), open_clip(job.result), job.said.faces)
     return job
+
+
+def linked(
+    terminal: Terminal, album: Album, surrogates: tuple[str, ...], strict: bool, name: Callable[[Path], str]
+) -> list[tuple[str, tuple[Shortfall, ...]]]:
+    """Say what of an album recognisers that judge still link; returns these files, each with the reason."""
+    from .. import album_links
+
+    found = terminal.follow(album_links.links(album.members, surrogates, strict, name), "Album")
+    terminal.say(f"\n{found[0].words}")
+    both = dict.fromkeys(file for one in found for group in one.groups for file in group)
+    files = [*dict.fromkeys(name(member.source) for member in album.members)]
+    judges = [one.model_dump(mode="json") for one in found]
+    terminal.object(album=files, **exit_words(("linked",) if both else ()), links=judges)
+    return [(file, ("linked",)) for file in both]

@@ -14,13 +14,10 @@ from ...core.files import printable
 from ..terminal import Json, Quiet, Terminal
 from .clips import FELL_SHORT, exit_words
 from .clips import protect as protect_clip
-from .people import known, known_better, whom
+from .people import known, linked, reopened, whom
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .. import records, workflow
-    from ..albums import Album
 
 
 def protect(
@@ -114,8 +111,8 @@ def protect(
     me: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Another photo of the person, alone on it, to learn who that is; may be repeated. "
-            "Photos of --only count, too."
+            help="Another photo of the person, alone on it, from which the result is led away, too; may be "
+            "repeated. Hides more, and shows more."
         ),
     ] = None,
     album: Annotated[
@@ -190,8 +187,8 @@ def protect(
         # the device of a cluster's workers is not here
         workflow.check_models(chosen.model_copy(update={"device": "cpu"}) if ray else chosen)
         aim, other = workflow.photo_and_face(target), workflow.photo_and_face(probe)
-        meant, references = whom(faces, largest, only, spare), [*(me or ()), *(only or ())]
-        taken = reserved(*todo, target, probe, *references, *(spare or ()))
+        meant, references = whom(faces, largest, only, spare), me or []
+        taken = reserved(*todo, target, probe, *references, *(only or ()), *(spare or ()))
         alone = len(todo) == 1 and todo == photos
         workers = stack.enter_context(cluster.workers(ray, chosen)) if ray else None
         find = workers.search([path for path in todo if not pipes.is_clip(path)]) if workers else None
@@ -210,9 +207,9 @@ def protect(
             return workflow.prepare(path, wanted, meant, taken, alone, chosen, common, beside, find)
 
         ready = terminal.each(todo, prepare, name)
-        shown, against = known(me or (), meant, album), other.frame if other else None
+        shown, against = known(references, album), other.frame if other else None
         if shown and album:
-            ready = terminal.each(ready, partial(known_better, shown), name)
+            ready = terminal.each(ready, partial(reopened, shown), name)
         jobs = [job for job in ready if isinstance(job, workflow.Job)]
         arriving = workers.protect(jobs, chosen, aim, against, shown) if workers else None
         judge = partial(records.Record.shortfalls, strict=fail_if_recognised, by_choice=bool(meant.numbers))
@@ -247,7 +244,7 @@ def protect(
             stop.args = (GOES_ON,) * (any(clips) or len(todo) > 1 and not force)
             raise
     if shown and shown.members:
-        done += _linked(terminal, shown, chosen.surrogates, fail_if_recognised, name)
+        done += linked(terminal, shown, chosen.surrogates, fail_if_recognised, name)
     if done:
         terminal.say(f"\n{CLIP_LIMITS if any(clips) else LIMITS}")
     if terminal.failed:
@@ -258,21 +255,6 @@ def protect(
         kind = "clip" if all(clips) else "file" if any(clips) else "photo"
         terminal.note(fell_short(done, fail_if_recognised, kind), always=True)
         raise typer.Exit(FELL_SHORT)
-
-
-def _linked(
-    terminal: Terminal, album: Album, surrogates: tuple[str, ...], strict: bool, name: Callable[[Path], str]
-) -> list[tuple[str, tuple[records.Shortfall, ...]]]:
-    """Say what of an album recognisers that judge still link; returns these files, each with the reason."""
-    from .. import album_links
-
-    found = terminal.follow(album_links.links(album.members, surrogates, strict, name), "Album")
-    terminal.say(f"\n{found[0].words}")
-    linked = dict.fromkeys(file for one in found for group in one.groups for file in group)
-    files = [*dict.fromkeys(name(member.source) for member in album.members)]
-    judges = [one.model_dump(mode="json") for one in found]
-    terminal.object(album=files, **exit_words(("linked",) if linked else ()), links=judges)
-    return [(file, ("linked",)) for file in linked]
 
 
 def _told(

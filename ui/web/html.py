@@ -13,7 +13,7 @@ from ...core.types import Face
 from ...eval.behaviour import page
 from ...eval.report import FaceReport, Report
 from ...weights.registry import cards
-from .. import wording
+from .. import model_words, wording
 from ..clip_records import ClipFace
 from .checks import Survival
 from .pictures import AMPLIFIED
@@ -288,7 +288,7 @@ def figures(heading: str, rows: Sequence[Sequence[str]]) -> str:
 
 def models() -> str:
     """A card for each model."""
-    states = {row[0]: row[4] for row in wording.model_rows()}
+    states = {row[0]: row[4] for row in model_words.model_rows()}
     items: list[str] = []
     for card in cards().values():
         facts = {

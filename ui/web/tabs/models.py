@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 from gradio.events import api
 
-from ...wording import MODEL_COLUMNS, model_rows
+from ...model_words import MODEL_COLUMNS, model_rows
 from .. import html
 from ..page import Page
 
