@@ -10,10 +10,8 @@ from typing import Any
 
 import gradio as gr
 
-from ....attacks.faces.detection import search
 from ....attacks.person import Person
 from ....core.files import atomic_write
-from ....core.images import open_photo
 from ....core.types import Stage, Step, Steps
 from ... import album_links, clip_words
 from ...albums import Album
@@ -24,7 +22,7 @@ from ...workflow import person_of
 from .. import html
 from ..links import of_album
 from ..page import OF_CLIP, SHARES, Page, known
-from ..results import Wish, beside, protect, protect_clip, reopen, wish
+from ..results import Wish, protect, protect_clip, reopen, wish
 from ..sessions import Stopped, Visitor
 from ..uploads import admit_album, admit_references, arrive, arrived_clip
 from .parts import AT_ONCE, efforts, getting_ready, limits, own, run_in_line, strengths, tell_at_once
@@ -52,10 +50,9 @@ class Held:
         """How many photos and clips are done."""
         return len(self.results)
 
-    def shown(self, shown: Album | None = None) -> Steps[Album]:
-        """What those that are done show of whom, added to what is known; of it nothing is kept from one run
-        to the next."""
-        shown = shown or Album()
+    def shown(self) -> Steps[Album]:
+        """What those that are done show of whom; of it nothing is kept from one run to the next."""
+        shown = Album()
         for done, (source, files) in enumerate(self.results.items()):
             yield Step(Stage.EMBEDDING, done, self.count)
             reopen(shown, Path(source), *files)
@@ -128,10 +125,10 @@ def tab(page: Page) -> None:
             asked = wish(strength, effort, only=only, apart=apart)
             admit_album(page, paths or [])
             held = continued(page, held, visitor, paths or [], asked)
-            admit_references(page, asked.references)
+            admit_references(page, [only] if only else ())
             person = person_of([asked.only]) if asked.only else None
-            learning = known_before(page, held, paths or [], asked, person)
-            shown = yield from page.watch(visitor, learning, lambda html: {panel: html})
+            watched = page.watch(visitor, held.shown(), lambda html: {panel: html})
+            shown = (yield from watched) if asked.apart else None
         except Stopped:
             yield {panel: html.note("Stopped.")}
             return
@@ -217,30 +214,6 @@ def what(paths: Iterable[str], count: int = 1) -> str:
     clips = [is_clip(Path(path)) for path in paths]
     kind = "clip" if clips and all(clips) else "file" if any(clips) else "photo"
     return kind + "s" * (count > 1)
-
-
-def known_before(
-    page: Page, held: Held, paths: list[str], asked: Wish, person: Person | None
-) -> Steps[Album | None]:
-    """What is known before the first of these is protected: of an album who is in all its photos, and what
-    those that are done show.
-
-    Raises:
-        BadPhoto, NoFace: as `results.beside`.
-    """
-    album = yield from beside(asked, person)
-    if not album or not album.apart:
-        return album
-    for done, path in enumerate(path for path in paths if not is_clip(Path(path))):
-        yield Step(Stage.EMBEDDING, done, len(paths))
-        try:
-            page.rules.admit(path)
-            photo = open_photo(Path(path))
-            found = search(photo.pixels)
-            album.know(photo, [found.numbered[number] for number in found.protectable])
-        except Exception:  # noqa: S112  (it is told when its turn comes)
-            continue
-    return (yield from held.shown(album))
 
 
 def linked(held: Held, asked: Wish, shown: Album | None) -> Steps[str]:
