@@ -614,6 +614,18 @@ MACHINES = ("other", "worst", "other-strict", "same", "jpeg")
 MEASURED = ("likeness", "naturalness", "psnr", "ssim")
 
 
+def references_rated() -> str:
+    """What viewers say of photos that were protected with other photos of the person, and without."""
+    said, words = ratings(15), list[str]()
+    for version, name in (("lfw-balanced", "alone"), ("lfw-references", "with two references")):
+        part = said[said.version == version]
+        people = part.photo.tolist()
+        alike, natural = (decimal(mean(part[scale], people), 1) for scale in SCALES)
+        share = percent(rate(part[SCALES[0]] >= 4, people))
+        words.append(f"{name} {alike} ({share} the same person) and {natural}")
+    return f"{'; '.join(words)} ({said.photo.nunique()} people, two viewers a picture)"
+
+
 def clips_rated() -> str:
     """What viewers say of frames of clips."""
     said, words = ratings(14), list[str]()
@@ -750,6 +762,7 @@ def engine_settings() -> str:
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "references": references,
+    "references-rated": references_rated,
     "references/balanced": partial(known_better, "balanced"),
     "trackers": partial(trackers, "strengths"),
     "trackers-closest": partial(trackers, "closest"),
