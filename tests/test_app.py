@@ -10,6 +10,7 @@ import zipfile
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -101,7 +102,8 @@ def test_names_of_the_endpoints(opened: Any, portrait: Path, tmp_path: Path) -> 
     named = page.view_api(return_format="dict", print_info=False)["named_endpoints"]
     assert sorted(named) == [f"/{name}" for name in ENDPOINTS]
     wanted = ["photo", "strength", "faces", "seed", "format", "effort"]
-    assert [parameter["parameter_name"] for parameter in named["/protect"]["parameters"]] == wanted
+    assert [parameter["parameter_name"] for parameter in named["/protect"]["parameters"]] == [*wanted, "me"]
+    assert named["/protect"]["parameters"][-1]["parameter_has_default"]
     others = [parameter["parameter_name"] for parameter in named["/impersonate"]["parameters"]]
     assert others == ["photo", "target", *wanted[1:]]
     assert page.predict(api_name="/models")[0]["Model"] == "dlib"
@@ -223,6 +225,22 @@ def test_progress_says_where_it_is() -> None:
     assert wording.stage(half).startswith("Faces 1 to 4 of 8: changing")
     assert page.progress_share(half) == pytest.approx(0.85 / 2)
     assert set(wording.STAGES) == set(Stage)
+
+
+def test_the_bar_of_a_clip_never_goes_back() -> None:
+    """Two faces, for each of which the search is taken up again."""
+    stages = Stage.GETTING_READY, Stage.LEARNING_EMBEDDINGS, Stage.PROTECTING, Stage.PROTECTING
+    searched = [(stage, Item(face, face, 2)) for face in (1, 2) for stage in stages]
+    steps = [(Stage.FOLLOWING, None), *searched, (Stage.RENDERING, None), (Stage.JUDGING, None)]
+    clock, bars = page.Clock(page.OF_CLIP), list[float]()
+    for stage, item in steps:
+        for done in range(5):
+            following: Any = SimpleNamespace(step=Step(stage, done, 4, item=item), preview=None)
+            (width,) = re.findall(r"width:([\d.]+)%", clock.show(following))
+            bars.append(float(width))
+    assert bars == sorted(bars)
+    assert (bars[0], bars[-1]) == (0, 100)
+    assert len(set(bars)) > 20
 
 
 def test_what_comes_from_outside_is_escaped() -> None:

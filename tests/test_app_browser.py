@@ -663,7 +663,11 @@ def test_an_album_with_clips(page: Page, film: Any, work: Any, portrait: Path, t
     rows = page.locator("#veil-album-rows tbody tr")
     expect(rows.nth(1)).to_contain_text("Not protected: face 2, too small")
     expect(rows.nth(2)).to_contain_text("is no video but a picture")
-    shoot(page, "album-clips")
+    expect(page.locator("#veil-album-links")).to_contain_text("Album: ")
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        shoot(page, f"album-clips-{width}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, page.evaluate(WIDE)
     with zipfile.ZipFile(download(page, "Download the zip (2 files)", tmp_path)) as zipped:
         names = ["a.veiled.json", "a.veiled.mp4", "astronaut.veiled.jpg", "astronaut.veiled.json"]
         assert sorted(zipped.namelist()) == names

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,6 +27,7 @@ from veil.core.video import open_clip
 from veil.privacy import Protected
 from veil.privacy.settings import Settings, settings
 from veil.ui import album_links, albums, clip_checks, clips, outputs, workflow
+from veil.ui.api import link
 from veil.ui.cli import app
 from veil.ui.selection import Whom
 
@@ -88,13 +90,24 @@ def test_an_album_sees_the_best_picture_of_a_clip(film: Any, work: Any, tmp_path
     source = film(tmp_path / "a.mp4")
     key = work.tracks[0].key
     left, top, right, bottom = work.tracks[0].face(key).box.round().astype(int)
-    shown = finish(clip_checks.shown(source))
+    seen = finish(clip_checks.shown(source))
+    shown = seen.photo
+    assert not seen.others  # but one that is too small
     assert shown.name == "a.mp4"
     (_, whole) = next(open_clip(source).chosen([key]))
     assert shown.pixels.shape[0] <= 3 * (bottom - top) + 2
     assert np.array_equal(shown.pixels, whole[: bottom + 80, max(left - 80, 0) : right + 80])
     work.tracks = ()
-    assert finish(clip_checks.shown(source)).size == (192, 192)
+    assert finish(clip_checks.shown(source)).photo.size == (192, 192)
+
+
+def test_who_else_a_clip_shows_is_named(film: Any, work: Any, tmp_path: Path) -> None:
+    clips = [film(tmp_path / f"{name}.mp4") for name in "ab"]
+    assert link(clips, recognizers=["sface"]).with_others == ()  # one that is too small
+    work.tracks = (work.tracks[0], replace(work.tracks[0], person=2))
+    said = link(clips, recognizers=["sface"])
+    assert said.with_others == ("a.mp4", "b.mp4")
+    assert "Only the main face was compared of a.mp4, b.mp4" in str(said)
 
 
 def test_clips_of_an_album_are_kept_apart(film: Any, work: Any, one_person: None, tmp_path: Path) -> None:

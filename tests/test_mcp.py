@@ -62,6 +62,7 @@ def test_the_tools_are_the_endpoints_and_say_what_they_do(served: Any) -> None:
     assert sorted(tools) == ["check", "faces", "impersonate", "models", "protect"]
     assert "recognisers should know nobody" in str(tools["protect"].description)
     assert set(tools["protect"].inputSchema["properties"]) >= {"photo", "strength", "faces", "effort"}
+    assert "me" not in tools["protect"].inputSchema["properties"]  # a list of files, which no tool can take
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..attacks import packaged, recognizer
@@ -18,15 +19,13 @@ from ..eval.disturbances.clip_codec import Encoding
 from ..eval.tracks import seen
 from ..weights.registry import card
 from .albums import best_sightings
-from .clip_faces import choose, described
+from .clip_faces import choose, described, too_small
 from .clip_records import ClipReport
 from .pipes import is_clip
 from .selection import Whom
 
 AROUND = 1.0  # of a face's side: what an album sees around it
-ONE_PICTURE = (
-    "Of each clip the picture counts that shows best who is shown most; nobody else in it is compared."
-)
+ONE_PICTURE = "Of each clip the picture counts that shows best who is shown most."
 
 
 def assess(
@@ -87,20 +86,31 @@ def check_alike(before: Clip, after: Clip) -> None:
         raise BadClip(f"The two clips differ in size: {sizes}.", hint)
 
 
-def shown(path: Path) -> Steps[Photo]:
-    """What an album sees of a file: a photo, or the picture of a clip that shows best who is shown most.
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What an album sees of a file; `others`: whether a clip shows other faces that are large enough."""
+
+    photo: Photo
+    others: bool = False
+
+
+def shown(source: Path | Photo) -> Steps[Shown]:
+    """What an album sees: a photo, or the picture of a clip that shows best who is shown most.
 
     Yields a step for each picture of a clip.
 
     Raises:
         BadPhoto: the photo or clip cannot be used.
     """
-    if not is_clip(path):
-        return open_photo(path)
-    clip = open_clip(path)
+    if isinstance(source, Photo):
+        return Shown(source)
+    if not is_clip(source):
+        return Shown(open_photo(source))
+    clip = open_clip(source)
     tracks = yield from follow(clip.frames(), clip.count)
+    others = bool(set(tracks.people[1:]) - too_small(tracks))
     for _, sighting in best_sightings(clip, described(clip, tracks.of(tracks.people[:1]))):
         face = sighting.face
         left, top, right, bottom = clipped(padded(face.box, AROUND * face.side), clip.size)
-        return Photo(sighting.frame.pixels[top:bottom, left:right].copy(), clip.name)
-    return Photo(next(clip.frames())[1], clip.name)
+        return Shown(Photo(sighting.frame.pixels[top:bottom, left:right].copy(), clip.name), others)
+    return Shown(Photo(next(clip.frames())[1], clip.name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ from ..core.types import Photo, Stage, Step, Steps
 from ..eval.linking import Linking, Seen, Unusable, see
 from ..eval.linking import link as judge
 from ..weights.registry import card
+from .clip_checks import Shown
 from .records import known_surrogates
 from .terminal import known
 from .wording import Row
@@ -25,7 +27,7 @@ LINK_COLUMNS = ("Recogniser", "Used", "Pairs linked", "Photos of one person")
 
 def link(
     sources: Sequence[Source],
-    opened: Callable[[Source], Steps[Photo]],
+    opened: Callable[[Source], Steps[Shown]],
     recognizers: Iterable[str] | None = None,
     surrogates: Collection[str] | None = None,
 ) -> Steps[Linking]:
@@ -52,15 +54,15 @@ def link(
     for number, source in enumerate(sources, 1):
         name = _name(source, number)
         try:
-            photo = yield from opened(source)
-            if one := see(photo, names):
-                seen.append(one)
+            shown = yield from opened(source)
+            if one := see(shown.photo, names):
+                seen.append(replace(one, others=one.others or shown.others))
             else:
-                without_face.append(photo.name)
+                without_face.append(shown.photo.name)
             if one and surrogates is None:
                 reported = _reported(source)
                 used |= reported or set()
-                unreported += [photo.name] * (reported is None)
+                unreported += [one.name] * (reported is None)
         except Exception as error:
             problem = known(error, name)
             unusable.append(Unusable(photo=name, error=problem.message, hint=problem.hint))

@@ -16,9 +16,9 @@ from ..pipes import is_clip
 from ..selection import Whom
 from .page import Page, plain
 from .policy import ENGINE
-from .results import Wish, protect, protect_clip, wish
+from .results import Wish, beside, protect, protect_clip, wish
 from .sessions import Visitor
-from .uploads import arrive, arrived_clip
+from .uploads import admit_references, arrive, arrived_clip
 
 OPTIONS = (
     "strength: subtle, balanced, strong; faces: numbers like 1,3, or empty for all; format: keep (the "
@@ -30,6 +30,7 @@ OPTIONS = (
 def fill(page: Page) -> None:
     """Add `/protect`, `/impersonate` and `/faces`."""
     photo, target = gr.File(visible=False, label="photo"), gr.File(visible=False, label="target")
+    me = gr.File(visible=False, label="me", file_count="multiple")
     strength = gr.Dropdown(list(STRENGTHS), value="balanced", label="strength", visible=False)
     faces = gr.Textbox("", label="faces", visible=False)
     seed = gr.Number(0, label="seed", precision=0, visible=False)
@@ -50,8 +51,9 @@ def fill(page: Page) -> None:
         format: str,
         effort: str,
         request: gr.Request,
+        me: list[str] | None = None,
     ) -> tuple[str, Any]:
-        return protected(photo, None, strength, faces, seed, format, effort, request)
+        return protected(photo, None, strength, faces, seed, format, effort, request, me)
 
     def protected(
         photo: str,
@@ -62,11 +64,14 @@ def fill(page: Page) -> None:
         format: str,
         effort: str,
         request: gr.Request,
+        me: list[str] | None = None,
     ) -> tuple[str, Any]:
-        visitor = page.visitors.of(request.session_hash, filter(None, (photo, target)))
+        visitor = page.visitors.of(request.session_hash, filter(None, (photo, target, *(me or ()))))
         if target:
             page.rules.admit(target)
-        asked = wish(strength, effort, "impersonate" if target else "dodge", target, seed, format=format)
+        admit_references(page, me or ())
+        goal = "impersonate" if target else "dodge"
+        asked = wish(strength, effort, goal, target, seed, format=format, me=me)
         after, record = (of_clip if is_clip(Path(photo)) else of_photo)(visitor, photo, faces, asked)
         served = processing_utils.save_file_to_cache(after, picture.GRADIO_CACHE)
         page.visitors.of(request.session_hash, [served])  # the copy is the visitor's, too
@@ -74,7 +79,8 @@ def fill(page: Page) -> None:
 
     def of_photo(visitor: Visitor, photo: str, faces: str, asked: Wish) -> tuple[Path, Path]:
         arrival = arrive(page, visitor, photo)
-        work = protect(arrival.path, _numbers(faces) or arrival.picked, asked, visitor, endure=False)
+        album, numbers = page.drained(visitor, beside(asked)), _numbers(faces) or arrival.picked
+        work = protect(arrival.path, numbers, asked, visitor, endure=False, album=album)
         outcome = page.drained(visitor, work)
         return outcome.after, outcome.record
 
@@ -82,7 +88,8 @@ def fill(page: Page) -> None:
         if asked.format != "keep":
             raise BadSettings("A clip keeps its format.", "Let format be keep.")
         clip, whom = arrived_clip(page, photo), Whom(frozenset(_numbers(faces)))
-        done = page.drained(visitor, protect_clip(clip, asked, whom, visitor.path_for("any").parent))
+        album, place = page.drained(visitor, beside(asked)), visitor.path_for("any").parent
+        done = page.drained(visitor, protect_clip(clip, asked, whom, place, album=album))
         return done.after, done.record
 
     def listed(photo: str, request: gr.Request) -> list[dict[str, Any]]:
@@ -101,7 +108,8 @@ def fill(page: Page) -> None:
             "protect",
             dodge,
             [],
-            "Protect a photo or clip: recognisers should know nobody in it; compare by eye.",
+            "Protect a photo or clip: recognisers should know nobody in it; compare by eye. me: other photos "
+            "of the person, alone on each, which say better who that is.",
         ),
         (
             "impersonate",
@@ -112,7 +120,7 @@ def fill(page: Page) -> None:
     ):
         trigger.click(
             plain(event, name),
-            [photo, *whom, strength, faces, seed, format, effort],
+            [photo, *whom, strength, faces, seed, format, effort, *[me] * (not whom)],
             [picture, report],
             api_name=name,
             concurrency_id=ENGINE,

@@ -136,6 +136,13 @@ def keep_mcp_uploads_in(folder: Path) -> None:
     gradio.mcp.DEFAULT_TEMP_DIR = str(folder)
 
 
+def hide_from_mcp(blocks: gr.Blocks, name: str) -> None:
+    """Let MCP tools have no parameter of this name, which is optional; `no_mcp_tool` says why."""
+    server: Any = blocks.mcp_server_obj
+    for endpoint in server.api_info["named_endpoints"].values():
+        endpoint["parameters"] = [one for one in endpoint["parameters"] if one["parameter_name"] != name]
+
+
 def no_mcp_tool(event: Callable[..., Any]) -> Callable[..., Any]:
     """Keep an event function from being an MCP tool: what gradio tells clients of a list of files refers to
     definitions that are not there, so that every call would fail."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
 from ...eval.linking import Groups, Linking
+from ..album_links import AlbumLinks
 from ..clip_checks import ONE_PICTURE
 from ..linking import problems
 from ..pipes import is_clip
@@ -32,6 +34,16 @@ def shown(found: Linking) -> str:
         "<div class='veil-table'><table><thead><tr><th scope='col'>Recogniser</th><th scope='col'>Links</th>"
         f"<th scope='col'>Takes for one person</th></tr></thead><tbody>{groups}</tbody></table></div>"
         f"<ul>{remarks}</ul></section>"
+    )
+
+
+def of_album(found: Sequence[AlbumLinks], kind: str) -> str:
+    """Album: what of it can be linked still, by whom the most, and in which files; `kind` names one."""
+    files = dict.fromkeys(file for judge in found for group in judge.groups for file in group)
+    words = f"In {len(files)} {kind}s a recogniser that judges links a face with another of the album."
+    return (
+        f'<section class="veil-verdict"><p class="veil-headline">{escape(found[0].words)}</p>'
+        f"{html.note(words) if files else ''}</section>"
     )
 
 

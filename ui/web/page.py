@@ -42,8 +42,15 @@ SHARES: Shares = {
     Stage.JUDGING: (0.9, 0.95),
     Stage.DISTURBING: (0.95, 1.0),
 }
+OF_CLIP: Shares = {
+    Stage.FOLLOWING: (0.0, 0.15),
+    Stage.GETTING_READY: (0.15, 0.15),
+    Stage.LEARNING_EMBEDDINGS: (0.15, 0.2),
+    Stage.PROTECTING: (0.2, 0.6),
+    Stage.RENDERING: (0.6, 0.8),
+    Stage.JUDGING: (0.8, 1.0),
+}
 JUDGED: Shares = {Stage.FOLLOWING: (0.0, 0.5), Stage.JUDGING: (0.5, 1.0)}  # of a clip that is only judged
-PROTECTED = SHARES[Stage.PROTECTING][1]  # the share after which all faces are
 
 
 @dataclass(frozen=True)
@@ -110,7 +117,7 @@ class Clock:
     """How far work is, and how long it may take still."""
 
     def __init__(self, shares: Shares = SHARES) -> None:
-        self._shares = shares
+        self._shares, self._furthest = shares, 0.0
         self._words, self._begun, self._first = "", time.monotonic(), 0
 
     def show(self, follower: Follower[Any], prefix: str = "") -> str:
@@ -125,9 +132,14 @@ class Clock:
         )
         count = f"Step {step.done} of {step.total}" if step.total > 1 else ""
         detail = ", ".join(filter(None, (count, self._left(step))))
-        return html.progress(
-            prefix + wording.stage(step), progress_share(step, self._shares), detail, preview
-        )
+        return html.progress(prefix + wording.stage(step), self._share(step), detail, preview)
+
+    def _share(self, step: Step) -> float:
+        """How far the work is: never less than before, though some of it may be taken up again."""
+        share = progress_share(step, self._shares)
+        if step.stage in self._shares:
+            share = self._furthest = max(self._furthest, share)
+        return share
 
     def _left(self, step: Step) -> str:
         now = time.monotonic()
@@ -147,8 +159,9 @@ def progress_share(step: Step, shares: Shares = SHARES) -> float:
     if step.item is None:
         return share
     first, last, faces = step.item
-    done = first - 1 + (last - first + 1) * min(share / PROTECTED, 1)
-    return done / faces * PROTECTED
+    (begin, _), (_, end) = shares[Stage.LEARNING_EMBEDDINGS], shares[Stage.PROTECTING]  # of all faces
+    done = first - 1 + (last - first + 1) * min((share - begin) / (end - begin), 1)
+    return begin + done / faces * (end - begin)
 
 
 def known(error: BaseException) -> VeilError:

@@ -7,6 +7,7 @@ import os
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -61,7 +62,7 @@ class Rules:
             (self.album, "{} files at a time"),
             (self.heaviest and self.heaviest / 1e6, "{:.0f} MB a file"),
             (self.longest, "{} pixels a side"),
-            (self.film, "{:.0f} s of clips in all"),
+            (self.film, "{:g} s of clips in all"),
         )
         known = ", ".join(words.format(bound) for bound, words in bounds if bound)
         return f"This page takes at most {known}." if known else ""
@@ -113,7 +114,7 @@ class Rules:
         """
         if self.film and seconds > self.film:
             raise BadPhoto(
-                f"The clips last {seconds:.0f} s together; this page takes {self.film:.0f}.",
+                f"The clips last {_up(seconds)} s together; this page takes {self.film:g}.",
                 "Take some away, or run veil on your own machine.",
             )
 
@@ -127,7 +128,12 @@ class Rules:
         if self.longest and max(size) > self.longest:
             raise BadPhoto(f"{name} measures {size[0]} x {size[1]} pixels: too large for this page.", hint)
         if self.film and seconds > self.film:
-            raise BadPhoto(f"{name} lasts {seconds:.0f} s; this page takes {self.film:.0f}.", hint)
+            raise BadPhoto(f"{name} lasts {_up(seconds)} s; this page takes {self.film:g}.", hint)
+
+
+def _up(seconds: float) -> float:
+    """Tenths of a second, and never as few as a limit that is exceeded."""
+    return ceil(10 * seconds) / 10
 
 
 LOCAL = Rules()

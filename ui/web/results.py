@@ -14,13 +14,14 @@ from ...attacks.faces.tracks import Tracks
 from ...attacks.person import Person
 from ...core.errors import BadSettings, NoFace
 from ...core.images import open_photo
-from ...core.types import Photo, Steps
+from ...core.types import Photo, Stage, Step, Steps
 from ...core.video import Clip, open_clip
 from ...eval.report import Report
 from ...privacy.settings import Goal, Settings, settings
 from .. import clips, records, workflow
 from ..albums import Album
 from ..clip_records import ClipRecord
+from ..commands.people import known
 from ..outputs import Output
 from ..pipes import is_clip
 from ..selection import Whom
@@ -39,7 +40,13 @@ class Wish:
     target: Path | None = None
     format: str = "keep"
     only: Path | None = None  # a photo of the one person who is protected
+    me: tuple[Path, ...] = ()  # photos that each show one person alone, and say better who that is
     apart: bool = False  # whether the photos and clips of an album are kept apart
+
+    @property
+    def references(self) -> tuple[Path, ...]:
+        """The photos by which people are known."""
+        return (*self.me, *filter(None, (self.only,)))
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,7 @@ def wish(
     format: str = "keep",
     only: str | None = None,
     apart: bool = False,
+    me: list[str] | None = None,
 ) -> Wish:
     """Check what a visitor asked for, before the long work.
 
@@ -108,7 +116,19 @@ def wish(
         device=workflow.device(),
     )
     workflow.check_models(chosen)
-    return Wish(chosen, Path(target) if target else None, format, Path(only) if only else None, apart)
+    aim, person = (Path(path) if path else None for path in (target, only))
+    return Wish(chosen, aim, format, person, tuple(map(Path, me or ())), apart)
+
+
+def beside(wish: Wish, person: Person | None = None) -> Steps[Album | None]:
+    """What is known beside each photo or clip: who people are by `wish.references`, of which `person` is the
+    last, and of an album what is going to be made; or nothing.
+
+    Raises:
+        BadPhoto, NoFace: a photo of `wish.me` cannot be used, shows no face, or several.
+    """
+    yield Step(Stage.EMBEDDING, 0, 1)
+    return known(wish.me, Whom(person=person), wish.apart)
 
 
 def protect(
@@ -120,8 +140,8 @@ def protect(
     person: Person | None = None,
     album: Album | None = None,
 ) -> Steps[Outcome]:
-    """Protect a photo in the visitor's folder, by `person` only theirs of the faces, kept apart from those of
-    an `album`; `endure` also tries what survives.
+    """Protect a photo in the visitor's folder, by `person` only theirs of the faces; `endure` also tries what
+    survives. `album` is what is known `beside` it, for `wish`.
 
     Raises:
         NoFace: the person is not in it.
@@ -129,7 +149,8 @@ def protect(
     """
     folder = visitor.path_for("any").parent
     output, whom = Output(folder, wish.format), Whom(frozenset(numbers), person)
-    common = records.origin(output, wish.target, album=album is not None)
+    apart = album is not None and album.apart
+    common = records.origin(output, wish.target, album=apart, references=wish.references)
     job = workflow.prepare(source, output, whom, set(), common=common)
     if not isinstance(job, workflow.Job):
         raise NoFace(f"{source.name} {job.why}.", "Nothing is changed in it.")
@@ -159,18 +180,20 @@ class ClipOutcome:
 def protect_clip(
     clip: Clip, wish: Wish, whom: Whom, place: Path, tracks: Tracks | None = None, album: Album | None = None
 ) -> Steps[ClipOutcome]:
-    """Protect a clip, kept apart from what an `album` shows; work that was stopped in this place goes on.
+    """Protect a clip; work that was stopped in this place goes on.
 
     Args:
         place: the folder for the result.
         tracks: its faces, where they have been followed.
+        album: what is known `beside` it, for `wish`.
 
     Raises:
         NoFace: the person is not in it.
         VeilError: whatever is wrong with the clip.
     """
-    people, apart = [wish.only] if wish.only else [], album is not None
-    job = clips.prepare(clip.path, Output(place), whom, set(), True, wish.settings, people, album=apart)
+    people, apart = [wish.only] if wish.only else [], album is not None and album.apart
+    more = None, apart, wish.references
+    job = clips.prepare(clip.path, Output(place), whom, set(), True, wish.settings, people, *more)
     if isinstance(job, clips.ClipDone):
         return ClipOutcome(job.result, job.record, job.said)
     assert isinstance(job, clips.ClipJob)  # only one of several is passed over before its faces are known

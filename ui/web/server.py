@@ -111,6 +111,8 @@ def opened(
                         css_paths=[theme.CSS],
                         head=theme.HEAD,
                     )
+                if mcp:
+                    gradio_queue.hide_from_mcp(blocks, "me")
                 yield blocks, address
         finally:
             closed.set()

@@ -124,6 +124,18 @@ def admit_album(page: Page, paths: Collection[str]) -> None:
         page.rules.admit_film(sum(_seconds(page, path) for path in paths if is_clip(Path(path))))
 
 
+def admit_references(page: Page, paths: Collection[str | Path]) -> None:
+    """Check photos by which people are known, before they are decoded.
+
+    Raises:
+        BadPhoto: they are too many or too large for this page, or were deleted.
+    """
+    if paths:
+        page.rules.admit_album([*map(str, paths)])
+    for path in paths:
+        page.rules.admit(path)
+
+
 def _seconds(page: Page, path: str) -> float:
     """How long a clip lasts; nothing where it cannot be used, which is told when its turn comes."""
     try:

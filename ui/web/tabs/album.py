@@ -10,20 +10,23 @@ from typing import Any
 
 import gradio as gr
 
+from ....attacks.faces.detection import search
 from ....attacks.person import Person
 from ....core.files import atomic_write
+from ....core.images import open_photo
 from ....core.types import Stage, Step, Steps
-from ... import clip_words
+from ... import album_links, clip_words
 from ...albums import Album
 from ...pipes import is_clip
 from ...selection import Whom
-from ...wording import headline, unprotected
+from ...wording import CLIP_LIMITS, headline, unprotected
 from ...workflow import person_of
 from .. import html
-from ..page import Page, known
-from ..results import Wish, protect, protect_clip, reopen, wish
+from ..links import of_album
+from ..page import OF_CLIP, SHARES, Page, known
+from ..results import Wish, beside, protect, protect_clip, reopen, wish
 from ..sessions import Stopped, Visitor
-from ..uploads import admit_album, arrive, arrived_clip
+from ..uploads import admit_album, admit_references, arrive, arrived_clip
 from .parts import AT_ONCE, efforts, getting_ready, limits, own, run_in_line, strengths, tell_at_once
 
 Update = dict[Any, Any]
@@ -49,9 +52,10 @@ class Held:
         """How many photos and clips are done."""
         return len(self.results)
 
-    def shown(self) -> Steps[Album]:
-        """What those that are done show of whom; of it nothing is kept from one run to the next."""
-        shown = Album()
+    def shown(self, shown: Album | None = None) -> Steps[Album]:
+        """What those that are done show of whom, added to what is known; of it nothing is kept from one run
+        to the next."""
+        shown = shown or Album()
         for done, (source, files) in enumerate(self.results.items()):
             yield Step(Stage.EMBEDDING, done, self.count)
             reopen(shown, Path(source), *files)
@@ -104,9 +108,11 @@ def tab(page: Page) -> None:
         stop = gr.Button("Stop", interactive=False, elem_id="veil-album-stop")
     panel, download = gr.HTML(elem_classes="veil-hollow"), gr.HTML(elem_classes="veil-hollow")
     table = gr.HTML(elem_id="veil-album-rows", elem_classes="veil-hollow")
+    links = gr.HTML(elem_id="veil-album-links", elem_classes="veil-hollow")
+    gr.HTML(html.limits(CLIP_LIMITS))
 
     def begin() -> Update:
-        return {**getting_ready(panel, start, stop), download: ""}
+        return {**getting_ready(panel, start, stop), download: "", links: ""}
 
     def run(
         held: Held,
@@ -122,9 +128,10 @@ def tab(page: Page) -> None:
             asked = wish(strength, effort, only=only, apart=apart)
             admit_album(page, paths or [])
             held = continued(page, held, visitor, paths or [], asked)
-            person = known_by(page, asked.only)
-            watched = page.watch(visitor, held.shown(), lambda html: {panel: html})
-            shown = (yield from watched) if asked.apart else None
+            admit_references(page, asked.references)
+            person = person_of([asked.only]) if asked.only else None
+            learning = known_before(page, held, paths or [], asked, person)
+            shown = yield from page.watch(visitor, learning, lambda html: {panel: html})
         except Stopped:
             yield {panel: html.note("Stopped.")}
             return
@@ -139,24 +146,34 @@ def tab(page: Page) -> None:
             work = each(page, path, asked, person, visitor, held, shown)
             try:
                 prefix = f"{number} of {len(paths or ())}, {Path(path).name}. "
-                yield from page.watch(visitor, work, lambda html: {panel: html}, prefix)
+                shares = OF_CLIP if is_clip(Path(path)) else SHARES
+                yield from page.watch(visitor, work, lambda html: {panel: html}, prefix, shares)
             except Stopped:
                 break
             except Exception as error:
                 problem = known(error)
                 held.rows[path] = ("failed", Path(path).name, f"{problem.message} {problem.hint}")
+        else:
+            try:
+                work = linked(held, asked, shown)
+                said = yield from page.watch(visitor, work, lambda html: {panel: html}, "Album. ")
+            except Stopped:
+                said = ""
+            except Exception as error:
+                said = html.problem(known(error))
+            yield {links: said}
         yield ended(held)
 
     def ended(held: Held) -> Update:
         for path, (kind, name, _) in held.rows.items():
             if kind == "running":
                 held.rows[path] = ("waiting", name, "not done yet")
-        kind, files = what(held.rows), list[File]()
-        said = html.note(f"{held.count} of {len(held.rows)} {kind}s are protected.")
+        files = list[File]()
+        said = html.note(f"{held.count} of {len(held.rows)} {what(held.rows, 2)} are protected.")
         if held.zip and held.count:
             try:
                 held.pack()
-                files.append((f"Download the zip ({held.count} {kind}{'s' * (held.count > 1)})", held.zip))
+                files.append((f"Download the zip ({held.count} {what(held.results, held.count)})", held.zip))
             except Exception as error:
                 said = html.problem(known(error)) + said
         missing = sum(kind == "waiting" for kind, _, _ in held.rows.values())
@@ -169,13 +186,13 @@ def tab(page: Page) -> None:
         }
 
     own(page, only)
-    started = start.click(begin, None, [panel, start, stop, download], **AT_ONCE)
+    started = start.click(begin, None, [panel, start, stop, download, links], **AT_ONCE)
     run_in_line(
         page,
         started,
         run,
         [album, photos, only, strength, effort, apart],
-        [album, panel, table, start, download],
+        [album, panel, table, start, download, links],
         (panel, start, stop),
     )
 
@@ -195,22 +212,44 @@ def continued(page: Page, held: Held, visitor: Visitor, paths: list[str], asked:
     return Held(asked, rows | kept, old.results, old.zip or visitor.path_for("veiled.zip"), old.places)
 
 
-def what(paths: Iterable[str]) -> str:
-    """What to call one of several files."""
+def what(paths: Iterable[str], count: int = 1) -> str:
+    """What to call so many of several files."""
     clips = [is_clip(Path(path)) for path in paths]
-    return "clip" if clips and all(clips) else "file" if any(clips) else "photo"
+    kind = "clip" if clips and all(clips) else "file" if any(clips) else "photo"
+    return kind + "s" * (count > 1)
 
 
-def known_by(page: Page, photo: Path | None) -> Person | None:
-    """The person of a reference photo, where one is given.
+def known_before(
+    page: Page, held: Held, paths: list[str], asked: Wish, person: Person | None
+) -> Steps[Album | None]:
+    """What is known before the first of these is protected: of an album who is in all its photos, and what
+    those that are done show.
 
     Raises:
-        BadPhoto, NoFace: it cannot be used, shows no face, or several.
+        BadPhoto, NoFace: as `results.beside`.
     """
-    if photo is None:
-        return None
-    page.rules.admit(photo)
-    return person_of([photo])
+    album = yield from beside(asked, person)
+    if not album or not album.apart:
+        return album
+    for done, path in enumerate(path for path in paths if not is_clip(Path(path))):
+        yield Step(Stage.EMBEDDING, done, len(paths))
+        try:
+            page.rules.admit(path)
+            photo = open_photo(Path(path))
+            found = search(photo.pixels)
+            album.know(photo, [found.numbered[number] for number in found.protectable])
+        except Exception:  # noqa: S112  (it is told when its turn comes)
+            continue
+    return (yield from held.shown(album))
+
+
+def linked(held: Held, asked: Wish, shown: Album | None) -> Steps[str]:
+    """What of an album can be linked still, as it is protected, in HTML; nothing where it is not kept
+    apart."""
+    if not shown or not shown.members:
+        return ""
+    found = yield from album_links.links(shown.members, asked.settings.surrogates)
+    return of_album(found, what(held.results))
 
 
 def each(

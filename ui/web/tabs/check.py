@@ -11,7 +11,7 @@ import gradio as gr
 
 from ....core.errors import BadPhoto, BadSettings
 from ....core.images import open_photo
-from ....core.types import Photo, Sighting, Steps
+from ....core.types import Sighting, Steps
 from ....eval.linking import Linking
 from ... import clip_checks
 from ...linking import link
@@ -186,7 +186,7 @@ def linking(page: Page, paths: Sequence[str]) -> Steps[Linking]:
     """
     admit_album(page, paths)
 
-    def opened(path: str) -> Steps[Photo]:
+    def opened(path: str) -> Steps[clip_checks.Shown]:
         try:
             if is_clip(Path(path)):
                 arrived_clip(page, path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 
 import gradio as gr
@@ -20,23 +19,28 @@ from ...clip_records import ClipFace
 from ...selection import Whom
 from ...workflow import person_of
 from .. import clip_html, html
-from ..page import Page, known
-from ..results import ClipOutcome, Wish, protect_clip, wish
+from ..page import OF_CLIP, Page, known
+from ..results import ClipOutcome, Wish, beside, protect_clip, wish
 from ..sessions import Stopped, Visitor
-from ..uploads import arrived_clip, refusals
-from .parts import AT_ONCE, QUIET, efforts, getting_ready, limits, own, run_in_line, strengths
+from ..uploads import admit_references, arrived_clip, refusals
+from .parts import AT_ONCE, QUIET, efforts, getting_ready, limits, others_of_you, own, run_in_line, strengths
 
 Update = dict[Any, Any]
+STOPPED = "Stopped. What was found is kept as long as you are here: start again, and it goes on from there."
 
 
 @dataclass
 class Shown:
-    """The clip that lies before a visitor: who is in it once they were looked for, where their tracks lie."""
+    """The clip that lies before a visitor: who is in it once they were looked for, where their tracks lie.
+
+    folder: where work that was stopped goes on.
+    """
 
     path: str = ""
     faces: tuple[ClipFace, ...] = ()
     tracks: Path | None = None
     sheet: Path | None = None
+    folder: Path | None = None
 
     @property
     def choices(self) -> list[tuple[str, int]]:
@@ -70,6 +74,7 @@ def tab(page: Page) -> None:
     only = gr.File(
         label="Only one person's face? A photo that shows nobody else", height=130, elem_id="veil-clip-only"
     )
+    me = others_of_you(page, "veil-clip-me")
     strength, effort = strengths(), efforts()
     with gr.Row():
         start = gr.Button("Protect the clip", variant="primary", elem_id="veil-clip-start")
@@ -111,27 +116,35 @@ def tab(page: Page) -> None:
         }
 
     def run(
-        held: Shown, numbers: list[int], only: str | None, strength: str, effort: str, request: gr.Request
+        held: Shown,
+        numbers: list[int],
+        only: str | None,
+        me: list[str] | None,
+        strength: str,
+        effort: str,
+        request: gr.Request,
     ) -> Iterator[Update]:
-        visitor = page.visitors.of(request.session_hash, filter(None, (only,)))
+        visitor = page.visitors.of(request.session_hash, filter(None, (only, *(me or ()))))
         try:
             opened = arrived_clip(page, held.path)
             if held.choices and not numbers:
                 raise NoFace("No face is chosen.", "Tick those to protect.")
             every = len(numbers) == len(held.choices)
-            wanted = Wanted(wish(strength, effort, only=only), frozenset([] if every else numbers))
-            if only:
-                page.rules.admit(only)
-            work = protect(opened, held, wanted, visitor)
-            done = yield from page.watch(visitor, work, lambda html: {panel: html})
+            wanted = Wanted(wish(strength, effort, only=only, me=me), frozenset([] if every else numbers))
+            admit_references(page, wanted.wish.references)
+            held = begun(held, visitor)
+            yield {shown: held}
+            work = protect(opened, held, wanted)
+            done = yield from page.watch(visitor, work, lambda html: {panel: html}, shares=OF_CLIP)
         except Stopped:
-            yield {panel: html.note("Stopped. What was not finished was thrown away.")}
+            yield {panel: html.note(STOPPED)}
             return
         except Exception as error:
             yield {panel: html.problem(known(error))}
             return
         files = (("Download the clip", done.after), ("Download the report", done.record))
         yield {
+            shown: replace(held, folder=None),
             panel: html.note("Done. Place, camera and time are gone from the result."),
             result: clip_html.players(opened.path, done.after)
             + html.downloads(files)
@@ -147,7 +160,7 @@ def tab(page: Page) -> None:
         page, look.click(begin, None, buttons, **AT_ONCE), looking, [shown], outputs, (panel, start, stop)
     )
     started = start.click(begin, None, buttons, **AT_ONCE)
-    inputs = [shown, chosen, only, strength, effort]
+    inputs = [shown, chosen, only, me, strength, effort]
     run_in_line(page, started, run, inputs, outputs, (panel, start, stop))
 
 
@@ -165,17 +178,22 @@ def search(clip: Clip, visitor: Visitor) -> Steps[Shown]:
     return held
 
 
-def protect(clip: Clip, held: Shown, wanted: Wanted, visitor: Visitor) -> Steps[ClipOutcome]:
-    """Protect a clip in the visitor's folder; of work that does not come to its end nothing is left.
+def begun(held: Shown, visitor: Visitor) -> Shown:
+    """The same, with a folder for its protection: where that was begun, if it is still there."""
+    there = held.folder and held.folder.is_dir()
+    return held if there else replace(held, folder=visitor.path_for("any").parent)
+
+
+def protect(clip: Clip, held: Shown, wanted: Wanted) -> Steps[ClipOutcome]:
+    """Protect a clip in its folder, where work that was stopped goes on.
 
     Raises:
         NoFace: the person is not in it.
+        BadPhoto: a photo of the person cannot be used, or shows others.
     """
-    only, place = wanted.wish.only, visitor.path_for("any").parent
+    assert held.folder
+    only = wanted.wish.only
     whom = Whom(wanted.numbers, person_of([only]) if only else None)
     tracks = Tracks.load(held.tracks) if held.tracks and held.tracks.exists() else None
-    try:
-        return (yield from protect_clip(clip, wanted.wish, whom, place, tracks))
-    except BaseException:
-        rmtree(place, ignore_errors=True)
-        raise
+    album = yield from beside(wanted.wish, whom.person)
+    return (yield from protect_clip(clip, wanted.wish, whom, held.folder, tracks, album))

@@ -67,6 +67,20 @@ def tell_at_once(page: Page, files: gr.File, film: bool = False) -> None:
     files.change(came, files, trouble, **QUIET)
 
 
+def others_of_you(page: Page, name: str) -> gr.File:
+    """Where other photos of a person may be dropped, which say better who that is; folded away."""
+    with gr.Accordion("Other photos of you (optional)", open=False):
+        gr.HTML(
+            html.note(
+                "Alone on each. They say better who you are: machines then match the protected photo less to "
+                "photos like them."
+            )
+        )
+        photos = gr.File(label="Other photos of you", file_count="multiple", height=130, elem_id=name)
+        tell_at_once(page, photos)
+    return photos
+
+
 def getting_ready(panel: gr.HTML, start: gr.Button, stop: gr.Button) -> dict[Any, Any]:
     """What is shown from a press of the button on, until a job of the engine begins."""
     return {

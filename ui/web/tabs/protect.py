@@ -14,10 +14,10 @@ from ....core.errors import BadPhoto, NoFace, VeilError
 from ....privacy.priors import PRIORS
 from .. import html
 from ..page import Page, known
-from ..results import Outcome, protect, wish
+from ..results import Outcome, beside, protect, wish
 from ..sessions import Stopped
-from ..uploads import arrive
-from .parts import AT_ONCE, QUIET, Desk, efforts, getting_ready, own, run_in_line, strengths
+from ..uploads import admit_references, arrive
+from .parts import AT_ONCE, QUIET, Desk, efforts, getting_ready, others_of_you, own, run_in_line, strengths
 
 Update = dict[Any, Any]
 EXAMPLE = Path(__file__).parents[1] / "examples" / "astronaut.jpg"  # as scikit-image carries it
@@ -90,7 +90,7 @@ def tab(page: Page) -> None:
             )
             gr.HTML("<div class='veil-step'><h2>2. How strongly</h2></div>")
             strength, effort = strengths(), efforts()
-            more = advanced()
+            more = {"me": others_of_you(page, "veil-me"), **advanced()}
             with gr.Row():
                 start = gr.Button("Protect", variant="primary", interactive=False, elem_id="veil-start")
                 stop = gr.Button("Stop", interactive=False, elem_id="veil-stop")
@@ -181,10 +181,15 @@ def tab(page: Page) -> None:
             wanted = dict(zip(more, values, strict=True))
             if wanted["target"]:
                 page.rules.admit(wanted["target"])
+            admit_references(page, wanted["me"] or ())
             asked = wish(strength, effort, **wanted)
             todo = held.todo
             if not todo:
                 raise NoFace("No face is chosen.", "Drop a photo above, and click the faces to protect.")
+            known_by = yield from page.watch(visitor, beside(asked), lambda html: {panel: html})
+        except Stopped:
+            yield ended(html.note("Stopped."), [])
+            return
         except Exception as error:
             yield ended(html.problem(known(error)), [])
             return
@@ -193,7 +198,7 @@ def tab(page: Page) -> None:
             prefix = f"Photo {number} of {len(todo)}. " if len(todo) > 1 else ""
             try:
                 page.rules.admit(arrival.path)
-                work = protect(arrival.path, arrival.picked, asked, visitor)
+                work = protect(arrival.path, arrival.picked, asked, visitor, album=known_by)
                 outcomes.append((yield from page.watch(visitor, work, lambda html: {panel: html}, prefix)))
             except Stopped:
                 words = "Stopped. What was not finished was thrown away."
