@@ -286,10 +286,10 @@ def test_other_photos_of_a_person_reach_clips(
     portrait: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Those that only say whom to protect count, too; one that shows several people is named."""
+    """Those that only say whom to protect do not; one that shows several people is named."""
     monkeypatch.setattr(Person, "verdict", lambda self, pixels, face: "same")  # of a square
     clip, visitor = open_clip(film(tmp_path / "a.mp4")), page.visitors.of("ann")
-    for only, others, count in ((None, [portrait], 1), (portrait, [], 1), (portrait, [portrait], 2)):
+    for only, others, count in ((None, [portrait], 1), (portrait, [], 0), (portrait, [portrait], 1)):
         asked = results.wish("balanced", "quick", only=only and str(only), me=[*map(str, others)])
         wanted, held = clip_tab.Wanted(asked), clip_tab.begun(clip_tab.Shown(str(clip.path)), visitor)
         done = finish(clip_tab.protect(clip, held, wanted))
@@ -309,10 +309,10 @@ def two_people(portrait: Path, path: Path) -> Path:
     return path
 
 
-def test_photos_of_me_and_of_an_album_are_references(
+def test_photos_of_me_are_references(
     page: Page, tmp_path: Path, portrait: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All of an album are known before the first is protected; what is linked in the end is told."""
+    """Photos of an album are none; what of it is linked in the end is told."""
     asked = dict[str, list[str]]()
 
     def engine(tracks: Sequence[Track], settings: Any, target: Any) -> Steps[Protected]:
@@ -338,10 +338,10 @@ def test_photos_of_me_and_of_an_album_are_references(
     asked.clear()
     apart = results.wish("balanced", "quick", apart=True)
     held = continued(page, Held(), visitor, photos, apart)
-    shown = finish(known_before(page, held, photos, apart, None))
+    shown = finish(known_before(held, apart))
     for path in photos:
         finish(each(page, path, apart, None, visitor, held, shown))
-    assert asked == {"b.png": ["c.png"], "c.png": ["b.png"]}
+    assert asked == {"b.png": [], "c.png": []}
     said = finish(linked(held, apart, shown))
     assert "sface, which the protection has never met, still links the two files" in said
     assert "In 2 photos a recogniser that judges links a face" in said

@@ -40,13 +40,8 @@ class Wish:
     target: Path | None = None
     format: str = "keep"
     only: Path | None = None  # a photo of the one person who is protected
-    me: tuple[Path, ...] = ()  # photos that each show one person alone, and say better who that is
+    me: tuple[Path, ...] = ()  # photos that each show one person alone, from which results are led away, too
     apart: bool = False  # whether the photos and clips of an album are kept apart
-
-    @property
-    def references(self) -> tuple[Path, ...]:
-        """The photos by which people are known."""
-        return (*self.me, *filter(None, (self.only,)))
 
 
 @dataclass(frozen=True)
@@ -120,15 +115,15 @@ def wish(
     return Wish(chosen, aim, format, person, tuple(map(Path, me or ())), apart)
 
 
-def beside(wish: Wish, person: Person | None = None) -> Steps[Album | None]:
-    """What is known beside each photo or clip: who people are by `wish.references`, of which `person` is the
-    last, and of an album what is going to be made; or nothing.
+def beside(wish: Wish) -> Steps[Album | None]:
+    """What is known beside each photo or clip: other photos of people, and of an album what is going to be
+    made; or nothing.
 
     Raises:
         BadPhoto, NoFace: a photo of `wish.me` cannot be used, shows no face, or several.
     """
     yield Step(Stage.EMBEDDING, 0, 1)
-    return known(wish.me, Whom(person=person), wish.apart)
+    return known(wish.me, wish.apart)
 
 
 def protect(
@@ -150,7 +145,7 @@ def protect(
     folder = visitor.path_for("any").parent
     output, whom = Output(folder, wish.format), Whom(frozenset(numbers), person)
     apart = album is not None and album.apart
-    common = records.origin(output, wish.target, album=apart, references=wish.references)
+    common = records.origin(output, wish.target, album=apart, references=wish.me)
     job = workflow.prepare(source, output, whom, set(), common=common)
     if not isinstance(job, workflow.Job):
         raise NoFace(f"{source.name} {job.why}.", "Nothing is changed in it.")
@@ -192,7 +187,7 @@ def protect_clip(
         VeilError: whatever is wrong with the clip.
     """
     people, apart = [wish.only] if wish.only else [], album is not None and album.apart
-    more = None, apart, wish.references
+    more = None, apart, wish.me
     job = clips.prepare(clip.path, Output(place), whom, set(), True, wish.settings, people, *more)
     if isinstance(job, clips.ClipDone):
         return ClipOutcome(job.result, job.record, job.said)

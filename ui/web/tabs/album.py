@@ -10,10 +10,8 @@ from typing import Any
 
 import gradio as gr
 
-from ....attacks.faces.detection import search
 from ....attacks.person import Person
 from ....core.files import atomic_write
-from ....core.images import open_photo
 from ....core.types import Stage, Step, Steps
 from ... import album_links, clip_words
 from ...albums import Album
@@ -128,9 +126,9 @@ def tab(page: Page) -> None:
             asked = wish(strength, effort, only=only, apart=apart)
             admit_album(page, paths or [])
             held = continued(page, held, visitor, paths or [], asked)
-            admit_references(page, asked.references)
+            admit_references(page, asked.me)
             person = person_of([asked.only]) if asked.only else None
-            learning = known_before(page, held, paths or [], asked, person)
+            learning = known_before(held, asked)
             shown = yield from page.watch(visitor, learning, lambda html: {panel: html})
         except Stopped:
             yield {panel: html.note("Stopped.")}
@@ -219,28 +217,15 @@ def what(paths: Iterable[str], count: int = 1) -> str:
     return kind + "s" * (count > 1)
 
 
-def known_before(
-    page: Page, held: Held, paths: list[str], asked: Wish, person: Person | None
-) -> Steps[Album | None]:
-    """What is known before the first of these is protected: of an album who is in all its photos, and what
-    those that are done show.
+def known_before(held: Held, asked: Wish) -> Steps[Album | None]:
+    """What is known before the first is protected: of an album that is kept apart, what those that are done
+    show.
 
     Raises:
         BadPhoto, NoFace: as `results.beside`.
     """
-    album = yield from beside(asked, person)
-    if not album or not album.apart:
-        return album
-    for done, path in enumerate(path for path in paths if not is_clip(Path(path))):
-        yield Step(Stage.EMBEDDING, done, len(paths))
-        try:
-            page.rules.admit(path)
-            photo = open_photo(Path(path))
-            found = search(photo.pixels)
-            album.know(photo, [found.numbered[number] for number in found.protectable])
-        except Exception:  # noqa: S112  (it is told when its turn comes)
-            continue
-    return (yield from held.shown(album))
+    album = yield from beside(asked)
+    return (yield from held.shown(album)) if album and album.apart else album
 
 
 def linked(held: Held, asked: Wish, shown: Album | None) -> Steps[str]:

@@ -131,7 +131,7 @@ def tab(page: Page) -> None:
                 raise NoFace("No face is chosen.", "Tick those to protect.")
             every = len(numbers) == len(held.choices)
             wanted = Wanted(wish(strength, effort, only=only, me=me), frozenset([] if every else numbers))
-            admit_references(page, wanted.wish.references)
+            admit_references(page, wanted.wish.me)
             held = begun(held, visitor)
             yield {shown: held}
             work = protect(opened, held, wanted)
@@ -195,5 +195,5 @@ def protect(clip: Clip, held: Shown, wanted: Wanted) -> Steps[ClipOutcome]:
     only = wanted.wish.only
     whom = Whom(wanted.numbers, person_of([only]) if only else None)
     tracks = Tracks.load(held.tracks) if held.tracks and held.tracks.exists() else None
-    album = yield from beside(wanted.wish, whom.person)
+    album = yield from beside(wanted.wish)
     return (yield from protect_clip(clip, wanted.wish, whom, held.folder, tracks, album))
