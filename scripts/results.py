@@ -458,21 +458,6 @@ def worst_of(every: pd.DataFrame, of: dict[str, Any]) -> str:
     return f"{percent(value)} ({named})" if value else "-"
 
 
-def known_better(strength: str) -> str:
-    """How many are not matched with a photo that nobody has seen, without and with two references."""
-    every = read("references", "rates")
-    if every.empty:
-        return "-"
-    rows = every[(every.judge == "all") & (every.strength == strength)].set_index("references")
-    found = [
-        interval(rows.loc[count], photo)
-        for count, photo in ((0, "unseen"), (2, "unseen"), (0, "second"), (2, "second"))
-    ]
-    alone, two, before, known = (percent(one) if one else "-" for one in found)
-    reference = f"beside such a reference itself {known} instead of {before}"
-    return f"{two} instead of {alone}; {reference} ({rows.n.max()} people)"
-
-
 def found_first(strength: str) -> str:
     """How often a cloaked photo finds the other first among the strangers at hand, alone and in an album."""
     every = read("album", "galleries")
@@ -614,6 +599,18 @@ MACHINES = ("other", "worst", "other-strict", "same", "jpeg")
 MEASURED = ("likeness", "naturalness", "psnr", "ssim")
 
 
+def references_rated() -> str:
+    """What viewers say of photos that were protected with other photos of the person, and without."""
+    said, words = ratings(15), list[str]()
+    for version, name in (("lfw-balanced", "alone"), ("lfw-references", "with two references")):
+        part = said[said.version == version]
+        people = part.photo.tolist()
+        alike, natural = (decimal(mean(part[scale], people), 1) for scale in SCALES)
+        share = percent(rate(part[SCALES[0]] >= 4, people))
+        words.append(f"{name} {alike} ({share} the same person) and {natural}")
+    return f"{'; '.join(words)} ({said.photo.nunique()} people, two viewers a picture)"
+
+
 def clips_rated() -> str:
     """What viewers say of frames of clips."""
     said, words = ratings(14), list[str]()
@@ -750,7 +747,7 @@ def engine_settings() -> str:
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "references": references,
-    "references/balanced": partial(known_better, "balanced"),
+    "references-rated": references_rated,
     "trackers": partial(trackers, "strengths"),
     "trackers-closest": partial(trackers, "closest"),
     "trackers-rival": partial(trackers, "rival"),

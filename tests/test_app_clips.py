@@ -286,7 +286,7 @@ def test_other_photos_of_a_person_reach_clips(
     portrait: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Those that only say whom to protect do not count; one that shows several people is named."""
+    """Those that only say whom to protect do not; one that shows several people is named."""
     monkeypatch.setattr(Person, "verdict", lambda self, pixels, face: "same")  # of a square
     clip, visitor = open_clip(film(tmp_path / "a.mp4")), page.visitors.of("ann")
     for only, others, count in ((None, [portrait], 1), (portrait, [], 0), (portrait, [portrait], 1)):
@@ -309,10 +309,10 @@ def two_people(portrait: Path, path: Path) -> Path:
     return path
 
 
-def test_photos_of_me_are_references_and_links_are_told(
+def test_photos_of_me_are_references(
     page: Page, tmp_path: Path, portrait: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An album's own photos are none; what of it can be linked in the end is told."""
+    """Photos of an album are none; what of it is linked in the end is told."""
     asked = dict[str, list[str]]()
 
     def engine(tracks: Sequence[Track], settings: Any, target: Any) -> Steps[Protected]:
@@ -338,7 +338,7 @@ def test_photos_of_me_are_references_and_links_are_told(
     asked.clear()
     apart = results.wish("balanced", "quick", apart=True)
     held = continued(page, Held(), visitor, photos, apart)
-    shown = finish(held.shown())
+    shown = finish(known_before(held, apart))
     for path in photos:
         finish(each(page, path, apart, None, visitor, held, shown))
     assert asked == {"b.png": [], "c.png": []}

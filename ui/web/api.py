@@ -109,7 +109,7 @@ def fill(page: Page) -> None:
             dodge,
             [],
             "Protect a photo or clip: recognisers should know nobody in it; compare by eye. me: other photos "
-            "of the person, alone on each, from which the result is led away, too: hides more, shows more.",
+            "of the person, alone on each, from which the result is led away, too.",
         ),
         (
             "impersonate",

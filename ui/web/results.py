@@ -40,7 +40,7 @@ class Wish:
     target: Path | None = None
     format: str = "keep"
     only: Path | None = None  # a photo of the one person who is protected
-    me: tuple[Path, ...] = ()  # other photos of the person, alone on each, from which results are led away
+    me: tuple[Path, ...] = ()  # photos that each show one person alone, from which results are led away, too
     apart: bool = False  # whether the photos and clips of an album are kept apart
 
 
@@ -116,8 +116,8 @@ def wish(
 
 
 def beside(wish: Wish) -> Steps[Album | None]:
-    """What is known beside each photo or clip: other photos of the person, and of an album what is going to
-    be made; or nothing.
+    """What is known beside each photo or clip: other photos of people, and of an album what is going to be
+    made; or nothing.
 
     Raises:
         BadPhoto, NoFace: a photo of `wish.me` cannot be used, shows no face, or several.

@@ -125,10 +125,10 @@ def tab(page: Page) -> None:
             asked = wish(strength, effort, only=only, apart=apart)
             admit_album(page, paths or [])
             held = continued(page, held, visitor, paths or [], asked)
-            admit_references(page, [only] if only else ())
+            admit_references(page, asked.me)
             person = person_of([asked.only]) if asked.only else None
-            watched = page.watch(visitor, held.shown(), lambda html: {panel: html})
-            shown = (yield from watched) if asked.apart else None
+            learning = known_before(held, asked)
+            shown = yield from page.watch(visitor, learning, lambda html: {panel: html})
         except Stopped:
             yield {panel: html.note("Stopped.")}
             return
@@ -214,6 +214,17 @@ def what(paths: Iterable[str], count: int = 1) -> str:
     clips = [is_clip(Path(path)) for path in paths]
     kind = "clip" if clips and all(clips) else "file" if any(clips) else "photo"
     return kind + "s" * (count > 1)
+
+
+def known_before(held: Held, asked: Wish) -> Steps[Album | None]:
+    """What is known before the first is protected: of an album that is kept apart, what those that are done
+    show.
+
+    Raises:
+        BadPhoto, NoFace: as `results.beside`.
+    """
+    album = yield from beside(asked)
+    return (yield from held.shown(album)) if album and album.apart else album
 
 
 def linked(held: Held, asked: Wish, shown: Album | None) -> Steps[str]:

@@ -68,12 +68,12 @@ def tell_at_once(page: Page, files: gr.File, film: bool = False) -> None:
 
 
 def others_of_you(page: Page, name: str) -> gr.File:
-    """Where other photos of a person may be dropped, from which results are led away; folded away."""
+    """Where other photos of a person may be dropped, from which the result is led away, too; folded away."""
     with gr.Accordion("Other photos of you (optional)", open=False):
         gr.HTML(
             html.note(
-                "Alone on each. Machines then match the result less to photos like them; in turn, people see "
-                "more of the change: compare."
+                "Alone on each, such as those that are online with your name. Machines then match the result "
+                "less to them; people see a little more of the change."
             )
         )
         photos = gr.File(label="Other photos of you", file_count="multiple", height=130, elem_id=name)
