@@ -35,10 +35,10 @@ from veil.ui.web import clip_html, links, policy, results
 from veil.ui.web.page import Page
 from veil.ui.web.sessions import Visitors
 from veil.ui.web.tabs import clip as clip_tab
-from veil.ui.web.tabs.album import Held, continued, each, linked, what
+from veil.ui.web.tabs.album import Held, continued, each, known_before, linked, what
 from veil.ui.web.tabs.check import linking
 from veil.ui.web.tabs.check_clips import judging
-from veil.ui.web.uploads import admit_album, arrive, refusals
+from veil.ui.web.uploads import admit_album, admit_references, arrive, refusals
 from veil.ui.wording import CLIP_LIMITS
 
 pytest.importorskip("av")
@@ -181,6 +181,19 @@ def test_limits_of_clips_are_told_and_kept(page: Page, film: Any, tmp_path: Path
     assert "192 x 192 pixels" in large.message
     (heavy, _) = refusals(replace(page, rules=policy.Rules(heaviest=100)), clips)
     assert "larger than" in heavy.message
+
+
+def test_photos_of_people_keep_the_rules(page: Page, portrait: Path) -> None:
+    strict = replace(page, rules=policy.Rules(heaviest=100, album=2))
+    for me, only, words in (
+        ([portrait], None, "larger than"),
+        ([], str(portrait), "larger than"),
+        ([], f"{portrait}.gone", "is not here any more"),
+        ([portrait] * 3, None, "2 files at a time"),
+    ):
+        with pytest.raises(BadPhoto, match=words):
+            admit_references(strict, me, only)
+    admit_references(page, [portrait], str(portrait))
 
 
 def test_clips_of_an_album_are_kept_apart(

@@ -124,7 +124,7 @@ def admit_album(page: Page, paths: Collection[str]) -> None:
         page.rules.admit_film(sum(_seconds(page, path) for path in paths if is_clip(Path(path))))
 
 
-def admit_references(page: Page, paths: Collection[str | Path]) -> None:
+def admit_references(page: Page, paths: Collection[str | Path], only: str | None = None) -> None:
     """Check photos by which people are known, before they are decoded.
 
     Raises:
@@ -132,7 +132,7 @@ def admit_references(page: Page, paths: Collection[str | Path]) -> None:
     """
     if paths:
         page.rules.admit_album([*map(str, paths)])
-    for path in paths:
+    for path in (*paths, *filter(None, (only,))):
         page.rules.admit(path)
 
 

@@ -22,7 +22,7 @@ from ...workflow import person_of
 from .. import html
 from ..links import of_album
 from ..page import OF_CLIP, SHARES, Page, known
-from ..results import Wish, protect, protect_clip, reopen, wish
+from ..results import Wish, beside, protect, protect_clip, reopen, wish
 from ..sessions import Stopped, Visitor
 from ..uploads import admit_album, admit_references, arrive, arrived_clip
 from .parts import AT_ONCE, efforts, getting_ready, limits, own, run_in_line, strengths, tell_at_once
@@ -50,9 +50,10 @@ class Held:
         """How many photos and clips are done."""
         return len(self.results)
 
-    def shown(self) -> Steps[Album]:
-        """What those that are done show of whom; of it nothing is kept from one run to the next."""
-        shown = Album()
+    def shown(self, shown: Album | None = None) -> Steps[Album]:
+        """What those that are done show of whom, added to what is known; of it nothing is kept from one run
+        to the next."""
+        shown = shown or Album()
         for done, (source, files) in enumerate(self.results.items()):
             yield Step(Stage.EMBEDDING, done, self.count)
             reopen(shown, Path(source), *files)
@@ -125,7 +126,7 @@ def tab(page: Page) -> None:
             asked = wish(strength, effort, only=only, apart=apart)
             admit_album(page, paths or [])
             held = continued(page, held, visitor, paths or [], asked)
-            admit_references(page, asked.me)
+            admit_references(page, asked.me, only)
             person = person_of([asked.only]) if asked.only else None
             learning = known_before(held, asked)
             shown = yield from page.watch(visitor, learning, lambda html: {panel: html})

@@ -131,7 +131,7 @@ def tab(page: Page) -> None:
                 raise NoFace("No face is chosen.", "Tick those to protect.")
             every = len(numbers) == len(held.choices)
             wanted = Wanted(wish(strength, effort, only=only, me=me), frozenset([] if every else numbers))
-            admit_references(page, wanted.wish.me)
+            admit_references(page, wanted.wish.me, only)
             held = begun(held, visitor)
             yield {shown: held}
             work = protect(opened, held, wanted)
