@@ -207,7 +207,7 @@ def link(
             f"It takes two. Left out: {some(left)}." if left else "Give two photos or more.",
         )
     names = tuple(seen[0].vectors)
-    cosines = {name: _cosines([one.vectors[name] for one in seen]) for name in names}
+    cosines = {name: cosines_of([one.vectors[name] for one in seen]) for name in names}
     links = {name: _links(cosines[name], card(name).thresholds["far1"]) for name in names}
     counted = _counted(names)
     matrix = np.sum([links[name] for name in counted], axis=0)
@@ -248,7 +248,7 @@ def groups(links: NDArray[np.bool_]) -> Groups:
     )
 
 
-def _cosines(vectors: Sequence[Tensor]) -> NDArray[np.float64]:
+def cosines_of(vectors: Sequence[Tensor]) -> NDArray[np.float64]:
     """The cosines (N, N) of unit vectors (D,)."""
     stacked = torch.stack(list(vectors)).double()
     return (stacked @ stacked.T).numpy().round(4)

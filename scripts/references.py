@@ -33,10 +33,11 @@ from veil.core.progress import finish
 from veil.core.types import Sighting
 from veil.core.writing import png
 from veil.eval import resumable
-from veil.eval.bootstrap import Interval, mean, rate
+from veil.eval.bootstrap import mean, rate
 from veil.eval.datasets import main_face
 from veil.eval.metrics.likeness import likeness
 from veil.eval.metrics.naturalness import naturalness
+from veil.eval.summary import interval
 from veil.ui.engine_hooks import ENGINE_HOOKS
 from veil.weights.registry import card
 
@@ -79,20 +80,15 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
     for about, part in pd.concat(everybody[::-1]).groupby(["strength", "references", "of"], sort=False):
         people = part["identity"].tolist()
         before = alone.loc[list(zip(people, part["strength"], part["judge"], strict=True))]
-        line: Row = dict(zip(("strength", "references", "judge"), about, strict=True))
+        line: Row = dict(zip(("strength", "references", "recognizer"), about, strict=True))
         for name in ("second", "unseen"):
             after = part[f"{name}_after"].to_numpy()
             less = after - before[f"{name}_after"].to_numpy()
-            line |= named(name, rate(after <= 0, people)) | {f"{name} above": after.mean()}
-            line |= named(f"{name} change", mean(less, people))
+            line |= interval(name, rate(after <= 0, people)) | {f"{name} above": after.mean()}
+            line |= interval(f"{name} change", mean(less, people))
         looks = {name: part[name].mean() for name in ("likeness", "naturalness")}
         found.append(line | looks | {"n": len(part)})
     return pd.DataFrame(found)
-
-
-def named(name: str, found: Interval) -> Row:
-    """A value and its interval, as tables of benchmarks have them."""
-    return {name: found.value, f"{name} low": found.low, f"{name} high": found.high}
 
 
 def main(

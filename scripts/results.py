@@ -427,35 +427,25 @@ def unlinked(strength: str) -> str:
 def references() -> str:
     """What other photos of a person, known to the engine, change of the match with one that it has not seen
     and with one that it has; and of what is seen."""
-    every = read("references", "rates")
+    every = read("references", "rates").assign(disturbance="none")
     if every.empty:
         return "`scripts/references.py` was not run yet."
     cells = list[list[str]]()
-    for _, line in every[every.judge == "all"].sort_values(["strength", "references"]).iterrows():
-        of: dict[str, Any] = {"strength": line.strength, "references": line.references}
+    for _, line in every[every.recognizer == "all"].sort_values(["strength", "references"]).iterrows():
         parts = [f"`{line.strength}`", str(line.references)]
+        some = every[every.references == line.references]
         for photo in ("unseen", "second"):
             hidden, change = interval(line, photo), interval(line, f"{photo} change")
             parts += [percent(hidden) if hidden else "-", f"{line[f'{photo} above']:+.2f}"]
             parts += [decimal(change, 2) if change and line.references else "-"]
             if photo == "unseen":
-                parts.insert(3, worst_of(every, of))
+                parts.insert(3, worst(some, photo, strength=line.strength))
         cells.append([*parts, f"{line.likeness:.4f}", f"{line.naturalness:.3f}"])
     head = ["strength", "references", "a photo that nobody has seen: not matched", "the worst recogniser"]
     head += ["above the threshold", "changed by", "the first reference itself: not matched"]
     head += ["above the threshold", "changed by", "`likeness`", "`naturalness`"]
     people = f"{manifest('references')['people']} people of `lfw`, effort normal, seed 0, FAR 1 %."
     return f"{people}\n\n{table(head, cells)}"
-
-
-def worst_of(every: pd.DataFrame, of: dict[str, Any]) -> str:
-    """The lowest rate of one recogniser, and whose."""
-    rows = every[(every.strength == of["strength"]) & (every.references == of["references"])]
-    some = rows[rows.judge != "all"].sort_values("unseen")
-    low = some[some.unseen == some.unseen.iloc[0]]
-    named = f"`{low.judge.iloc[0]}`" if len(low) == 1 else f"{len(low)} of {len(some)}"
-    value = interval(low.iloc[0], "unseen")
-    return f"{percent(value)} ({named})" if value else "-"
 
 
 def found_first(strength: str) -> str:

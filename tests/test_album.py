@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -130,20 +130,28 @@ def veil(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def test_photos_of_a_folder_are_kept_apart_from_those_that_were_done(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def watched(
+    monkeypatch: pytest.MonkeyPatch, part: Callable[[Track], Sequence[Sighting]]
+) -> dict[str, list[str]]:
+    """Stand in for the engine; what it is told of each photo that it is asked for, by names."""
     asked: dict[str, list[str]] = {}
 
     def engine(tracks: Sequence[Track], settings: Settings, target: Sighting | None) -> Steps[Protected]:
         (track,) = tracks
         photo = track.key.frame
-        asked[photo.name] = [one.frame.name for one in track.album]
+        asked[photo.name] = [one.frame.name for one in part(track)]
         yield from ()
         return Protected((photo.with_pixels(255 - photo.pixels),), (track,), ({},), settings)
 
     monkeypatch.setattr(workflow, "protect", engine)
     monkeypatch.setattr(workflow, "assess", partial(workflow.assess, recognizers=("sface",)))
+    return asked
+
+
+def test_photos_of_a_folder_are_kept_apart_from_those_that_were_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = watched(monkeypatch, lambda track: track.album)
     for name, pixels in (("b.png", PORTRAIT), ("c.png", BRIGHTER)):
         Image.fromarray(pixels).save(tmp_path / name)
     first = veil("protect", tmp_path, "--album", "--quiet")
@@ -225,17 +233,7 @@ def test_references_join_the_embedding_that_is_attacked(monkeypatch: pytest.Monk
 
 
 def test_photos_of_me_are_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: dict[str, list[str]] = {}
-
-    def engine(tracks: Sequence[Track], settings: Settings, target: Sighting | None) -> Steps[Protected]:
-        (track,) = tracks
-        photo = track.key.frame
-        asked[photo.name] = [one.frame.name for one in track.references]
-        yield from ()
-        return Protected((photo.with_pixels(255 - photo.pixels),), (track,), ({},), settings)
-
-    monkeypatch.setattr(workflow, "protect", engine)
-    monkeypatch.setattr(workflow, "assess", partial(workflow.assess, recognizers=("sface",)))
+    asked = watched(monkeypatch, lambda track: track.references)
     for name, pixels in (("b.png", PORTRAIT), ("c.png", DARKER)):
         Image.fromarray(pixels).save(tmp_path / name)
     result = veil("protect", tmp_path / "b.png", "--me", tmp_path / "c.png")

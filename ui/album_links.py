@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from ..attacks import packaged
 from ..attacks.person import OTHER, vote
 from ..core.types import Stage, Step, Steps
-from ..eval.linking import groups, some
+from ..eval.linking import cosines_of, groups, some
 from ..eval.tracks import seen
 from ..eval.verification import UsedByAttack, used_by
 from ..weights.registry import card
@@ -80,7 +80,7 @@ def links(
 
     def linked_by(judge: str) -> AlbumLinks:
         threshold = card(judge).thresholds["far1"]
-        alike = _cosines([row[judge][0] for row in rows]) > threshold
+        alike = cosines_of([row[judge][0] for row in rows]) > threshold
         linked = _of_files(same & alike, places)
         return AlbumLinks(
             recognizer=judge,
@@ -100,12 +100,6 @@ def _same_person(members: Sequence[Member]) -> NDArray[np.bool_]:
     alike = vote(known, {name: vectors.T for name, vectors in known.items()}).numpy() >= OTHER
     files = np.array([str(one.source) for one in members])
     return alike & (files[:, None] != files)
-
-
-def _cosines(vectors: Sequence[torch.Tensor]) -> NDArray[np.float32]:
-    """The cosines (N, N) of unit vectors (D,)."""
-    stacked = torch.stack(list(vectors))
-    return (stacked @ stacked.T).numpy()
 
 
 def _of_files(pairs: NDArray[np.bool_], places: Sequence[int]) -> NDArray[np.bool_]:

@@ -256,7 +256,8 @@ def _changes(
     changes, total = list[ClipChange](), len(tracks.tracks)
     paths = [place / f"change-{number}.npz" for number in range(total)]
     missing = {tracks.tracks[number].person for number in range(total) if not paths[number].exists()}
-    if machines and missing and not any(map(any, (elsewhere.values() for elsewhere in beside))):
+    nowhere = not any(sightings for elsewhere in beside for sightings in elsewhere.values())
+    if machines and missing and nowhere:
         for found in machines.find(tracks, settings, missing):
             for number, change in found:
                 change.save(paths[number])

@@ -44,6 +44,12 @@ def is_clip(path: Path) -> bool:
     return path.suffix.lower() in video.ENDINGS
 
 
+def kind_of(paths: Iterable[Path]) -> str:
+    """What to call one of several files: a photo, a clip, or a file where there are both."""
+    clips = [is_clip(path) for path in paths]
+    return "clip" if clips and all(clips) else "file" if any(clips) else "photo"
+
+
 def photos_in(
     folder: Path,
     recursive: bool,

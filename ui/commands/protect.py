@@ -252,8 +252,7 @@ def protect(
             terminal.note(failed(terminal.failed, count), always=True)
         raise typer.Exit(2)
     if any(short for _, short in done):
-        kind = "clip" if all(clips) else "file" if any(clips) else "photo"
-        terminal.note(fell_short(done, fail_if_recognised, kind), always=True)
+        terminal.note(fell_short(done, fail_if_recognised, pipes.kind_of(todo)), always=True)
         raise typer.Exit(FELL_SHORT)
 
 

@@ -15,7 +15,7 @@ from ....core.files import atomic_write
 from ....core.types import Stage, Step, Steps
 from ... import album_links, clip_words
 from ...albums import Album
-from ...pipes import is_clip
+from ...pipes import is_clip, kind_of
 from ...selection import Whom
 from ...wording import CLIP_LIMITS, headline, unprotected
 from ...workflow import person_of
@@ -25,7 +25,7 @@ from ..page import OF_CLIP, SHARES, Page, known
 from ..results import Wish, beside, protect, protect_clip, reopen, wish
 from ..sessions import Stopped, Visitor
 from ..uploads import admit_album, admit_references, arrive, arrived_clip
-from .parts import AT_ONCE, efforts, getting_ready, limits, own, run_in_line, strengths, tell_at_once
+from .parts import AT_ONCE, efforts, getting_ready, limits, own, run_in_line, strengths, tell_at_once, telling
 
 Update = dict[Any, Any]
 File = tuple[str, Path]  # a name, and where it lies
@@ -112,6 +112,7 @@ def tab(page: Page) -> None:
     def begin() -> Update:
         return {**getting_ready(panel, start, stop), download: "", links: ""}
 
+    @telling(panel)
     def run(
         held: Held,
         paths: list[str] | None,
@@ -122,20 +123,13 @@ def tab(page: Page) -> None:
         request: gr.Request,
     ) -> Iterator[Update]:
         visitor = page.visitors.of(request.session_hash, [*(paths or ()), *filter(None, (only,))])
-        try:
-            asked = wish(strength, effort, only=only, apart=apart)
-            admit_album(page, paths or [])
-            held = continued(page, held, visitor, paths or [], asked)
-            admit_references(page, asked.me, only)
-            person = person_of([asked.only]) if asked.only else None
-            learning = known_before(held, asked)
-            shown = yield from page.watch(visitor, learning, lambda html: {panel: html})
-        except Stopped:
-            yield {panel: html.note("Stopped.")}
-            return
-        except Exception as error:
-            yield {panel: html.problem(known(error))}
-            return
+        asked = wish(strength, effort, only=only, apart=apart)
+        admit_album(page, paths or [])
+        held = continued(page, held, visitor, paths or [], asked)
+        admit_references(page, asked.me, only)
+        person = person_of([asked.only]) if asked.only else None
+        learning = known_before(held, asked)
+        shown = yield from page.watch(visitor, learning, lambda html: {panel: html})
         for number, path in enumerate(paths or (), 1):
             if path in held.results:
                 continue
@@ -212,9 +206,7 @@ def continued(page: Page, held: Held, visitor: Visitor, paths: list[str], asked:
 
 def what(paths: Iterable[str], count: int = 1) -> str:
     """What to call so many of several files."""
-    clips = [is_clip(Path(path)) for path in paths]
-    kind = "clip" if clips and all(clips) else "file" if any(clips) else "photo"
-    return kind + "s" * (count > 1)
+    return kind_of(map(Path, paths)) + "s" * (count > 1)
 
 
 def known_before(held: Held, asked: Wish) -> Steps[Album | None]:

@@ -14,10 +14,9 @@ from ...clip_checks import assess
 from ...clip_records import ClipReport
 from ...records import known_surrogates
 from .. import clip_html, html
-from ..page import JUDGED, Page, known
-from ..sessions import Stopped
+from ..page import JUDGED, Page
 from ..uploads import arrived_clip
-from .parts import AT_ONCE, getting_ready, limits, own, run_in_line, tell_at_once
+from .parts import AT_ONCE, getting_ready, limits, own, run_in_line, tell_at_once, telling
 
 Update = dict[Any, Any]
 # Of a report: what is not known where no record of the clip was given.
@@ -50,20 +49,14 @@ def section(page: Page) -> None:
     def begin() -> Update:
         return {**getting_ready(panel, start, stop), result: ""}
 
+    @telling(panel)
     def run(
         before: str | None, after: str | None, report: str | None, request: gr.Request
     ) -> Iterator[Update]:
         sent = filter(None, (before, after, report))
         visitor = page.visitors.of(request.session_hash, sent)
-        try:
-            work = judging(page, before, after, report)
-            found = yield from page.watch(visitor, work, lambda html: {panel: html}, shares=JUDGED)
-        except Stopped:
-            yield {panel: html.note("Stopped.")}
-            return
-        except Exception as error:
-            yield {panel: html.problem(known(error))}
-            return
+        work = judging(page, before, after, report)
+        found = yield from page.watch(visitor, work, lambda html: {panel: html}, shares=JUDGED)
         assert before
         assert after
         yield {

@@ -19,11 +19,22 @@ from ...clip_records import ClipFace
 from ...selection import Whom
 from ...workflow import person_of
 from .. import clip_html, html
-from ..page import OF_CLIP, Page, known
+from ..page import OF_CLIP, Page
 from ..results import ClipOutcome, Wish, beside, protect_clip, wish
-from ..sessions import Stopped, Visitor
+from ..sessions import Visitor
 from ..uploads import admit_references, arrived_clip, refusals
-from .parts import AT_ONCE, QUIET, efforts, getting_ready, limits, others_of_you, own, run_in_line, strengths
+from .parts import (
+    AT_ONCE,
+    QUIET,
+    efforts,
+    getting_ready,
+    limits,
+    others_of_you,
+    own,
+    run_in_line,
+    strengths,
+    telling,
+)
 
 Update = dict[Any, Any]
 STOPPED = "Stopped. What was found is kept as long as you are here: start again, and it goes on from there."
@@ -95,17 +106,11 @@ def tab(page: Page) -> None:
             panel: html.problem(*refusals(page, [path] if path else (), film=True)),
         }
 
+    @telling(panel)
     def looking(held: Shown, request: gr.Request) -> Iterator[Update]:
         visitor = page.visitors.of(request.session_hash)
-        try:
-            opened = arrived_clip(page, held.path)
-            held = yield from page.watch(visitor, search(opened, visitor), lambda html: {panel: html})
-        except Stopped:
-            yield {panel: html.note("Stopped.")}
-            return
-        except Exception as error:
-            yield {panel: html.problem(known(error))}
-            return
+        opened = arrived_clip(page, held.path)
+        held = yield from page.watch(visitor, search(opened, visitor), lambda html: {panel: html})
         yield {
             shown: held,
             panel: html.note(f"{len(held.faces)} face{'s' * (len(held.faces) != 1)} found."),
@@ -115,6 +120,7 @@ def tab(page: Page) -> None:
             ),
         }
 
+    @telling(panel, STOPPED)
     def run(
         held: Shown,
         numbers: list[int],
@@ -125,23 +131,16 @@ def tab(page: Page) -> None:
         request: gr.Request,
     ) -> Iterator[Update]:
         visitor = page.visitors.of(request.session_hash, filter(None, (only, *(me or ()))))
-        try:
-            opened = arrived_clip(page, held.path)
-            if held.choices and not numbers:
-                raise NoFace("No face is chosen.", "Tick those to protect.")
-            every = len(numbers) == len(held.choices)
-            wanted = Wanted(wish(strength, effort, only=only, me=me), frozenset([] if every else numbers))
-            admit_references(page, wanted.wish.me, only)
-            held = begun(held, visitor)
-            yield {shown: held}
-            work = protect(opened, held, wanted)
-            done = yield from page.watch(visitor, work, lambda html: {panel: html}, shares=OF_CLIP)
-        except Stopped:
-            yield {panel: html.note(STOPPED)}
-            return
-        except Exception as error:
-            yield {panel: html.problem(known(error))}
-            return
+        opened = arrived_clip(page, held.path)
+        if held.choices and not numbers:
+            raise NoFace("No face is chosen.", "Tick those to protect.")
+        every = len(numbers) == len(held.choices)
+        wanted = Wanted(wish(strength, effort, only=only, me=me), frozenset([] if every else numbers))
+        admit_references(page, wanted.wish.me, only)
+        held = begun(held, visitor)
+        yield {shown: held}
+        work = protect(opened, held, wanted)
+        done = yield from page.watch(visitor, work, lambda html: {panel: html}, shares=OF_CLIP)
         files = (("Download the clip", done.after), ("Download the report", done.record))
         yield {
             shown: replace(held, folder=None),

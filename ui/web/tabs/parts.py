@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import wraps
+from typing import Any, TypeAlias
 
 import gradio as gr
 
@@ -12,7 +13,10 @@ from ....privacy.settings import DESCRIPTIONS, SECONDS
 from .. import html
 from ..page import Page, known
 from ..policy import ENGINE
+from ..sessions import Stopped
 from ..uploads import Arrival, admit_album, refusals
+
+Run: TypeAlias = Callable[..., Iterator[dict[Any, Any]]]
 
 QUIET: dict[str, Any] = {"concurrency_id": "light", "api_visibility": "private", "show_progress": "minimal"}
 AT_ONCE: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
@@ -87,6 +91,24 @@ def getting_ready(panel: gr.HTML, start: gr.Button, stop: gr.Button) -> dict[Any
         panel: html.progress("Getting ready", None, "It begins as soon as it is your turn"),
         **{start: gr.Button(interactive=False), stop: gr.Button(interactive=True)},
     }
+
+
+def telling(panel: gr.HTML, stopped: str = "Stopped.") -> Callable[[Run], Run]:
+    """Let a job of the engine end with a word on its panel, `stopped` or what went wrong, where it raises."""
+
+    def telling_of(run: Run) -> Run:
+        @wraps(run)
+        def told(*arguments: Any) -> Iterator[dict[Any, Any]]:
+            try:
+                yield from run(*arguments)
+            except Stopped:
+                yield {panel: html.note(stopped)}
+            except Exception as error:
+                yield {panel: html.problem(known(error))}
+
+        return told
+
+    return telling_of
 
 
 def run_in_line(
