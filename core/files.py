@@ -27,6 +27,12 @@ def printable(path: Path | str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
+def some(names: Sequence[str], most: int = 10) -> str:
+    """Names, of many the first ones, and how many more there are."""
+    more = f" and {len(names) - most} more" * (len(names) > most)
+    return ", ".join(names[:most]) + more
+
+
 def fitting(folder: Path, stem: str, ending: str) -> str:
     """A file name for `folder`: stem and ending, the stem truncated to the file system's longest name."""
     try:

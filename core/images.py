@@ -62,9 +62,10 @@ def open_photo(path: Path) -> Photo:
 
 def _instead(path: Path) -> str:
     """What to do with a file that is no picture."""
-    if path.suffix.lower() in VIDEOS:
-        return "It is a clip; here a photo is needed."
-    if is_video(path):
+    named, is_one = path.suffix.lower() in VIDEOS, is_video(path)
+    if named:
+        return f"It is {'a clip' if is_one else 'called a clip'}; here a photo is needed."
+    if is_one:
         return "It is a clip: give its name the ending of one, such as .mp4."
     return "It reads JPEG, HEIC, PNG, WebP, AVIF, JPEG XL, TIFF, BMP and GIF; convert others first."
 

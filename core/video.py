@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 ENDINGS = frozenset(".mp4 .m4v .mov .mkv .webm .avi .mts .m2ts .mpg .mpeg .wmv .flv .3gp .ogv".split())
 BYTES_PER_PIXEL = 180  # of memory, from decoding a picture to encoding it, with those that codecs hold back
 LONGEST_GAP = 1.0  # seconds without a picture that can be decoded, in which the one before is shown
+RATES = 1, 240  # pictures a second, that a camera may have recorded
 HDR = {16: "PQ", 18: "HLG"}  # by the number of the transfer characteristic (ITU-T H.273)
 
 
@@ -181,18 +182,18 @@ def open_clip(path: Path) -> Clip:
         BadSettings: the extra `video` is not installed.
     """
     check_file(path, "clip")
-    name = printable(path.name)
+    name, shown = printable(path.name), printable(path)
     with opened(path) as container:
-        index = _read_index(name, path, container)
+        index = _read_index(shown, path, container)
     with opened(path) as container:
         stream = pictures_of(container)
-        _check_size(name, stream)
+        _check_size(shown, stream)
         frame = next(container.decode(stream), None)
         if frame is None:
-            raise BadClip(f"{name} holds no picture that can be decoded.", "Copy or download it again.")
+            raise BadClip(f"{shown} holds no picture that can be decoded.", "Copy or download it again.")
         first = index.times[0] if frame.pts is None else frame.pts
         times = index.times[index.times >= first]  # those before need one that is not there
-        _check_range(name, frame)
+        _check_range(shown, frame)
         turn, straight = turn_of(frame)
         aspect = Fraction(stream.sample_aspect_ratio or 1)
         return Clip(
@@ -246,10 +247,17 @@ def _read_index(name: str, path: Path, container: InputContainer) -> Index:
 
 
 def _untimed(name: str, rate: Fraction | None) -> BadClip:
-    """What to say of a clip whose pictures have no times, or such as would lose some."""
+    """What to say of a clip whose pictures have no times, or such as would lose some.
+
+    Args:
+        rate: pictures a second, as the container or its times say; where that is absurd, it is not repeated.
+    """
+    if not rate or not RATES[0] <= rate <= RATES[1]:
+        rate = Fraction(30)
     return BadClip(
         f"{name} does not say of each of its pictures when it is shown, or says it wrongly.",
-        f"Give them times of a constant rate first, such as by: ffmpeg -r {rate or 30} -i {name} new.mp4",
+        f"Give them times of a constant rate first, that which it was recorded with, such as by: "
+        f"ffmpeg -r {rate} -i {name} new.mp4",
     )
 
 

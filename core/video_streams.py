@@ -78,7 +78,7 @@ def opened(path: Path) -> Generator[InputContainer]:
         with av.open(f"file:{os.fspath(path)}", options=SAFE, metadata_errors="replace") as container:
             yield container
     except (FFmpegError, ValueError, OverflowError) as error:
-        name = printable(path.name)
+        name = printable(path)
         if picture := picture_format(path):
             raise BadClip(
                 f"{name} is no video but a picture ({picture}).", "Give its name that ending."
@@ -111,7 +111,7 @@ def pictures_of(container: InputContainer) -> VideoStream:
     """
     streams = [one for one in container.streams.video if one.codec_context and not is_cover(one)]
     if not streams:
-        name = printable(Path(container.name.removeprefix("file:")).name)
+        name = printable(container.name.removeprefix("file:"))
         raise BadClip(f"{name} holds no pictures, or none of a format that is known.", "Name another video.")
     return max(streams, key=lambda stream: stream.width * stream.height)
 

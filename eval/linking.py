@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -23,7 +24,9 @@ from ..attacks.faces.found import SMALLEST
 from ..attacks.faces.sampling import cut_around
 from ..attacks.person import VOTERS
 from ..core.errors import BadPhoto
+from ..core.files import some
 from ..core.types import Photo
+from ..core.video import ENDINGS
 from ..weights.registry import card
 from .datasets import main_face
 from .verification import UsedByAttack, embedding, used_by
@@ -87,7 +90,7 @@ class Linking(BaseModel):
     groups: the photos that hang together by links on which more than half of them agree.
     with_others: photos that show other large faces, too, which were not compared.
     without_face, unusable: photos that were left out. unreported: those of which it is not known how they
-        were protected, if they were.
+        were protected, if they were. originals: those that were left out, since their results are there.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -101,6 +104,7 @@ class Linking(BaseModel):
     without_face: tuple[str, ...] = ()
     unusable: tuple[Unusable, ...] = ()
     unreported: tuple[str, ...] = ()
+    originals: tuple[str, ...] = ()
 
     @property
     def worst(self) -> Linker:
@@ -117,8 +121,7 @@ class Linking(BaseModel):
     def words(self) -> tuple[str, ...]:
         """What it says, a sentence or two each: the verdict, who judges, what was left out."""
         return (
-            f"{len(self.photos)} photos: {self.worst.words}, the most of {len(self.judges)} recognisers. "
-            f"{self._majority()}",
+            f"{so_many(self.photos)}: {self._worst_words()}. {self._majority()}".rstrip(),
             *self._honest(),
             *self._left_out(),
             self._chance(),
@@ -131,17 +134,30 @@ class Linking(BaseModel):
         """The photos of a group by name; of many the first, and how many more there are."""
         return some([self.photos[number - 1] for number in group])
 
+    @property
+    def _all_alike(self) -> bool:
+        """Whether all of several recognisers link the same."""
+        return len(self.judges) > 1 and len({judge.groups for judge in self.judges}) == 1
+
+    def _worst_words(self) -> str:
+        several = len(self.judges)
+        if self._all_alike:
+            return (
+                f"{'both' if several == 2 else f'all {several}'} recognisers link {_into(self.worst.groups)}"
+            )
+        return self.worst.words + f", the most of {several} recognisers" * (several > 1)
+
     def _majority(self) -> str:
-        if len(self.counted) < 3:
+        if len(self.counted) < 3 or (self._all_alike and self.groups == self.worst.groups):
             return ""
         return f"More than half of {', '.join(self.counted)} link {_into(self.groups)}."
 
     def _honest(self) -> list[str]:
         honest = [judge for judge in self.judges if judge.used_by_attack == "no"]
-        if len(honest) == len(self.judges):
-            return []
         if not honest:
             return ["No honest judge is left: every recogniser, or a relative of it, was used."]
+        if len(honest) == len(self.judges) or self._all_alike:
+            return []
         return [f"Of those that no protection used, {_worst(honest).words}."]
 
     def _left_out(self) -> list[str]:
@@ -151,15 +167,18 @@ class Linking(BaseModel):
             "Could not be used: {}.": [one.photo for one in self.unusable],
             "Only the main face was compared of {}, since others there would be linked by chance; who stands "
             "by tells who you are, too.": self.with_others,
-            "No report of veil lies beside {}: no recogniser counts as used for it.": self.unreported,
+            "No report of veil, NAME.json, lies beside {}: if veil made "
+            f"{'them' if len(self.unreported) > 1 else 'it'}, the recognisers that were used are not known, "
+            "and count as if they had never met the protection.": self.unreported,
         }
-        return [words.format(some(names)) for words, names in said.items() if names]
+        left = [originals_left(self.originals)] if self.originals else []
+        return left + [words.format(some(names)) for words, names in said.items() if names]
 
     def _chance(self) -> str:
         pairs = len(self.photos) * (len(self.photos) - 1) // 2
-        here = f", about {pairs / 100:.0f} of {pairs} if no two photos here showed one person" * (pairs >= 50)
+        here = f", about {pairs / 100:.0f} of {pairs} if no two here showed one person" * (pairs >= 50)
         return (
-            f"A recogniser links 1 % of the pairs of strangers by chance{here}. Photos that are linked fall "
+            f"A recogniser links 1 % of the pairs of strangers by chance{here}. Those that are linked fall "
             "together: whoever knows one by name knows all. That nothing is linked is no proof: other "
             "recognisers may."
         )
@@ -189,12 +208,13 @@ def link(
     without_face: Sequence[str] = (),
     unusable: Sequence[Unusable] = (),
     unreported: Sequence[str] = (),
+    originals: Sequence[str] = (),
 ) -> Linking:
     """Compare every two photos, as all the same recognisers have `see`n them.
 
     Args:
         surrogates: the recognisers that the protection of any of the photos used.
-        without_face, unusable, unreported: what to say of photos; see `Linking`.
+        without_face, unusable, unreported, originals: what to say of photos; see `Linking`.
 
     Raises:
         BadPhoto: there are fewer than two photos.
@@ -202,9 +222,11 @@ def link(
     """
     if len(seen) < 2:
         left = [*without_face, *(one.photo for one in unusable)]
+        every = [*(one.name for one in seen), *left]
+        hint = f"It takes two. Left out: {some(left)}." if left else "Give two or more."
         raise BadPhoto(
-            f"Only {len(seen)} of {len(seen) + len(left)} photos shows a face that can be compared.",
-            f"It takes two. Left out: {some(left)}." if left else "Give two photos or more.",
+            f"Only {len(seen)} of {so_many(every)} shows a face that can be compared.",
+            " ".join((hint, originals_left(originals))) if originals else hint,
         )
     names = tuple(seen[0].vectors)
     cosines = {name: cosines_of([one.vectors[name] for one in seen]) for name in names}
@@ -232,6 +254,7 @@ def link(
         without_face=tuple(without_face),
         unusable=tuple(unusable),
         unreported=tuple(unreported),
+        originals=tuple(originals),
     )
 
 
@@ -281,7 +304,15 @@ def _into(together: Groups) -> str:
     return f"{first} of them into one person{more}"
 
 
-def some(names: Sequence[str], most: int = 10) -> str:
-    """Names, and how many more there are."""
-    more = f" and {len(names) - most} more" * (len(names) > most)
-    return ", ".join(names[:most]) + more
+def so_many(names: Sequence[str]) -> str:
+    """How many photos and clips names are of, such as "6 photos and clips"."""
+    clips = sum(Path(name).suffix.lower() in ENDINGS for name in names)
+    kinds = ["photos"] * (clips < len(names) or not names) + ["clips"] * (clips > 0)
+    return f"{len(names)} {' and '.join(kinds)}"
+
+
+def originals_left(names: Sequence[str]) -> str:
+    """That originals were left out, and why."""
+    if len(names) == 1:
+        return f"1 original whose result lies beside it was left out: {names[0]}."
+    return f"{len(names)} originals whose results lie beside them were left out: {some(names)}."

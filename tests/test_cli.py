@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Callable, Sequence
 from errno import ENOSPC
@@ -97,7 +96,7 @@ def test_protect_writes_picture_and_report(folder: Path) -> None:
     }
     assert record.report.headline
     assert record.report.headline.judges == 1
-    for words in ("sface", "no longer recognised", "photo.veiled.png", "does not promise"):
+    for words in ("sface", "no longer", "photo.veiled.png", "does not promise"):
         assert words in result.stdout
 
 
@@ -295,7 +294,7 @@ def test_a_bad_photo_does_not_lose_the_others(folder: Path) -> None:
     assert result.exit_code == 2
     assert "There is no file" in result.stderr
     assert (folder / "photo.veiled.png").exists()
-    assert "no longer recognised" in result.stdout
+    assert "no longer" in result.stdout
 
 
 @pytest.fixture
@@ -516,11 +515,11 @@ def test_assess_reads_what_was_used_from_the_report(folder: Path) -> None:
     assert result.exit_code == 2
     assert "which recognisers were used" in result.stderr
     result = veil(*arguments, "--seen", "", "--fail-if-recognised")
-    assert re.search(r"never met, \d of \d", " ".join(result.stdout.split()))
-    assert result.exit_code == (3 if "still recognised" in result.stdout else 0)
+    assert "never met" not in result.stdout  # where all are, they are not counted apart
+    assert result.exit_code == (3 if " yes" in result.stdout else 0)
     (folder / "photo.veiled.json").unlink()
     result = veil(*arguments, "--probe", folder / "photo.png")
-    assert "no report lies beside it" in result.stderr
+    assert "No report photo.veiled.json lies beside" in result.stderr
     assert "another photo of the person" in " ".join(result.stdout.split())
     result = veil(*arguments, "--seen", "dlib,mobilefacenet,faceres,mobileface,faceplugin,sface")
     assert "No honest judge is left" in " ".join(result.stdout.split())  # whose lines are broken
@@ -530,10 +529,36 @@ def test_assess_reads_what_was_used_from_the_report(folder: Path) -> None:
     assert veil(*arguments, "--seen", "nobody").exit_code == 2
 
 
-def test_a_headline_needs_a_judge_that_knew_the_face() -> None:
-    stranger: Any = SimpleNamespace(used_by_attack="no", recognised=False, still_recognised=False)
-    report: Any = SimpleNamespace(faces=[SimpleNamespace(matches=[stranger])])
-    assert "even before" in machines(report)
+def _asked(used: str, before: bool, after: bool) -> Any:
+    return SimpleNamespace(used_by_attack=used, recognised=before, still_recognised=after)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ([_asked("no", False, False)], "none of them recognised you even before."),
+        ([_asked("yes", True, True)] * 6 + [_asked("no", True, True)], "all 7 still recognise you."),
+        ([_asked("no", True, True)], "the one asked still recognises you."),
+        ([_asked("no", True, False), _asked("no", True, True)], "1 of 2 no longer recognise you."),
+        (
+            [_asked("yes", True, False), _asked("no", True, True)],
+            "1 of 2 no longer recognise you; of those that the protection has never met, 0 of 1.",
+        ),
+        (
+            [_asked("yes", True, False), _asked("no", False, False)],
+            "the one asked no longer recognises you. No recogniser that the protection has never met knew the "
+            "face even before.",
+        ),
+        (
+            [_asked("yes", True, True)] * 2,
+            "all 2 still recognise you. No honest judge is left: every recogniser, or a relative of it, was "
+            "used.",
+        ),
+    ],
+)
+def test_machines_are_counted_in_plain_words(asked: list[Any], words: str) -> None:
+    report: Any = SimpleNamespace(faces=[SimpleNamespace(matches=asked)])
+    assert machines(report) == words
 
 
 @pytest.mark.parametrize(("likeness", "words"), [(0.98, "looks like you"), (0.95, "relative"), (0.9, "else")])
@@ -670,7 +695,7 @@ def test_standard_input_and_output(folder: Path) -> None:
     with Image.open(BytesIO(result.stdout_bytes)) as picture:
         assert picture.format == "PNG"
         assert (np.asarray(picture) != PORTRAIT).any()
-    assert "no longer recognised" in result.stderr
+    assert "no longer" in result.stderr
     assert names(folder) == {"photo.png"}
     result = CliRunner().invoke(app, ["protect", "-", "-o", str(folder / "b.jpg")], input=data)
     assert result.exit_code == 0, result.stderr
@@ -679,7 +704,10 @@ def test_standard_input_and_output(folder: Path) -> None:
     assert json.loads(result.stdout)["faces"][0]["protectable"]
     result = CliRunner().invoke(app, ["protect", "-"], input=b"")
     assert result.exit_code == 2
-    assert "is empty" in result.stderr
+    assert result.stderr.startswith("Error: The picture on standard input is empty")
+    damaged = CliRunner().invoke(app, ["protect", "-"], input=data[: len(data) // 2])
+    assert damaged.exit_code == 2
+    assert damaged.stderr.startswith("Error: The picture on standard input is damaged")
 
 
 def test_json_says_all_and_words_go_elsewhere(folder: Path) -> None:

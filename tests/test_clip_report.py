@@ -110,7 +110,8 @@ def test_a_clips_verdict_agrees_with_its_figures() -> None:
         matched("c", "no", 0.0, 0.5, 0.4, before=0),
     )
     rows = clip_words.match_rows(said)
-    assert [row[-1] for row in rows] == ["by the mean", "no longer", "yes", "not before"]
+    assert [row[-1] for row in rows] == ["by all", "no longer", "yes", "not before"]
+    assert "By all: no picture alone" in clip_words.remarks(said)[0]
     assert rows[0][3:-1] == ("100%", "0%", "0.9069", "0.9071", "0.9070")
     assert rows[1][5:-1] == ("0.500", "0.400", "0.907")
     assert clip_words.headline(said).endswith(
@@ -122,15 +123,24 @@ def test_a_clips_verdict_agrees_with_its_figures() -> None:
 @pytest.mark.parametrize(
     ("after", "mean", "words"),
     [
-        (1.0, 0.95, "1 still knows the person, one or more of them in every picture"),
-        (0.25, 0.95, "1 still knows the person, one of them in 25% of the pictures"),
-        (0.0, 0.95, "1 still knows the person, only by the mean of all pictures"),
+        (1.0, 0.95, "1 of 1 recognisers that were used still knows the person, in every picture"),
+        (0.25, 0.95, "still knows the person, in 25% of the pictures"),
+        (0.0, 0.95, "still knows the person, only by all pictures together"),
         (0.0, 0.1, "may still know the person in other pictures"),
     ],
 )
 def test_who_was_used_and_still_knows_is_counted(after: float, mean: float, words: str) -> None:
     said = report(matched("dlib", "yes", after, 0.95, mean), matched("sface", "no", 1, 1, 1), margin=-0.5)
     assert any(words in sentence for sentence in clip_words.remarks(said))
+
+
+def test_all_who_were_used_and_still_know_are_called_all() -> None:
+    said = report(*(matched(name, "yes", 0.5, 0.95, 0.95) for name in "abc"), matched("d", "no", 1, 1, 1))
+    assert clip_words.still_known(said.faces) == [
+        "Face 1: all 3 recognisers that were used still know the person, at least one of them in 50% of the "
+        "pictures that were looked at."
+    ]
+    assert clip_words.headline(said).endswith("Machines: all 4 still recognise you.")
 
 
 def test_both_halves_of_the_promise_are_told_of_clips() -> None:
@@ -142,7 +152,7 @@ def test_both_halves_of_the_promise_are_told_of_clips() -> None:
     assert "may look like somebody else" in clip_words.headline(report(honest, likeness=0.9))
     assert "not measured; compare both clips yourself" in clip_words.headline(report(honest))
     other = report(honest).model_copy(update={"other_photo": True})
-    assert "its cosine to another photo of the person" in clip_words.remarks(other)[0]
+    assert "similarities (cosines) to another photo of the person" in clip_words.remarks(other)[0]
     assert "photo" not in clip_words.remarks(report(honest))[0] + CLIP_LIMITS
 
 

@@ -105,7 +105,7 @@ def test_what_is_broken_is_not_called_missing() -> None:
     with pytest.raises(errors.BadSettings, match="no_such_module is not installed") as missing:
         with needs("ocr"):
             import no_such_module.part  # type: ignore[import-not-found]  # noqa: F401
-    assert missing.value.hint == "Run `pip install 'veil[ocr]'`."
+    assert missing.value.hint == "Run `pip install '.[ocr]'` in veil's folder."
     for broken in (
         ImportError("libGL.so.1: cannot open shared object file"),
         OSError("libGL.so.1: cannot open"),

@@ -204,4 +204,4 @@ def test_text_says_which_extra_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None
     for measure in (text.t_acc, text.t_ned):
         with pytest.raises(BadSettings, match="not installed") as caught:
             measure(blank, blank)
-        assert "veil[ocr]" in caught.value.hint
+        assert ".[ocr]" in caught.value.hint

@@ -103,14 +103,20 @@ def test_the_worst_recogniser_and_the_honest_one_are_named() -> None:
     said = link(photos, surrogates={"dlib"})
     assert [judge.used_by_attack for judge in said.judges] == ["no", "yes"]
     assert (said.worst.recognizer, said.worst.groups) == ("dlib", ((1, 2),))
-    assert said.words[0].startswith("3 photos: dlib links 2 of them into one person, the most of 2")
+    assert said.words[0].startswith("3 photos: dlib links 2 of them into one person, the most of 2 recog")
     assert "Of those that no protection used, sface links none of them." in said.words
     assert "main face was compared of b," in str(said)
     assert "No honest judge is left" in str(link(photos, surrogates={"dlib", "sface"}))
     assert said.linked
     apart = link([seen("a", 1, 0), seen("b", 0, 1)])
     assert not apart.linked
-    assert apart.words[0].startswith("2 photos: dlib links none of them")
+    assert apart.words[0] == "2 photos: both recognisers link none of them."
+    kinds = link(
+        [seen("a.jpg", 1, 0), seen("b.mp4", 1, 0)], surrogates={"dlib"}, unreported=["a.jpg", "b.mp4"]
+    )
+    assert kinds.words[0] == "2 photos and clips: both recognisers link 2 of them into one person."
+    assert "lies beside a.jpg, b.mp4: if veil made them" in kinds.words[1]
+    assert "No honest judge" in str(link([seen("a", 1, 0)] * 2, surrogates={"dlib", "sface"}))
 
 
 def test_two_photos_are_the_least() -> None:

@@ -390,4 +390,4 @@ def test_the_extra_is_asked_for(folders: dict[str, Path], monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(BadSettings, match="transformers") as caught:
         stable_diffusion.embedding_of_nothing(folders["sd1"])
-    assert "veil[stable-diffusion]" in caught.value.hint
+    assert ".[stable-diffusion]" in caught.value.hint

@@ -308,7 +308,15 @@ def test_clips_whose_times_would_lose_pictures_are_refused(film: Any, tmp_path: 
     for times in ((0, 0, 0, 0, 0), (0, 33, 67, 67, 100)):
         with pytest.raises(BadClip, match="when it is shown") as told:
             open_clip(retimed(source, tmp_path / "c.mkv", times))
-        assert told.value.hint.endswith("ffmpeg -r 25 -i c.mkv new.mp4")
+        assert told.value.hint.endswith(f"ffmpeg -r 25 -i {tmp_path / 'c.mkv'} new.mp4")
+    with av.open(str(source)) as before, av.open(str(tmp_path / "e.mp4"), "w") as out:
+        stream = out.add_stream_from_template(before.streams.video[0])
+        for packet in (one for one in before.demux(video=0) if one.size):
+            packet.stream, packet.time_base, packet.pts, packet.dts = stream, Fraction(1, 15360), 0, 0
+            out.mux(packet)
+    with pytest.raises(BadClip, match="when it is shown") as told:
+        open_clip(tmp_path / "e.mp4")
+    assert "ffmpeg -r 30 " in told.value.hint  # where the file's own rate follows from the same times
     # an AVI names no times: those of pictures that are stored in another order than they are shown go back
     clip = open_clip(film(tmp_path / "d.avi", times=tuple(range(12)), unit=Fraction(1, 30)))
     with pytest.raises(BadClip, match="when it is shown"):

@@ -27,7 +27,7 @@ from ..eval.report import Report
 from ..privacy import protect as protected
 from ..privacy.settings import Settings, settings
 from ..weights.registry import Card, card, cards
-from . import clip_checks, linking, pipes, records, wording, workflow
+from . import clip_checks, linking, originals, pipes, wording, workflow
 from .albums import learnt_from, people_in
 from .clip_api import ClipResult, album_of, protect_clip
 from .clip_records import ClipReport
@@ -230,7 +230,8 @@ def assess(
     """
     used = frozenset(surrogates) if surrogates is not None else None
     if used is None and isinstance(after, str | Path):
-        used = records.known_surrogates(Path(after))
+        first = before if isinstance(before, str | Path) else after
+        used = originals.known_to_either(Path(first), Path(after))
     return judge.assess(
         open_photo(before),
         open_photo(after),
@@ -263,7 +264,7 @@ def assess_clip(
         BadSettings: the report beside `after` does not say what was used; the extra `video` is missing.
         UnknownName, WeightsMissing, WeightsCorrupt: a recogniser does not exist, or its file.
     """
-    used = records.known_surrogates(Path(after)) if surrogates is None else surrogates
+    used = originals.known_to_either(Path(before), Path(after)) if surrogates is None else surrogates
     other = workflow.with_largest_face(open_photo(probe)) if probe is not None else None
     judging = clip_checks.assess(
         Path(before), Path(after), tuple(used or ()), tuple(recognizers or ()), other

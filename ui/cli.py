@@ -47,14 +47,23 @@ class Commands(TyperGroup):
         except BrokenPipeError:  # nobody reads on, which typer bears in silence
             raise
         except OSError as error:  # where results are written, or a file is read that is no photo
-            place = printable(error.filename or "A file")
-            _refuse(
-                ctx,
-                VeilError(f"{place} cannot be used ({error.strerror}).", "Is the disk full, or read-only?"),
-            )
+            _refuse(ctx, _told(error))
         except KeyboardInterrupt as stop:
             typer.echo(" ".join(("Stopped. Nothing was left half-written.", *stop.args)), err=True)
             raise typer.Exit(STOPPED) from stop
+
+
+def _told(error: OSError) -> VeilError:
+    """What a file system refuses, as an error for people."""
+    place = printable(error.filename or "A file")
+    if isinstance(error, FileNotFoundError):
+        return VeilError(f"There is no file {place}.", "Check its name and folder.")
+    hints: dict[type[OSError], str] = {
+        IsADirectoryError: "Name a file that is in it.",
+        PermissionError: "Make it readable and writable, or name another.",
+    }
+    hint = hints.get(type(error), "Is the disk full, or read-only?")
+    return VeilError(f"{place} cannot be used ({error.strerror}).", hint)
 
 
 def _refuse(ctx: Any, error: VeilError) -> NoReturn:

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from ..eval.behaviour.page import sentence
 from ..eval.tracks import TrackMatch
 from .clip_records import ClipFace, ClipReport, Span, knows
-from .wording import Row, beside, count, look
+from .wording import Row, beside, count, how_many, look, verdict
 
-TRACK_COLUMNS = ("Face", "Recogniser", "Used", "Before", "After", "Best", "Mean", "Threshold", "Knows you")
+TRACK_COLUMNS = ("Face", "Recogniser", "Used", "Before", "After", "Closest", "All", "Threshold", "Knows you")
 PEOPLE_COLUMNS = ("Face", "Shown", "Pixels", "Can be protected")
-BY_MEAN = "by the mean"  # a verdict
+BY_ALL = "by all"  # a verdict
 MANY = 4  # times that are named one by one
 
 
@@ -59,9 +59,8 @@ def match_rows(record: ClipReport) -> list[Row]:
 
 def _verdict(match: TrackMatch) -> str:
     """Whether a recogniser knows the person: in a picture, or only in all of them together."""
-    if knows(match):
-        return "yes" if match.best_matched else BY_MEAN
-    return "no longer" if match.before else "not before"
+    by_all = match.mean_matched and not match.best_matched
+    return BY_ALL if by_all else verdict(match.before > 0, match.best_matched)
 
 
 def unprotected(faces: Iterable[ClipFace], clip: str = "") -> list[str]:
@@ -99,12 +98,12 @@ def remarks(record: ClipReport) -> list[str]:
     """How to read the rows, what the protection did not reach, and what is still expressed."""
     other = "another photo of the person" if record.other_photo else "other pictures of the clip before"
     return [
-        "Before, after: in how many of the pictures that were looked at a recogniser knows the person. Best, "
-        f"mean: its cosine to {other}, of the picture that is most like them, and of all pictures together. "
-        "Above its threshold, which 1 % of the pairs of strangers exceed, it takes both for one person. "
-        "Used: whether the protection was made against it."
-        + " By the mean: no picture alone gives the person away, but all together do."
-        * any(row[-1] == BY_MEAN for row in match_rows(record)),
+        "Before and after: in how many of the pictures that were looked at a recogniser knows the person. "
+        f"Closest and all: similarities (cosines) to {other}, of the picture that is most like them, and of "
+        "all pictures together. Above its threshold, which 1 % of the pairs of strangers exceed, a "
+        "recogniser takes both for one person. Used: whether the protection was made against it."
+        + " By all: no picture alone gives the person away, but all together do."
+        * any(row[-1] == BY_ALL for row in match_rows(record)),
         *still_known(record.faces),
         *expressed(record.faces),
     ]
@@ -118,13 +117,14 @@ def still_known(faces: Iterable[ClipFace]) -> list[str]:
         if known := [match for match in used if knows(match)]:
             most = max(match.after for match in known)
             where = {
-                0.0: "only by the mean of all pictures",
-                1.0: "one or more of them in every picture that was looked at",
+                0.0: "only by all pictures together",
+                1.0: "in every picture that was looked at",
             }
-            some = f"one of them in {most:.0%} of the pictures that were looked at"
+            some = f"in {most:.0%} of the pictures that were looked at"
+            one = "at least one of them " * (len(known) > 1 and most > 0)
             said.append(
-                f"Face {face.number}: of {len(used)} recognisers that were used {len(known)} still "
-                f"know{'s' * (len(known) == 1)} the person, {where.get(most, some)}."
+                f"Face {face.number}: {how_many(len(known), len(used))} recognisers that were used still "
+                f"know{'s' * (len(known) == 1)} the person, {one}{where.get(most, some)}."
             )
         elif face.margin is not None and face.margin < 0:
             said.append(

@@ -22,7 +22,7 @@ from .wording import Row
 
 Source = TypeVar("Source")
 
-LINK_COLUMNS = ("Recogniser", "Used", "Pairs linked", "Photos of one person")
+LINK_COLUMNS = ("Recogniser", "Used", "Pairs linked", "Taken for one person")
 
 
 def link(
@@ -30,6 +30,7 @@ def link(
     opened: Callable[[Source], Steps[Shown]],
     recognizers: Iterable[str] | None = None,
     surrogates: Collection[str] | None = None,
+    originals: Sequence[str] = (),
 ) -> Steps[Linking]:
     """Open photos one after the other, compare every two. One that cannot be used does not stop the others.
 
@@ -39,6 +40,7 @@ def link(
         opened: opens a source, which may be anything, in steps; of a path the record beside it is read, too.
         recognizers: who judges; by default all that are packaged.
         surrogates: the recognisers that protections used; by default those that the records name.
+        originals: the names of those that were left out, since their results are among the sources.
 
     Raises:
         BadPhoto: fewer than two photos can be compared.
@@ -67,7 +69,8 @@ def link(
             problem = known(error, name)
             unusable.append(Unusable(photo=name, error=problem.message, hint=problem.hint))
         yield Step(Stage.EMBEDDING, number, len(sources))
-    return judge(seen, surrogates=used, without_face=without_face, unusable=unusable, unreported=unreported)
+    left = {"without_face": without_face, "unreported": unreported, "originals": originals}
+    return judge(seen, surrogates=used, unusable=unusable, **left)
 
 
 def problems(found: Linking) -> list[VeilError]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import gettempdir
@@ -12,7 +12,7 @@ from tempfile import gettempdir
 from ..core import video
 from ..core.errors import BadClip, BadPhoto
 from ..core.files import printable, workplace
-from ..core.images import ENDINGS
+from ..core.images import ENDINGS, open_photo
 from ..core.pillow import picture_format
 from ..core.video_streams import is_video
 
@@ -26,17 +26,31 @@ def expanded(
     `note` is told what is passed over.
 
     Raises:
-        BadPhoto: it is a folder without photos and clips, or what comes from standard input is a clip.
+        BadPhoto: there is no such file or folder, it is a folder without photos and clips, or what comes
+            from standard input is no photo.
     """
     if path == PIPE:
-        photo = temporary(stack) / "stdin"
-        photo.write_bytes(sys.stdin.buffer.read())
-        if not picture_format(photo) and is_video(photo):
-            raise BadClip(
-                "What is piped in is a clip, and only photos can be.", "Name its file instead of -."
-            )
-        return [photo]
+        return [_piped(temporary(stack) / "stdin")]
+    if not os.path.lexists(path):
+        raise BadPhoto(f"There is no file or folder {printable(path)}.", "Check its name, and where it lies.")
     return photos_in(path, recursive, note, clips=True) if os.path.isdir(path) else [path]
+
+
+def _piped(photo: Path) -> Path:
+    """Keep what comes from standard input in a file, if it is a photo.
+
+    Raises:
+        BadPhoto: it is none, by the name that people know.
+    """
+    photo.write_bytes(sys.stdin.buffer.read())
+    if not picture_format(photo) and is_video(photo):
+        raise BadClip("What is piped in is a clip, and only photos can be.", "Name its file instead of -.")
+    try:
+        open_photo(photo)
+    except BadPhoto as error:
+        message = error.message.replace(printable(photo), "The picture on standard input")
+        raise BadPhoto(message, error.hint) from error
+    return photo
 
 
 def is_clip(path: Path) -> bool:
@@ -76,8 +90,9 @@ def photos_in(
             note(f"{printable(os.path.join(place, link))} is a link to a folder, and not followed.")
         folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
         pictures = [Path(place, name) for name in sorted(names) if _is_picture(name, clips)]
-        found += [path for path in pictures if not _is_result(path) or (results_too and not _is_sheet(path))]
-        results += sum(map(_is_result, pictures))
+        left_out = _is_sheet if results_too else is_named_as_result
+        found += [path for path in pictures if not left_out(path)]
+        results += sum(map(is_named_as_result, pictures))
     if results and not results_too:
         note(f"{results} result{'s' * (results > 1)} of veil in {printable(folder)} passed over.")
     if not found:
@@ -91,7 +106,8 @@ def _is_picture(name: str, clips: bool) -> bool:
     return (Path(name).suffix.lower() in ENDINGS or (clips and is_clip(Path(name)))) and name[0] != "."
 
 
-def _is_result(path: Path) -> bool:
+def is_named_as_result(path: Path) -> bool:
+    """Whether the name of a file says that veil has written it."""
     return path.suffixes[-2:-1] == [".veiled"] or _is_sheet(path)
 
 
@@ -104,12 +120,14 @@ def temporary(stack: ExitStack) -> Path:
     return stack.enter_context(workplace(Path(gettempdir())))
 
 
-def name(path: Path, folders: Iterable[Path] = ()) -> str:
-    """What to call a photo: where it lies in the folder by which it was asked for, or its name."""
-    for folder in folders:
+def name(path: Path, asked: Sequence[Path] = ()) -> str:
+    """What to call a photo: where it lies in the folder that was asked for, with that folder where others
+    were asked for, too; or its name, with its folder where two have it."""
+    for folder in asked:
         if path != folder and path.is_relative_to(folder):
-            return printable(path.relative_to(folder))
-    return printable(path.name or path)
+            return printable(path if len(asked) > 1 else path.relative_to(folder))
+    of_one_name = sum(one.name == path.name for one in asked) > 1
+    return printable(path if of_one_name else path.name or path)
 
 
 def write(picture: Path) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..core.files import some
+
 if TYPE_CHECKING:
     from ..attacks.faces.found import Found, Reason
     from ..core.types import Step
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
     from ..privacy.settings import Settings
 
 Row = tuple[str, ...]
-NAMED = 10  # files that are named one by one
 
 _LIMITS = (
     "What this does not promise: the figures hold for the recognisers that veil asks, today. People may see "
@@ -34,7 +35,7 @@ CLIP_LIMITS = (
 )
 
 GOES_ON = "What was done is kept; the same command goes on from there."
-MATCH_COLUMNS = ("Face", "Recogniser", "Used", "Before", "After", "Threshold", "Verdict")
+MATCH_COLUMNS = ("Face", "Recogniser", "Used", "Before", "After", "Threshold", "Knows you")
 FACE_COLUMNS = ("Face", "Left, top", "Pixels", "Can be protected")
 STAGES = {  # by the values of `core.types.Stage`, which would load numpy
     "following": "Following faces",
@@ -62,11 +63,16 @@ def stage(step: Step) -> str:
     return f"{faces} of {total}: {words[0].lower()}{words[1:]}"
 
 
-def verdict(match: Match) -> str:
-    """What a recogniser says of the protected face."""
-    if match.still_recognised:
-        return "still recognised"
-    return "no longer recognised" if match.recognised else "not recognised before either"
+def verdict(before: bool, after: bool) -> str:
+    """Whether a recogniser knows the person after the protection, and where not, whether it did before."""
+    if after:
+        return "yes"
+    return "no longer" if before else "not before"
+
+
+def how_many(count: int, of: int) -> str:
+    """So many of several, such as "all 7", "none of 7" or "3 of 7"."""
+    return f"all {of}" if count == of > 1 else f"{count or 'none'} of {of}"
 
 
 def beside(cosines: Iterable[float], threshold: float) -> list[str]:
@@ -84,7 +90,7 @@ def match_rows(report: Report) -> list[Row]:
             match.recognizer,
             match.used_by_attack,
             *beside((match.before, match.after), match.threshold),
-            verdict(match),
+            verdict(match.recognised, match.still_recognised),
         )
         for face in report.faces
         for match in face.matches
@@ -132,20 +138,36 @@ def machines(report: Report) -> str:
 
 
 def count(asked: Iterable[tuple[UsedByAttack, bool, bool]], where: str = "") -> str:
-    """How many recognisers no longer know the person.
+    """How many recognisers still know the person; apart, where others are asked, too, those that the
+    protection has never met.
 
     Args:
         asked: whether each was used, and knew the person before and after; where: in what they do not.
     """
     every_one = [*asked]
     knew = [(used, knows) for used, before, knows in every_one if before]
-    every = f"{sum(not knows for _, knows in knew)} of {len(knew)} no longer recognise you{where}"
-    if honest := [knows for used, knows in knew if used == "no"]:
-        fooled = len(honest) - sum(honest)
-        return f"{every}; of those that the protection has never met, {fooled} of {len(honest)}."
-    if any(used == "no" for used, _, _ in every_one):
+    if not knew:
+        return "none of them recognised you even before."
+    still, every = sum(knows for _, knows in knew), _still_recognise([knows for _, knows in knew], where)
+    if not any(used == "no" for used, _, _ in every_one):
+        return f"{every}. No honest judge is left: every recogniser, or a relative of it, was used."
+    honest = [knows for used, knows in knew if used == "no"]
+    if not honest:
         return f"{every}. No recogniser that the protection has never met knew the face even before."
-    return f"{every}. No honest judge is left: every recogniser, or a relative of it, was used."
+    if len(honest) == len(knew) or still == len(knew):
+        return f"{every}."
+    return (
+        f"{every}; of those that the protection has never met, {len(honest) - sum(honest)} of {len(honest)}."
+    )
+
+
+def _still_recognise(knows: Sequence[bool], where: str) -> str:
+    """Which of those who knew the person before do so still; `where` is said of those that do not."""
+    total, still = len(knows), sum(knows)
+    if still == total:
+        return f"all {total} still recognise you" if total > 1 else "the one asked still recognises you"
+    fooled = f"{total - still} of {total} no longer recognise you"
+    return f"{fooled if total > 1 else 'the one asked no longer recognises you'}{where}"
 
 
 def remarks(report: Report) -> list[str]:
@@ -201,7 +223,7 @@ def limits_met(report: Report) -> list[str]:
         (
             [face.number for face in report.faces if face.limited],
             "the limit on change was reached",
-            "A stronger setting, where there is one, allows more, and looks less like the person.",
+            "Only a higher strength changes more, and then looks less like the person.",
         ),
         (
             [face.number for face in report.faces if face.unfinished],
@@ -247,7 +269,7 @@ def fell_short(files: Sequence[tuple[str, Collection[str]]], strict: bool, kind:
         "linked": f"{judge} links a face with another of the album",
     }
     counted = [
-        f"in {len(short)} {kind}{'s' * (len(short) > 1)} {words}{_listed(short)}"
+        f"in {len(short)} {kind}{'s' * (len(short) > 1)} {words} ({some(short)})"
         for reason, words in said.items()
         if (short := [name for name, reasons in files if reason in reasons])
     ]
@@ -256,13 +278,7 @@ def fell_short(files: Sequence[tuple[str, Collection[str]]], strict: bool, kind:
 
 def failed(names: Sequence[str], of: int) -> str:
     """Why the exit code is 2: which of so many files could not be protected."""
-    return f"exit code 2, since {len(names)} of {of} could not be protected{_listed(names)}."
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Names of files, of many the first ones, in brackets."""
-    more = [f"and {len(names) - NAMED} more"] if len(names) > NAMED else []
-    return f" ({', '.join((*names[:NAMED], *more))})"
+    return f"exit code 2, since {len(names)} of {of} could not be protected ({some(names)})."
 
 
 def face_rows(found: Found, protected: Collection[int] = ()) -> list[Row]:
@@ -301,10 +317,10 @@ def fairest_first(matches: Iterable[Match]) -> list[Match]:
 def sentence(match: Match, escape: Callable[[str], str]) -> str:
     """A match as a sentence, in HTML."""
     says = {
-        "still recognised": "still recognises you",
-        "no longer recognised": "no longer recognises you",
-        "not recognised before either": "did not recognise you before either",
-    }[verdict(match)]
+        "yes": "still recognises you",
+        "no longer": "no longer recognises you",
+        "not before": "did not recognise you before either",
+    }[verdict(match.recognised, match.still_recognised)]
     judge = {
         "no": '<span class="veil-judge">honest judge: the protection has never met it</span>',
         "related": '<span class="veil-used">a relative of it was used</span>',

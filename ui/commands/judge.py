@@ -71,15 +71,44 @@ def assess(
                 raise BadSettings(f"{printable(path)} is a folder.", TWO)
         if pipes.is_clip(before) != pipes.is_clip(after):
             clip, photo = sorted((before, after), key=pipes.is_clip, reverse=True)
-            raise BadSettings(f"{printable(clip)} is a clip, and {printable(photo)} is none.", TWO)
+            raise BadSettings(
+                f"{printable(clip)} is a clip by its name, and {printable(photo)} is none.", TWO
+            )
         judge = _assess_clip if pipes.is_clip(before) else _assess
-        short = judge(terminal, (before, after), probe, asked, used)
+        short = judge(terminal, _in_order(terminal, before, after), probe, asked, used)
     else:
         raise BadSettings(
             "veil assess takes two photos or two clips, before and after; or --album FOLDER alone.", TWO
         )
     if fail_if_recognised and short:
         raise typer.Exit(FELL_SHORT)
+
+
+def _in_order(terminal: Terminal, before: Path, after: Path) -> tuple[Path, Path]:
+    """Two photos or clips, the protected one last, also where it was given first."""
+    from .. import originals
+
+    if not originals.swapped(before, after):
+        return before, after
+    terminal.note(
+        f"{printable(before)} is the protected one, made of {printable(after)}, as the report beside it "
+        "says: the two are judged in that order."
+    )
+    return after, before
+
+
+def _used(terminal: Terminal, before: Path, after: Path) -> frozenset[str]:
+    """The recognisers that made a protected photo or clip, as the report beside it says."""
+    from .. import originals
+
+    known = originals.known_to_either(before, after)
+    if known is None and after.is_file():  # otherwise whoever opens it complains
+        report = after.with_suffix(".json").name
+        terminal.note(
+            f"No report {printable(report)} lies beside {printable(after)}: so it is not known which "
+            "recognisers its protection used, and none counts as used. --seen names them."
+        )
+    return known or frozenset()
 
 
 def _assess_clip(
@@ -90,16 +119,14 @@ def _assess_clip(
     used: frozenset[str] | None,
 ) -> bool:
     """Judge a protected clip; returns whether a recogniser still knows a face."""
-    from .. import clip_checks, clip_words, pipes, records, workflow
+    from .. import clip_checks, clip_words, pipes, workflow
     from ..wording import CLIP_LIMITS
 
     before, after = clips
-    known = records.known_surrogates(after) if used is None else used
+    surrogates = _used(terminal, before, after) if used is None else used
     other = workflow.photo_and_face(probe)
-    work = clip_checks.assess(before, after, known or frozenset(), judges, other)
+    work = clip_checks.assess(before, after, surrogates, judges, other)
     report = terminal.follow(work, pipes.name(after))
-    if known is None:
-        terminal.note("no report lies beside it; so no recogniser counts as used.")
     for sentence in clip_words.unprotected(report.faces):
         terminal.warn(sentence)
     terminal.object(report)
@@ -122,17 +149,15 @@ def _assess(
     from ..wording import LIMITS
 
     before, after = photos
-    known = records.known_surrogates(after) if used is None else used
+    surrogates = _used(terminal, before, after) if used is None else used
     other = workflow.photo_and_face(probe)
     report = judge(
         open_photo(before),
         open_photo(after),
-        surrogates=known or frozenset(),
+        surrogates=surrogates,
         recognizers=judges,
         probe=other.frame if other else None,
     )
-    if known is None:
-        terminal.note("no report lies beside it; so no recogniser counts as used.")
     terminal.object(report)
     terminal.report(report)
     terminal.say(f"\n{LIMITS}")
@@ -146,14 +171,17 @@ def _link(terminal: Terminal, album: Path, judges: tuple[str, ...], used: frozen
     Raises:
         typer.Exit: with 2, in the end, where one could not be used.
     """
-    from .. import linking, pipes
+    from .. import linking, originals, pipes
     from ..clip_checks import ONE_PICTURE, shown
     from ..wording import LIMITS
 
     files = pipes.photos_in(album, False, terminal.note, results_too=True, clips=True)
     if any(map(pipes.is_clip, files)):
         terminal.note(ONE_PICTURE)
-    found = terminal.follow(linking.link(files, shown, judges, used), pipes.name(album))
+    left = originals.originals(files)
+    judged = [file for file in files if file not in left]
+    work = linking.link(judged, shown, judges, used, [*map(pipes.name, left)])
+    found = terminal.follow(work, pipes.name(album))
     for problem in linking.problems(found):
         complain(problem)
     terminal.object(found)
@@ -194,7 +222,7 @@ def faces(
     from .clips import faces as faces_of_clip
 
     terminal, beside = Terminal(json, quiet), records.Beside()
-    name = partial(pipes.name, folders=photos)
+    name = partial(pipes.name, asked=photos)
 
     def tell(path: Path) -> None:
         if pipes.is_clip(path):

@@ -246,7 +246,8 @@ def protect(
     if shown and shown.members:
         done += linked(terminal, shown, chosen.surrogates, fail_if_recognised, name)
     if done:
-        terminal.say(f"\n{CLIP_LIMITS if any(clips) else LIMITS}")
+        filmed = any(result.is_file() for job in ready if (result := getattr(job, "result", None)))
+        terminal.say(f"\n{CLIP_LIMITS if filmed else LIMITS}")
     if terminal.failed:
         if (count := len(todo) + len(photos) - len(lists)) > 1:
             terminal.note(failed(terminal.failed, count), always=True)

@@ -13,7 +13,7 @@ from gradio import processing_utils
 from ...core.errors import BadSettings
 from ...privacy.settings import EFFORTS, STRENGTHS
 from ..pipes import is_clip
-from ..selection import Whom
+from ..selection import Whom, numbers
 from .page import Page, plain
 from .policy import ENGINE
 from .results import Wish, beside, protect, protect_clip, wish
@@ -79,15 +79,15 @@ def fill(page: Page) -> None:
 
     def of_photo(visitor: Visitor, photo: str, faces: str, asked: Wish) -> tuple[Path, Path]:
         arrival = arrive(page, visitor, photo)
-        album, numbers = page.drained(visitor, beside(asked)), _numbers(faces) or arrival.picked
-        work = protect(arrival.path, numbers, asked, visitor, endure=False, album=album)
+        album, picked = page.drained(visitor, beside(asked)), sorted(numbers(faces)) or arrival.picked
+        work = protect(arrival.path, picked, asked, visitor, endure=False, album=album)
         outcome = page.drained(visitor, work)
         return outcome.after, outcome.record
 
     def of_clip(visitor: Visitor, photo: str, faces: str, asked: Wish) -> tuple[Path, Path]:
         if asked.format != "keep":
             raise BadSettings("A clip keeps its format.", "Let format be keep.")
-        clip, whom = arrived_clip(page, photo), Whom(frozenset(_numbers(faces)))
+        clip, whom = arrived_clip(page, photo), Whom(numbers(faces))
         album, place = page.drained(visitor, beside(asked)), visitor.path_for("any").parent
         done = page.drained(visitor, protect_clip(clip, asked, whom, place, album=album))
         return done.after, done.record
@@ -135,13 +135,6 @@ def fill(page: Page) -> None:
         concurrency_id="light",
         api_description="The faces of a photo, the largest first: a list of {number, box, protectable}.",
     )
-
-
-def _numbers(faces: str) -> list[int]:
-    try:
-        return [int(number) for number in faces.split(",") if number.strip()]
-    except ValueError:
-        raise BadSettings(f"{faces!r} is no list of face numbers.", "Write them like 1,3.") from None
 
 
 def leaving(page: Page) -> Callable[[gr.Request], None]:

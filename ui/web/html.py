@@ -235,6 +235,8 @@ def same_person(rows: Iterable[wording.Comparison]) -> str:
     """Check: what each recogniser says of two photos."""
     found = list(rows)
     same = sum(row.same for row in found)
+    take = f"recognisers take{'s' * (same < 2)} them for the same person."
+    says = f"{wording.how_many(same, len(found)).capitalize()} {take}"
     body = "".join(
         f'<tr><td data-of="Recogniser"><b>{escape(row.recognizer)}</b></td><td data-of="Says">'
         f'<span class="veil-mark veil-{"bad" if row.same else "good"}">'
@@ -244,8 +246,8 @@ def same_person(rows: Iterable[wording.Comparison]) -> str:
         for row in found
     )
     return (
-        f'<section class="veil-verdict"><p class="veil-headline">{same} of {len(found)} recognisers '
-        "take them for the same person.</p><div class='veil-table'><table><thead><tr>"
+        f'<section class="veil-verdict"><p class="veil-headline">{says}</p>'
+        "<div class='veil-table'><table><thead><tr>"
         "<th scope='col'>Recogniser</th>"
         "<th scope='col'>Says</th><th scope='col'>Similarity</th></tr></thead>"
         f"<tbody>{body}</tbody></table></div><p class='veil-note'>Above its threshold, which 1 % of the "

@@ -48,14 +48,14 @@ def of_album(found: Sequence[AlbumLinks], kind: str) -> str:
 
 
 def _people(found: Linking, groups: Groups) -> str:
-    return "; ".join(found.named(group) for group in groups) or "no two photos"
+    return "; ".join(found.named(group) for group in groups) or "no two"
 
 
 def _matrix(found: Linking) -> str:
     """How many recognisers link every two photos: in figures, and the more the redder."""
     if len(found.photos) > MATRIX:
-        return html.note(f"A table of every two photos is shown for up to {MATRIX}.")
-    count, title = len(found.counted), "How many recognisers take each two photos for one person"
+        return html.note(f"A table of every two is shown for up to {MATRIX}.")
+    count, title = len(found.counted), "How many recognisers take each two for one person"
 
     def cell(row: int, column: int) -> str:
         if row == column:
@@ -75,5 +75,5 @@ def _matrix(found: Linking) -> str:
     return (
         f"<div class='veil-figures veil-matrix' tabindex='0' role='region' aria-label='{title}'><table>"
         f"<caption>{title}: of {count} ({escape(', '.join(found.counted))})</caption>"
-        f"<thead><tr><th scope='col'>Photo</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f"<thead><tr><th scope='col'>File</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
     )

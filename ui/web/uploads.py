@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,7 +78,7 @@ def arrive(page: Page, visitor: Visitor, path: str) -> Arrival:
     page.rules.admit(path)
     if is_clip(Path(path)):
         raise BadPhoto(
-            f"{Path(path).name} is a clip; here a photo is needed.",
+            f"{Path(path).name} is a clip by its name; here a photo is needed.",
             "The tabs Clip and Album protect clips, and Check judges them, further down.",
         )
     photo = open_photo(Path(path))
@@ -144,21 +144,28 @@ def _seconds(page: Page, path: str) -> float:
         return 0.0
 
 
-def refusals(page: Page, paths: Iterable[str], film: bool = False) -> list[VeilError]:
-    """What is wrong with files, as far as it can be told before anything is decoded that takes long.
+def refusals(page: Page, paths: Collection[str], film: bool = False) -> list[VeilError]:
+    """What is wrong with the files of one job, as far as it can be told before anything is decoded that takes
+    long.
 
     Args:
         film: whether they have to be clips.
     """
-    problems = list[VeilError]()
+    problems, seconds = list[VeilError](), 0.0
     for path in paths:
         try:
             if film or is_clip(Path(path)):
-                arrived_clip(page, path)
+                seconds += arrived_clip(page, path).seconds
             else:
                 _look_at_header(page, path)
         except Exception as error:
             problems.append(known(error))
+    try:
+        if paths:
+            page.rules.admit_album(paths)
+            page.rules.admit_film(seconds)
+    except Exception as error:
+        problems.append(known(error))
     return problems
 
 

@@ -15,6 +15,7 @@ from ....core.types import Sighting, Steps
 from ....eval.linking import Linking
 from ... import clip_checks
 from ...linking import link
+from ...originals import originals
 from ...pipes import is_clip
 from ...wording import Comparison
 from .. import checks, html, links
@@ -195,7 +196,9 @@ def linking(page: Page, paths: Sequence[str]) -> Steps[Linking]:
         except Exception as error:
             raise known(error) from error
 
-    return (yield from link(paths, opened, surrogates=()))
+    left = originals([*map(Path, paths)])
+    judged = [path for path in paths if Path(path) not in left]
+    return (yield from link(judged, opened, surrogates=(), originals=[path.name for path in left]))
 
 
 def _link_endpoint(page: Page) -> None:

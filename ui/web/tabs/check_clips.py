@@ -12,6 +12,7 @@ from ....core.errors import BadSettings
 from ....core.types import Steps
 from ...clip_checks import assess
 from ...clip_records import ClipReport
+from ...originals import swapped
 from ...records import known_surrogates
 from .. import clip_html, html
 from ..page import JUDGED, Page
@@ -21,7 +22,10 @@ from .parts import AT_ONCE, getting_ready, limits, own, run_in_line, tell_at_onc
 Update = dict[Any, Any]
 # Of a report: what is not known where no record of the clip was given.
 UNKNOWN: Any = {"faces": {"__all__": {"matches": {"__all__": {"used_by_attack"}}}}}
-UNREPORTED = "No report was given; so no recogniser counts as used."
+UNREPORTED = (
+    "No report was given, NAME.veiled.json: so it is not known which recognisers the protection used, and "
+    "none counts as used."
+)
 
 
 def section(page: Page) -> None:
@@ -78,17 +82,22 @@ def judging(
         BadSettings: the report is not that of the clip.
     """
     one, other = (arrived_clip(page, path).path for path in (before, after))
-    return (yield from assess(one, other, _used(page, other, report) if report else ()))
+    return (yield from assess(one, other, _used(page, one, other, report) if report else ()))
 
 
-def _used(page: Page, clip: Path, report: str) -> frozenset[str]:
+def _used(page: Page, before: Path, clip: Path, report: str) -> frozenset[str]:
     """The recognisers that made a clip, as its report says.
 
     Raises:
         BadPhoto: the report is too large for this page, or was deleted.
-        BadSettings: it is not that of the clip.
+        BadSettings: it is not that of the clip, but perhaps of the one before.
     """
     page.rules.admit(report)
+    if swapped(before, clip, Path(report)):
+        raise BadSettings(
+            f"{before.name} is the protected one, made of {clip.name}, as the report says.",
+            "Drop it as the clip after, and the other one as the clip before.",
+        )
     try:
         return known_surrogates(clip, Path(report)) or frozenset()
     except BadSettings as error:

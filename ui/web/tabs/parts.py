@@ -14,7 +14,7 @@ from .. import html
 from ..page import Page, known
 from ..policy import ENGINE
 from ..sessions import Stopped
-from ..uploads import Arrival, admit_album, refusals
+from ..uploads import Arrival, refusals
 
 Run: TypeAlias = Callable[..., Iterator[dict[Any, Any]]]
 
@@ -60,13 +60,7 @@ def tell_at_once(page: Page, files: gr.File, film: bool = False) -> None:
     def came(sent: str | Sequence[str] | None, request: gr.Request) -> str:
         paths = [sent] if isinstance(sent, str) else list(sent or ())
         page.visitors.of(request.session_hash, paths)
-        problems = refusals(page, paths, film)
-        try:
-            if paths:
-                admit_album(page, paths)
-        except Exception as error:
-            problems.append(known(error))
-        return html.problem(*problems)
+        return html.problem(*refusals(page, paths, film))
 
     files.change(came, files, trouble, **QUIET)
 
