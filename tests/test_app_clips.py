@@ -31,7 +31,7 @@ from veil.ui import albums, clip_checks, clip_words, workflow
 from veil.ui.cli import app
 from veil.ui.clip_checks import ONE_PICTURE
 from veil.ui.records import Record
-from veil.ui.web import clip_html, links, policy, results
+from veil.ui.web import clip_html, links, policy, results, uploads
 from veil.ui.web.page import Page
 from veil.ui.web.sessions import Visitors
 from veil.ui.web.tabs import clip as clip_tab
@@ -106,6 +106,8 @@ def test_a_report_tells_who_is_an_honest_judge(
         finish(judging(page, before, after, *given))
     assert used == [surrogates, frozenset()]
     assert surrogates
+    with pytest.raises(BadSettings, match=r"a\.veiled\.mp4 is the protected one, made of a\.mp4"):
+        finish(judging(page, after, before, str(elsewhere)))
     record["picture_sha256"] = "another"
     elsewhere.write_text(json.dumps(record))
     with pytest.raises(BadSettings, match="the report of another picture") as wrong:
@@ -144,6 +146,10 @@ def test_clips_are_linked_with_photos(
     shown = links.shown(said)
     assert ONE_PICTURE in shown
     assert "c.txt" in shown
+    result = tmp_path / "a.veiled.mp4"
+    result.write_bytes(source.read_bytes())
+    said = finish(linking(page, [str(path) for path in (portrait, source, result)]))
+    assert (said.photos, said.originals) == (("astronaut.jpg", "a.veiled.mp4"), ("a.mp4",))
     steps = linking(page, [str(source)] * 2)
     assert next(steps).stage == "following"
     steps.close()
@@ -162,15 +168,22 @@ def test_what_cannot_be_used_is_told_at_once(page: Page, film: Any, tmp_path: Pa
     assert "is no video by its name" in alone.message
 
 
-def test_limits_of_clips_are_told_and_kept(page: Page, film: Any, tmp_path: Path) -> None:
+def test_limits_of_clips_are_told_and_kept(
+    page: Page, film: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert policy.LOCAL.said == ""
     said = policy.HOSTED.said
     for bound in ("20 files at a time", "25 MB a file", "4096 pixels a side", "15 s of clips in all"):
         assert bound in said
     clips = [str(film(tmp_path / f"{name}.mp4")) for name in "ab"]  # of .4 s each
     strict = replace(page, rules=policy.Rules(film=0.5))
-    assert not refusals(strict, clips)
+    assert not refusals(strict, clips[:1])
     admit_album(strict, clips[:1])
+    opened = list[Path]()
+    monkeypatch.setattr(uploads, "open_clip", lambda path: (opened.append(path), open_clip(path))[1])
+    (together,) = refusals(strict, clips)
+    assert [*map(str, opened)] == clips
+    assert "s together; this page takes 0.5." in together.message
     with pytest.raises(BadPhoto, match=r"The clips last 0\.[89] s together; this page takes 0\.5\."):
         admit_album(strict, clips)
     (long, _) = refusals(replace(page, rules=policy.Rules(film=0.3)), clips)

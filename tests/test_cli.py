@@ -494,6 +494,9 @@ def test_assess_reads_what_was_used_from_the_report(folder: Path) -> None:
     assert {match.recognizer for match in report.faces[0].matches if match.used_by_attack == "yes"} == {
         "dlib"
     }
+    other = veil("assess", folder / "photo.veiled.png", folder / "photo.png", "--json")
+    assert other.stdout == result.stdout
+    assert "photo.veiled.png is the protected one" in other.stderr
     record = (folder / "photo.veiled.json").read_text()
     shutil.copy(folder / "photo.png", folder / "photo.veiled.jpg")
     digest = json.loads(record)["picture_sha256"]
@@ -546,8 +549,8 @@ def _asked(used: str, before: bool, after: bool) -> Any:
         ),
         (
             [_asked("yes", True, False), _asked("no", False, False)],
-            "the one asked no longer recognises you. No recogniser that the protection has never met knew the "
-            "face even before.",
+            "the one asked no longer recognises you. No recogniser that the protection has never met knew "
+            "the face even before.",
         ),
         (
             [_asked("yes", True, True)] * 2,
@@ -737,6 +740,32 @@ def test_a_photo_of_a_folder_without_a_face_is_named_and_ends_with_3(folder: Pat
     (folder / "trip" / "far.png").unlink()
     assert veil("protect", folder, "-r", "--force", "--only", folder / "photo.png").exit_code == 0
     assert veil("protect", folder / "trip" / "beach.png").exit_code == 2  # it was asked for by name, alone
+
+
+def test_files_of_two_folders_are_told_apart(folder: Path) -> None:
+    for place in ("one", "two"):
+        (folder / place).mkdir()
+        (folder / place / "a.png").write_text("no picture")
+    both = folder / "one", folder / "two"
+    for asked in (both, [place / "a.png" for place in both]):
+        refused = veil("protect", *asked)
+        assert refused.exit_code == 2
+        for place in both:
+            assert f"Error: {place / 'a.png'} is not a picture" in refused.stderr
+        assert f"({both[0] / 'a.png'}, {both[1] / 'a.png'})" in refused.stderr
+    assert "(a.png)" not in veil("protect", both[0]).stderr
+
+
+def test_a_file_or_folder_that_is_missing_is_told_as_such(folder: Path) -> None:
+    for command in ("protect", "faces"):
+        refused = veil(command, folder / "nowhere")
+        assert refused.exit_code == 2
+        assert f"There is no file or folder {folder / 'nowhere'}." in refused.stderr
+    refused = veil("protect", folder / "photo.png", "--me", folder / "nowhere.jpg")
+    assert refused.exit_code == 2
+    assert (
+        refused.stderr == f"Error: There is no file {folder / 'nowhere.jpg'}.\nCheck its name and folder.\n"
+    )
 
 
 def test_faces_of_several_photos_and_folders_are_listed(folder: Path) -> None:

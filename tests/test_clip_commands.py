@@ -64,6 +64,10 @@ def test_a_protected_clip_is_judged(film: Any, work: Any, tmp_path: Path) -> Non
     assert match["used_by_attack"] == "no"
     assert match["best"] > match["threshold"]
     assert veil("assess", source, tmp_path / "a.veiled.mp4", "--fail-if-recognised").exit_code == 3
+    other = veil("assess", tmp_path / "a.veiled.mp4", source, "--json")
+    assert other.stdout == run.stdout
+    assert f"{tmp_path / 'a.veiled.mp4'} is the protected one, made of {source}" in other.stderr
+    assert "is the protected one" not in run.stderr
     words = " ".join(veil("assess", source, tmp_path / "a.veiled.mp4").stdout.split())
     assert "Machines: the one asked still recognises you" in words
     assert "Voice, gait" in words
@@ -261,6 +265,16 @@ def test_a_result_without_all_pictures_is_refused(
     assert run.exit_code == 2
     assert "has not all of its pictures" in run.stderr
     assert not list(tmp_path.glob("*.veiled.*"))
+
+
+def test_the_last_words_are_of_clips_only_where_one_was_protected(
+    film: Any, work: Any, photo: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.mp4").write_bytes(b"no video")
+    for clip, of_clips in ((tmp_path / "bad.mp4", False), (film(tmp_path / "a.mp4"), True)):
+        run = veil("protect", photo, clip)
+        assert "What this does not promise" in run.stdout
+        assert ("a machine that watches" in run.stdout) == of_clips
 
 
 def test_a_clip_that_is_piped_in_is_refused_in_words(film: Any, tmp_path: Path) -> None:

@@ -172,6 +172,25 @@ def test_records_tell_what_was_used(album: Path, tmp_path: Path) -> None:
     assert said["unreported"] == []
 
 
+def test_originals_whose_results_lie_beside_them_are_left_out(album: Path, tmp_path: Path) -> None:
+    """As `veil protect FOLDER` leaves a folder: what is posted is judged."""
+    for name, of in (("a.jpg", "a.jpg"), ("a.veiled.png", "c.png"), ("b.png", "b.png")):
+        (tmp_path / name).write_bytes((album / of).read_bytes())
+    asked = ("--album", tmp_path, "--judges", "dlib,sface")
+    result = assess(*asked, "--json")
+    said = json.loads(result.stdout)
+    assert said["photos"] == ["a.veiled.png", "b.png"]
+    assert said["originals"] == ["a.jpg"]
+    assert said["unreported"] == ["a.veiled.png", "b.png"]
+    words = "1 original whose result lies beside it was left out: a.jpg."
+    assert words in said["words"]
+    assert words in " ".join(assess(*asked).stdout.split())
+    (tmp_path / "b.png").unlink()
+    assert words in assess(*asked).stderr  # which is why there is too little
+    (tmp_path / "a.veiled.png").rename(tmp_path / "c.png")
+    assert json.loads(assess(*asked, "--json").stdout)["originals"] == []
+
+
 def test_the_command_line(album: Path, tmp_path: Path) -> None:
     for name in (SAME[0], SAME[2], OTHERS[0], "nobody.png"):
         (tmp_path / name).write_bytes((album / name).read_bytes())

@@ -31,8 +31,13 @@ def expanded(
     """
     if path == PIPE:
         return [_piped(temporary(stack) / "stdin")]
-    if not os.path.lexists(path):
-        raise BadPhoto(f"There is no file or folder {printable(path)}.", "Check its name, and where it lies.")
+    try:
+        path.lstat()
+    except FileNotFoundError as error:
+        words = f"There is no file or folder {printable(path)}."
+        raise BadPhoto(words, "Check its name and where it lies.") from error
+    except OSError:  # which whoever opens it complains of
+        return [path]
     return photos_in(path, recursive, note, clips=True) if os.path.isdir(path) else [path]
 
 
@@ -121,11 +126,12 @@ def temporary(stack: ExitStack) -> Path:
 
 
 def name(path: Path, asked: Sequence[Path] = ()) -> str:
-    """What to call a photo: where it lies in the folder that was asked for, with that folder where others
-    were asked for, too; or its name, with its folder where two have it."""
+    """What to call a photo: where it lies in the folder that was asked for, with that folder where another
+    was, too; or its name, with its folder where two have it."""
     for folder in asked:
         if path != folder and path.is_relative_to(folder):
-            return printable(path if len(asked) > 1 else path.relative_to(folder))
+            several = sum(map(os.path.isdir, asked)) > 1
+            return printable(path if several else path.relative_to(folder))
     of_one_name = sum(one.name == path.name for one in asked) > 1
     return printable(path if of_one_name else path.name or path)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..core.files import some
@@ -293,20 +292,6 @@ def face_rows(found: Found, protected: Collection[int] = ()) -> list[Row]:
         )
         for number, face in found.numbered.items()
     ]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What a recogniser makes of two photos; above the threshold it takes them for one person."""
-
-    recognizer: str
-    similarity: float
-    threshold: float
-
-    @property
-    def same(self) -> bool:
-        """Whether it takes them for one person."""
-        return self.similarity > self.threshold
 
 
 def fairest_first(matches: Iterable[Match]) -> list[Match]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from ...attacks import packaged
@@ -13,9 +14,22 @@ from ...eval.disturbances import DISTURBANCES
 from ...eval.report import Report, same_place
 from ...eval.verification import embedding
 from ...weights.registry import card
-from ..wording import Comparison
 
 ENDURED = {"saved as JPEG 75": "jpeg-75", "shrunk to half": "resize-50"}  # what the page tries on results
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a recogniser makes of two photos; above the threshold it takes them for one person."""
+
+    recognizer: str
+    similarity: float
+    threshold: float
+
+    @property
+    def same(self) -> bool:
+        """Whether it takes them for one person."""
+        return self.similarity > self.threshold
 
 
 # What happened to the photo -> (face, recogniser) -> what the recogniser then says.

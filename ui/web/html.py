@@ -15,7 +15,7 @@ from ...eval.report import FaceReport, Report
 from ...weights.registry import cards
 from .. import model_words, wording
 from ..clip_records import ClipFace
-from .checks import Survival
+from .checks import Comparison, Survival
 from .pictures import AMPLIFIED
 from .research import Findings
 
@@ -195,7 +195,7 @@ def _table(face: FaceReport, survives: Survival) -> str:
     )
 
 
-def _mark(said: wording.Comparison) -> str:
+def _mark(said: Comparison) -> str:
     kind, words = ("bad", "recognises you") if said.same else ("good", "does not")
     return f'<span class="veil-mark veil-{kind}">{words}</span><br>{said.similarity:.2f}'
 
@@ -231,7 +231,7 @@ def outcomes(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def same_person(rows: Iterable[wording.Comparison]) -> str:
+def same_person(rows: Iterable[Comparison]) -> str:
     """Check: what each recogniser says of two photos."""
     found = list(rows)
     same = sum(row.same for row in found)

@@ -17,7 +17,6 @@ from ... import clip_checks
 from ...linking import link
 from ...originals import originals
 from ...pipes import is_clip
-from ...wording import Comparison
 from .. import checks, html, links
 from ..gradio_queue import no_mcp_tool
 from ..page import Page, known, plain
@@ -91,7 +90,7 @@ def _side(page: Page, label: str, group: str) -> gr.State:
     return held
 
 
-def compare(first: Arrival | None, second: Arrival | None) -> list[Comparison]:
+def compare(first: Arrival | None, second: Arrival | None) -> list[checks.Comparison]:
     """What the recognisers make of the picked faces of two photos.
 
     Raises:
