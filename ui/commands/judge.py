@@ -173,7 +173,7 @@ def _link(terminal: Terminal, album: Path, judges: tuple[str, ...], used: frozen
     """
     from .. import linking, originals, pipes
     from ..clip_checks import ONE_PICTURE, shown
-    from ..wording import LIMITS
+    from ..wording import CLIP_LIMITS, LIMITS
 
     files = pipes.photos_in(album, False, terminal.note, results_too=True, clips=True)
     if any(map(pipes.is_clip, files)):
@@ -188,7 +188,7 @@ def _link(terminal: Terminal, album: Path, judges: tuple[str, ...], used: frozen
     terminal.table(linking.LINK_COLUMNS, linking.link_rows(found))
     for sentence in found.words:
         terminal.say(sentence)
-    terminal.say(f"\n{LIMITS}")
+    terminal.say(f"\n{CLIP_LIMITS if any(map(pipes.is_clip, judged)) else LIMITS}")
     if found.unusable:
         raise typer.Exit(2)
     return found.linked
