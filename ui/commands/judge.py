@@ -106,7 +106,7 @@ def _used(terminal: Terminal, before: Path, after: Path) -> frozenset[str]:
         report = after.with_suffix(".json").name
         terminal.note(
             f"No report {printable(report)} lies beside {printable(after)}: so it is not known which "
-            "recognisers its protection used, and none counts as used. --seen names them."
+            "recognisers its protection used, and all count as if it had never met them. --seen names them."
         )
     return known or frozenset()
 

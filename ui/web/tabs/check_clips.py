@@ -24,7 +24,7 @@ Update = dict[Any, Any]
 UNKNOWN: Any = {"faces": {"__all__": {"matches": {"__all__": {"used_by_attack"}}}}}
 UNREPORTED = (
     "No report was given, NAME.veiled.json: so it is not known which recognisers the protection used, and "
-    "none counts as used."
+    "all count as if it had never met them."
 )
 
 
