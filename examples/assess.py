@@ -18,8 +18,8 @@ else:
     before, after, probe = astronaut(), Image.open(file), []
 report = veil.assess(before, after, *probe)
 for face in report.faces:
-    fooled = sum(match.recognised and not match.still_recognised for match in face.matches)
+    known = sum(match.still_recognised for match in face.matches)
     print(
         f"Face {face.number} at {face.box}: likeness {face.likeness:.3f}, naturalness {face.naturalness:.3f}"
     )
-    print(f"  {fooled} of {len(face.matches)} recognisers no longer know it")
+    print(f"  {known} of {len(face.matches)} recognisers still know it")

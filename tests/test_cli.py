@@ -497,6 +497,11 @@ def test_assess_reads_what_was_used_from_the_report(folder: Path) -> None:
     other = veil("assess", folder / "photo.veiled.png", folder / "photo.png", "--json")
     assert other.stdout == result.stdout
     assert "photo.veiled.png is the protected one" in other.stderr
+    shutil.copy(folder / "photo.veiled.png", folder / "later.png")
+    edited = veil("assess", folder / "photo.veiled.png", folder / "later.png", "--json")
+    assert "photo.veiled.png was protected already" in edited.stderr
+    again = Report.model_validate_json(edited.stdout).faces[0].matches
+    assert {match.recognizer for match in again if match.used_by_attack == "yes"} == {"dlib"}
     record = (folder / "photo.veiled.json").read_text()
     shutil.copy(folder / "photo.png", folder / "photo.veiled.jpg")
     digest = json.loads(record)["picture_sha256"]
@@ -753,7 +758,12 @@ def test_files_of_two_folders_are_told_apart(folder: Path) -> None:
         for place in both:
             assert f"Error: {place / 'a.png'} is not a picture" in refused.stderr
         assert f"({both[0] / 'a.png'}, {both[1] / 'a.png'})" in refused.stderr
-    assert "(a.png)" not in veil("protect", both[0]).stderr
+    for place in both:
+        Image.fromarray(PORTRAIT).save(place / "a.png")
+    refused = veil("protect", *both, "--faces", "7")
+    for place in both:
+        assert f"Error: {place / 'a.png'} has no face number 7." in refused.stderr
+    assert "Error: a.png has no face number 7." in veil("protect", both[0], "--faces", "7").stderr
 
 
 def test_a_file_or_folder_that_is_missing_is_told_as_such(folder: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SAYS = {
     "protect": "(which the protection has never met)",
-    "assess": "recognisers no longer know it",
+    "assess": "recognisers still know it",
     "new_method": "threshold",
     "new_recognizer": "gradients reach the photo: True",
     "own_benchmark": "My benchmark",

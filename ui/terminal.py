@@ -107,7 +107,7 @@ class Terminal:
             except BrokenPipeError:  # nobody reads on
                 raise
             except Exception as error:
-                problem = known(error, name(item))
+                problem = in_its_folder(known(error, name(item)), name(item))
                 complain(problem)
                 self.failed.append(name(item))
                 self.object(**named(name(item)), exit=2, error=problem.message, hint=problem.hint)
@@ -160,6 +160,13 @@ def known(error: Exception, name: str) -> VeilError:
         f"Something went wrong inside veil with {name} ({type(error).__name__}: {error}).",
         "Other files are not touched by it. Please report it.",
     )
+
+
+def in_its_folder(error: VeilError, name: str) -> VeilError:
+    """An error that calls a file as it is called elsewhere, where that tells its folder, too."""
+    if name in error.message:
+        return error
+    return VeilError(error.message.replace(Path(name).name, name, 1), error.hint)
 
 
 def complain(error: VeilError) -> None:

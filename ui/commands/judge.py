@@ -101,11 +101,14 @@ def _used(terminal: Terminal, before: Path, after: Path) -> frozenset[str]:
     """The recognisers that made a protected photo or clip, as the report beside it says."""
     from .. import originals
 
-    known = originals.known_to_either(before, after)
-    if known is None and after.is_file():  # otherwise whoever opens it complains
-        report = after.with_suffix(".json").name
+    known, report = originals.known_to_either(before, after), after.with_suffix(".json")
+    if known is not None and not report.exists():
         terminal.note(
-            f"No report {printable(report)} lies beside {printable(after)}: so it is not known which "
+            f"{printable(before)} was protected already, as the report beside it says: what that used counts."
+        )
+    elif known is None and after.is_file():  # otherwise whoever opens it complains
+        terminal.note(
+            f"No report {printable(report.name)} lies beside {printable(after)}: so it is not known which "
             "recognisers its protection used, and all count as if it had never met them. --seen names them."
         )
     return known or frozenset()
