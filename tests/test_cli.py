@@ -498,10 +498,8 @@ def test_assess_reads_what_was_used_from_the_report(folder: Path) -> None:
     assert other.stdout == result.stdout
     assert "photo.veiled.png is the protected one" in other.stderr
     shutil.copy(folder / "photo.veiled.png", folder / "later.png")
-    edited = veil("assess", folder / "photo.veiled.png", folder / "later.png", "--json")
+    edited = veil("assess", folder / "photo.veiled.png", folder / "later.png")
     assert "photo.veiled.png was protected already" in edited.stderr
-    again = Report.model_validate_json(edited.stdout).faces[0].matches
-    assert {match.recognizer for match in again if match.used_by_attack == "yes"} == {"dlib"}
     record = (folder / "photo.veiled.json").read_text()
     shutil.copy(folder / "photo.png", folder / "photo.veiled.jpg")
     digest = json.loads(record)["picture_sha256"]
