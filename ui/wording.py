@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from ..privacy.settings import Settings
 
 Row = tuple[str, ...]
-NAMED = 10  # files that are named one by one
 
 _LIMITS = (
     "What this does not promise: the figures hold for the recognisers that veil asks, today. People may see "
@@ -160,6 +159,7 @@ def remarks(report: Report) -> list[str]:
             for face in report.faces
             if not face.found
         ),
+        *report.beside_references(),
         *limits_met(report),
         *report.expressed(),
         change(report),
@@ -237,32 +237,9 @@ def ways_out() -> dict[Reason, str]:
     }
 
 
-def fell_short(files: Sequence[tuple[str, Collection[str]]], strict: bool, kind: str = "photo") -> str:
-    """Why the exit code is 3: in which files, named with their reasons, was a face left or is still known."""
-    judge = "a recogniser" if strict else "a recogniser that judges"
-    said = {
-        "no face found": "no face was found",
-        "face left": "a face stayed as it was, too small to be protected",
-        "still recognised": f"{judge} still knows a face",
-        "linked": f"{judge} links a face with another of the album",
-    }
-    counted = [
-        f"in {len(short)} {kind}{'s' * (len(short) > 1)} {words}{_listed(short)}"
-        for reason, words in said.items()
-        if (short := [name for name, reasons in files if reason in reasons])
-    ]
-    return f"exit code 3, since {', and '.join(counted)}."
-
-
-def failed(names: Sequence[str], of: int) -> str:
-    """Why the exit code is 2: which of so many files could not be protected."""
-    return f"exit code 2, since {len(names)} of {of} could not be protected{_listed(names)}."
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Names of files, of many the first ones, in brackets."""
-    more = [f"and {len(names) - NAMED} more"] if len(names) > NAMED else []
-    return f" ({', '.join((*names[:NAMED], *more))})"
+def made(strength: str | None, effort: str | None) -> str:
+    """By which settings, as people name them; nothing where a record of before does not say it."""
+    return f"Strength {strength}, effort {effort}." if strength else ""
 
 
 def face_rows(found: Found, protected: Collection[int] = ()) -> list[Row]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import BadSettings
+from ...core.files import printable
 from ..terminal import Terminal
 from .clips import exit_words
 
@@ -52,12 +53,17 @@ def reopened(album: Album, job: Any) -> Any:
 def linked(
     terminal: Terminal, album: Album, surrogates: tuple[str, ...], strict: bool, name: Callable[[Path], str]
 ) -> list[tuple[str, tuple[Shortfall, ...]]]:
-    """Say what of an album recognisers that judge still link; returns these files, each with the reason."""
+    """Say what of an album recognisers that judge still link, also of files that wait to be told as JSON;
+    returns these files, each with the reason."""
     from .. import album_links
 
     found = terminal.follow(album_links.links(album.members, surrogates, strict, name), "Album")
     terminal.say(f"\n{found[0].words}")
     both = dict.fromkeys(file for one in found for group in one.groups for file in group)
+    sources = {printable(one.source) for one in album.members if name(one.source) in both}
+    for said in terminal.waiting:
+        if said.get("source") in sources:
+            said |= exit_words((*said["exit_because"], "linked"))
     files = [*dict.fromkeys(name(member.source) for member in album.members)]
     judges = [one.model_dump(mode="json") for one in found]
     terminal.object(album=files, **exit_words(("linked",) if both else ()), links=judges)
