@@ -30,15 +30,13 @@ class References(BaseModel):
         photos before, still do."""
         several = len(self.photos) > 1
         photos = f"the {len(self.photos)} other photos of you" if several else "the other photo of you"
-        one = "one of them" if several else "it"
+        what = "it with one of them" if several else "the two"
         judges = [found for found in self.matches if found.used_by_attack == "no" and found.recognised]
         if not judges:
-            return f"{photos}: no recogniser that the protection has never met knew it by {one} even before."
+            return f"{photos}: no recogniser that the protection has never met matched {what} even before."
         still = sum(found.still_recognised for found in judges)
         who = f"recogniser{'s' * (len(judges) > 1)} that the protection has never met"
-        return (
-            f"{photos}: {still} of {len(judges)} {who} still match{'es' * (len(judges) == 1)} it with {one}."
-        )
+        return f"{photos}: {still} of {len(judges)} {who} still match{'es' * (len(judges) == 1)} {what}."
 
 
 def compare(

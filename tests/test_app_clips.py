@@ -344,7 +344,8 @@ def test_photos_of_me_are_references(
     album = finish(results.beside(alone))
     done = finish(results.protect(tmp_path / "b.png", [1], alone, visitor, endure=False, album=album))
     assert asked == {"b.png": ["c.png"]}
-    assert done.notes[-1].endswith("learnt from 1 other photo.")
+    assert done.notes[-1].endswith("learnt from 1 other photo (c.png).")
+    assert (done.made, done.report.faces[0].references is None) == ("Strength balanced, effort quick.", False)
     origin = Record.model_validate_json(done.record.read_bytes()).origin
     assert origin
     assert (len(origin.references), origin.album) == (1, False)

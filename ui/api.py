@@ -104,10 +104,8 @@ class Result:
 
     def __str__(self) -> str:
         left = wording.unprotected(self.report.unprotected)
-        made = wording.made(**records.named(self.settings))
-        return "\n".join(
-            [*left, *self.made.notes, made, wording.headline(self.report), *self.report.beside_references()]
-        )
+        said = wording.headline(self.report), *self.report.beside_references()
+        return "\n".join([*left, *self.made.notes, *said, wording.made(**records.named(self.settings))])
 
     def _repr_html_(self) -> str:
         """For notebooks: before and after, what there is to say, and the verdict of every recogniser."""

@@ -77,7 +77,7 @@ class ClipResult:
         beside = beside_references((face.number, face.references) for face in faces)
         made = wording.made(said.strength, said.effort)
         return "\n".join(
-            [*clip_words.unprotected(faces), *said.notes, made, clip_words.headline(said), *beside]
+            [*clip_words.unprotected(faces), *said.notes, clip_words.headline(said), *beside, made]
         )
 
 
