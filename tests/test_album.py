@@ -33,8 +33,15 @@ from veil.ui.records import Record
 from veil.ui.references import told
 
 PORTRAIT = astronaut()[20:260, 100:340]
-COARSE = Image.fromarray(PORTRAIT).resize((80, 80)).resize((240, 240))
-DARKER = (255 * (np.asarray(COARSE) / 255) ** 1.6).astype(np.uint8)  # as if it were another photo
+
+
+def another(pixels: np.ndarray, side: int = 80) -> np.ndarray:
+    """A coarser and darker photo (240, 240, 3), as if it were another one of the same person."""
+    coarse = Image.fromarray(pixels).resize((side, side)).resize((240, 240))
+    return (255 * (np.asarray(coarse) / 255) ** 1.6).astype(np.uint8)
+
+
+DARKER = another(PORTRAIT)
 BRIGHTER = (255 * (PORTRAIT[:, ::-1] / 255) ** 0.8).astype(np.uint8)
 
 
@@ -69,7 +76,7 @@ def test_only_photos_of_the_same_person_are_kept_apart(faces: Path) -> None:
     for one in (photo, other):
         there = find_faces(one.pixels)[:1]
         album.add(people_in(one, there), one, there)
-    pair = Photo(np.hstack([BRIGHTER, np.asarray(Image.fromarray(stranger).resize((240, 240)))]), "pair.png")
+    pair = Photo(np.hstack([DARKER, another(stranger, 48)]), "pair.png")
     found = find_faces(pair.pixels)[:2]
     for track in album.tracks(pair, people_in(pair, found), found):
         (sighting,) = track.album
@@ -77,6 +84,10 @@ def test_only_photos_of_the_same_person_are_kept_apart(faces: Path) -> None:
         left, top, right, bottom = sighting.face.box
         assert 0 <= left < right <= sighting.frame.size[0]
         assert 0 <= top < bottom <= sighting.frame.size[1]
+    mirrored = Photo(BRIGHTER, "nearly the same picture.png")
+    again = find_faces(BRIGHTER)[:1]
+    (track,) = album.tracks(mirrored, people_in(mirrored, again), again)
+    assert track.album == ()  # to keep it apart would lead back to the face as it was
 
 
 @pytest.mark.slow
@@ -106,10 +117,13 @@ def test_an_album_says_who_still_links_which_of_its_files(faces: Path, tmp_path:
     """Only files of one person count, and of recognisers those that the protection has never met."""
     stranger = np.asarray(Image.open(faces / "people" / "person-0" / "a.png").convert("RGB"))
     album = Album()
-    for name, pixels in (("a.png", PORTRAIT), ("b.png", BRIGHTER), ("c.png", stranger)):
+    for name, pixels in (("a.png", PORTRAIT), ("b.png", DARKER), ("c.png", stranger)):
         photo, there = Photo(pixels, "one.png"), find_faces(pixels)[:1]
         album.add(people_in(photo, there), photo, there, tmp_path / name)
-    (honest,) = finish(album_links.links(album.members, attacked()))
+    found = finish(album_links.links(album.members, attacked()))
+    (honest,) = found.judges
+    assert found.words == (honest.words,)
+    assert found.files == ("a.png", "b.png")
     assert (honest.recognizer, honest.used_by_attack) == ("sface", "no")
     assert (honest.pairs, honest.links, honest.groups) == (1, 1, (("a.png", "b.png"),))
     assert honest.words.startswith(
@@ -121,11 +135,30 @@ def test_an_album_says_who_still_links_which_of_its_files(faces: Path, tmp_path:
     several = honest.model_copy(update={"pairs": 3, "links": 2})
     assert "still links 2 of the 3 pairs of files that show one person: a.png, b.png" in several.words
     everybody = finish(album_links.links(album.members, attacked(), strict=True))
-    assert {one.recognizer for one in everybody} == {*packaged()}
-    assert [one.links for one in everybody] == sorted((one.links for one in everybody), reverse=True)
-    hidden = [replace(one, shown=album.members[2].shown) for one in album.members[1:2]]
-    (apart,) = finish(album_links.links([album.members[0], *hidden], attacked()))
-    assert (apart.pairs, apart.links) == (1, 0)
+    assert {one.recognizer for one in everybody.judges} == {*packaged()}
+    counts = [one.links for one in everybody.judges]
+    assert counts == sorted(counts, reverse=True)
+
+
+def test_an_album_says_what_it_did_not_keep_apart_and_what_that_cost(faces: Path, tmp_path: Path) -> None:
+    """The first two are nearly the same picture; of the last two one was hidden and the other is known."""
+    stranger = np.asarray(Image.open(faces / "people" / "person-0" / "a.png").convert("RGB"))
+    album = Album()
+    for name, pixels in (("a.png", PORTRAIT), ("mirrored.png", BRIGHTER), ("b.png", DARKER)):
+        photo, there = Photo(pixels, "one.png"), find_faces(pixels)[:1]
+        album.add(people_in(photo, there), photo, there, tmp_path / name)
+    somebody = Sighting(Photo(stranger, "hidden.png"), find_faces(stranger)[0])
+    first, second, last = album.members
+    found = finish(album_links.links([replace(first, shown=somebody), second, last], attacked()))
+    assert found.nearly_same == (("a.png", "mirrored.png"),)
+    (judge,) = found.judges
+    assert judge.known_again == ("b.png",)  # the mirrored one was not kept apart
+    _, alike, cost = found.words
+    assert "not kept apart: a.png, mirrored.png." in alike
+    assert "cost protection of its own: b.png." in cost
+    hidden = replace(last, shown=somebody)
+    apart = finish(album_links.links([first, hidden], attacked()))
+    assert (apart.judges[0].pairs, apart.judges[0].links, apart.judges[0].known_again) == (1, 0, ())
 
 
 def veil(*arguments: object) -> Result:
@@ -154,7 +187,7 @@ def test_photos_of_a_folder_are_kept_apart_from_those_that_were_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = watched(monkeypatch, lambda track: track.album)
-    for name, pixels in (("b.png", PORTRAIT), ("c.png", BRIGHTER)):
+    for name, pixels in (("b.png", PORTRAIT), ("c.png", DARKER)):
         Image.fromarray(pixels).save(tmp_path / name)
     first = veil("protect", tmp_path, "--album", "--quiet")
     assert asked == {"b.png": [], "c.png": ["b.veiled.png"]}
@@ -165,7 +198,7 @@ def test_photos_of_a_folder_are_kept_apart_from_those_that_were_done(
     asked.clear()
     Image.fromarray(PORTRAIT[10:]).save(tmp_path / "a.png")
     veil("protect", tmp_path, "--album", "--quiet")
-    assert asked == {"a.png": ["b.veiled.png", "c.veiled.png"]}
+    assert asked == {"a.png": ["c.veiled.png"]}  # b.png is nearly the same picture
     record = Record.model_validate_json((tmp_path / "a.veiled.json").read_text())
     assert record.origin
     assert record.origin.album
@@ -250,7 +283,7 @@ def test_photos_of_me_are_references(faces: Path, tmp_path: Path, monkeypatch: p
     record = Record.model_validate_json((tmp_path / "b.veiled.json").read_text())
     assert record.notes == (
         "Who face 1 is was also learnt from 1 other photo (c.png).",
-        "b.png is this very photo: it counted for no face.",
+        "b.png is this very photo, or nearly the same picture: it counted for no face.",
         "other.png shows nobody who is protected in this photo: it counted for no face.",
     )
     assert all(f"Note: {note}" in result.stderr for note in record.notes)
@@ -293,5 +326,5 @@ def test_doubtful_and_surplus_photos_count_for_nobody(monkeypatch: pytest.Monkey
     ]
     album.known = [({"sface": torch.ones(1)}, shown)]
     assert told(album, {2: person}, "clip") == [
-        "d.png is a picture of this very clip: it counted for no face."
+        "d.png is a picture of this very clip, or nearly the same picture: it counted for no face."
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,22 +11,24 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from ..attacks import packaged
-from ..attacks.person import OTHER, vote
+from ..attacks.person import OTHER, VOTERS, vote
 from ..core.types import Stage, Step, Steps
 from ..eval.linking import cosines_of, groups, some
 from ..eval.tracks import seen
 from ..eval.verification import UsedByAttack, used_by
 from ..weights.registry import card
-from .albums import Member
+from .albums import Member, nearly_same
 
 
-class AlbumLinks(BaseModel):
+class JudgeLinks(BaseModel):
     """What one recogniser links of a protected album.
 
     used_by_attack: as in `eval.verification.Match`.
     pairs: how many pairs of files show one person, by the vote of five recognisers on the files before.
     links: how many of these it takes for one person, above `threshold`.
     groups: the files that hang together by these links, by name.
+    known_again: those with a face that it knows as it was before, though not in a file that was protected
+        earlier and shows the same person; of the recognisers that vote only.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -37,6 +39,7 @@ class AlbumLinks(BaseModel):
     pairs: int
     links: int
     groups: tuple[tuple[str, ...], ...]
+    known_again: tuple[str, ...]
 
     @property
     def words(self) -> str:
@@ -51,7 +54,43 @@ class AlbumLinks(BaseModel):
             return f"{who} links none of the {several}." if self.pairs > 1 else f"{who} does not link {of}."
         linked = f"{self.links} of the {several}" if self.pairs > 1 else of
         named = "; ".join(some(group) for group in self.groups)
-        return f"{who} still links {linked}: {named}. Whoever knows one of them by name knows the others."
+        return f"{who} still links {linked}: {named}. Whoever can name the face in one can name it in all."
+
+
+class AlbumLinks(BaseModel):
+    """What can be linked of a protected album.
+
+    judges: what each recogniser links, the one that links the most first.
+    nearly_same: groups of files that show nearly the same picture, by name; they are not kept apart.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    judges: tuple[JudgeLinks, ...]
+    nearly_same: tuple[tuple[str, ...], ...]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Those of which a recogniser links a face with another one of the album."""
+        named = (file for judge in self.judges for group in judge.groups for file in group)
+        return tuple(dict.fromkeys(named))
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What is linked, by whom the most, and what was not kept apart or only at a cost; a sentence or two
+        each."""
+        known = dict.fromkeys(file for judge in self.judges for file in judge.known_again)
+        alike = "; ".join(some(group) for group in self.nearly_same)
+        return (
+            self.judges[0].words,
+            *[f"Nearly the same picture, which anybody sees, and so not kept apart: {alike}."] * bool(alike),
+            *[
+                f"Keeping it apart may have cost protection of its own: {some(tuple(known))}. A recogniser "
+                "that judges knows this face again, and not that of a file before. Protected without the "
+                "album it may be hidden better, and be linked."
+            ]
+            * bool(known),
+        )
 
 
 def links(
@@ -59,8 +98,8 @@ def links(
     surrogates: Collection[str],
     strict: bool = False,
     name: Callable[[Path], str] = lambda path: path.name,
-) -> Steps[tuple[AlbumLinks, ...]]:
-    """What recognisers can link of an album, those first that link the most; yields a step a face.
+) -> Steps[AlbumLinks]:
+    """What recognisers can link of an album; yields a step a face.
 
     Args:
         surrogates: the recognisers that the protection used.
@@ -76,22 +115,41 @@ def links(
         yield Step(Stage.EMBEDDING, number, len(members))
     files = list(dict.fromkeys(member.source for member in members))
     places = [files.index(member.source) for member in members]
-    same = _same_person(members)
+    same, alike = _same_person(members), _nearly_same(members)
 
-    def linked_by(judge: str) -> AlbumLinks:
+    def named(numbers: Iterable[int]) -> tuple[str, ...]:
+        return tuple(name(files[number]) for number in numbers)
+
+    def known_again(judge: str, threshold: float) -> tuple[str, ...]:
+        """The files of faces that are known as they were, unlike one of the person before."""
+        if judge not in VOTERS:
+            return ()
+        known = np.array(
+            [
+                float(row[judge][0] @ member.person[judge]) > threshold
+                for row, member in zip(rows, members, strict=True)
+            ]
+        )
+        hidden_before = np.tril(same & ~alike & ~known[None]).any(1)
+        return named(sorted({places[face] for face in np.flatnonzero(known & hidden_before)}))
+
+    def linked_by(judge: str) -> JudgeLinks:
         threshold = card(judge).thresholds["far1"]
-        alike = cosines_of([row[judge][0] for row in rows]) > threshold
-        linked = _of_files(same & alike, places)
-        return AlbumLinks(
+        linked = _of_files(same & (cosines_of([row[judge][0] for row in rows]) > threshold), places)
+        return JudgeLinks(
             recognizer=judge,
             used_by_attack=used_by(judge, surrogates),
             threshold=threshold,
             pairs=int(_of_files(same, places).sum()) // 2,
             links=int(linked.sum()) // 2,
-            groups=tuple(tuple(name(files[one - 1]) for one in group) for group in groups(linked)),
+            groups=_named_groups(linked, named),
+            known_again=known_again(judge, threshold),
         )
 
-    return tuple(sorted(map(linked_by, judges), key=lambda one: -one.links))
+    return AlbumLinks(
+        judges=tuple(sorted(map(linked_by, judges), key=lambda one: -one.links)),
+        nearly_same=_named_groups(_of_files(alike, places), named),
+    )
 
 
 def _same_person(members: Sequence[Member]) -> NDArray[np.bool_]:
@@ -100,6 +158,23 @@ def _same_person(members: Sequence[Member]) -> NDArray[np.bool_]:
     alike = vote(known, {name: vectors.T for name, vectors in known.items()}).numpy() >= OTHER
     files = np.array([str(one.source) for one in members])
     return alike & (files[:, None] != files)
+
+
+def _nearly_same(members: Sequence[Member]) -> NDArray[np.bool_]:
+    """Which faces (N, N) are of nearly the same picture, in two files."""
+    return np.array(
+        [
+            [one.source != other.source and nearly_same(one.person, other.person) for other in members]
+            for one in members
+        ]
+    )
+
+
+def _named_groups(
+    pairs: NDArray[np.bool_], named: Callable[[Iterable[int]], tuple[str, ...]]
+) -> tuple[tuple[str, ...], ...]:
+    """The files that hang together by pairs (N, N), by name."""
+    return tuple(named(one - 1 for one in group) for group in groups(pairs))
 
 
 def _of_files(pairs: NDArray[np.bool_], places: Sequence[int]) -> NDArray[np.bool_]:

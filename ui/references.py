@@ -14,7 +14,7 @@ from ..eval.linking import some
 from ..eval.references import References, compare
 from ..eval.verification import embedding
 from ..privacy.video import NOWHERE, Elsewhere
-from .albums import MOST, Album, best_sightings, itself, likeness, people_in, people_of
+from .albums import MOST, Album, best_sightings, likeness, nearly_same, people_in, people_of
 from .clip_records import ClipFace
 
 
@@ -69,9 +69,9 @@ def _learnt(number: int, shown: tuple[Sighting, ...]) -> str:
 
 
 def _why_not(known: Vectors, people: Iterable[Vectors], kind: str) -> str:
-    alike = [(likeness(known, person), itself(known, person)) for person in people]
+    alike = [(likeness(known, person), nearly_same(known, person)) for person in people]
     if any(same for _, same in alike):
-        return "is this very photo" if kind == "photo" else f"is a picture of this very {kind}"
+        return "is " + ("a picture of " * (kind == "clip")) + f"this very {kind}, or nearly the same picture"
     most = max(number for number, _ in alike)
     if most >= SAME:
         return f"comes after {MOST} others, and more are not looked at"

@@ -58,13 +58,17 @@ def linked(
     from .. import album_links
 
     found = terminal.follow(album_links.links(album.members, surrogates, strict, name), "Album")
-    terminal.say(f"\n{found[0].words}")
-    both = dict.fromkeys(file for one in found for group in one.groups for file in group)
-    sources = {printable(one.source) for one in album.members if name(one.source) in both}
-    for said in terminal.waiting:
-        if said.get("source") in sources:
-            said |= exit_words((*said["exit_because"], "linked"))
+    terminal.say("\n" + "\n".join(found.words))
+    sources = {printable(one.source) for one in album.members if name(one.source) in found.files}
+    for told in terminal.waiting:
+        if told.get("source") in sources:
+            told |= exit_words((*told["exit_because"], "linked"))
     files = [*dict.fromkeys(name(member.source) for member in album.members)]
-    judges = [one.model_dump(mode="json") for one in found]
-    terminal.object(album=files, **exit_words(("linked",) if both else ()), links=judges)
-    return [(file, ("linked",)) for file in both]
+    said = found.model_dump(mode="json")
+    terminal.object(
+        album=files,
+        **exit_words(("linked",) if found.files else ()),
+        links=said["judges"],
+        nearly_same=said["nearly_same"],
+    )
+    return [(file, ("linked",)) for file in found.files]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -37,14 +36,14 @@ def shown(found: Linking) -> str:
     )
 
 
-def of_album(found: Sequence[AlbumLinks], kind: str) -> str:
+def of_album(found: AlbumLinks, kind: str) -> str:
     """Album: what of it can be linked still, by whom the most, and in which files; `kind` names one."""
-    files = dict.fromkeys(file for judge in found for group in judge.groups for file in group)
-    words = f"In {len(files)} {kind}s a recogniser that judges links a face with another of the album."
-    return (
-        f'<section class="veil-verdict"><p class="veil-headline">{escape(found[0].words)}</p>'
-        f"{html.note(words) if files else ''}</section>"
-    )
+    verdict, *more = found.words
+    if found.files:
+        count = len(found.files)
+        more.append(f"In {count} {kind}s a recogniser that judges links a face with another of the album.")
+    notes = "".join(html.note(text) for text in more)
+    return f'<section class="veil-verdict"><p class="veil-headline">{escape(verdict)}</p>{notes}</section>'
 
 
 def _people(found: Linking, groups: Groups) -> str:
