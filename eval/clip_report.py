@@ -30,6 +30,7 @@ A_SECOND, FEWEST, MOST = 6, 24, 72
 RARELY = 3  # hands and body are looked for in one of so many of them
 AROUND = 3.0  # of a face's longer side: how far around it hands and body are looked for
 LARGEST = 960  # pixels: the longer side of that part
+FACE = 480  # pixels: a face's shorter side at most, where recognisers look; they look at 112 to 192
 
 
 class PersonReport(BaseModel):
@@ -115,7 +116,8 @@ def _spread(clip: Clip, tracks: Tracks) -> Iterator[tuple[Pixels, Face]]:
         face = places[number].face(number)
         assert face
         part, there = part_around(pixels, face)
-        yield part.copy(), there
+        scale = min(1.0, FACE / face.side)
+        yield _resized(part, scale), there.transformed(scale, 0.0, 0.0)
 
 
 def _seen_and_looks(
@@ -155,14 +157,16 @@ class _Window:
     def pictures(self, clip: Clip) -> Iterator[Pixels]:
         """The part of each picture of a clip."""
         left, top, right, bottom = self.box
-        size = max(1, round(self.scale * (right - left))), max(1, round(self.scale * (bottom - top)))
         for _, pixels in clip.frames(self.numbers.start, self.numbers.stop):
-            part = np.ascontiguousarray(pixels[top:bottom, left:right])
-            yield (
-                part
-                if self.scale == 1
-                else np.array(Image.fromarray(part).resize(size, Image.Resampling.BILINEAR))
-            )
+            yield _resized(pixels[top:bottom, left:right], self.scale)
+
+
+def _resized(pixels: Pixels, scale: float) -> Pixels:
+    """A copy of a picture (H, W, 3), made smaller."""
+    if scale == 1:
+        return pixels.copy()
+    high, wide = (max(1, round(scale * side)) for side in pixels.shape[:2])
+    return np.array(Image.fromarray(pixels).resize((wide, high), Image.Resampling.BILINEAR))
 
 
 def _window(clip: Clip, tracks: Tracks) -> _Window:

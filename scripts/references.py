@@ -16,7 +16,7 @@ from veil.core.threads import configure_threads
 configure_threads()  # before torch is loaded
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from importlib.metadata import version
 from itertools import islice, product
@@ -105,24 +105,39 @@ def main(
         judge = JUDGES[place % len(JUDGES)]
         key = f"{name}-{references}/{person.name}-{judge}"
         jobs[key] = partial(protected, person, run, name, judge, references)
+    write(output, finished(jobs, run), table, people, strength)
+
+
+def finished(jobs: Mapping[str, Callable[[], Any]], run: Path) -> list[Any]:
+    """What jobs say, one after the other, each kept in the run's folder as JSON."""
     store = resumable.Store(run / "measured", ".json")
 
-    def work(job: Callable[[], Row]) -> dict[str, bytes]:
+    def work(job: Callable[[], Any]) -> dict[str, bytes]:
         return {".json": json.dumps(job()).encode()}
 
     finish(
         resumable.run(jobs.items(), work, store, 0),
         lambda step: print(step.done, "of", step.total, flush=True),
     )
-    rows = pd.DataFrame([json.loads(store.path(key, ".json").read_bytes()) for key in jobs])
+    return [json.loads(store.path(key, ".json").read_bytes()) for key in jobs]
+
+
+def write(
+    output: Path,
+    rows: Iterable[Row],
+    table: Callable[[pd.DataFrame], pd.DataFrame],
+    people: int,
+    strengths: Iterable[str],
+) -> None:
+    """Write rows, without who it was, their table, and what they were made of."""
+    every = pd.DataFrame(rows)
     output.mkdir(parents=True, exist_ok=True)
-    for name, part in (("rows", rows), ("rates", table(rows))):
-        part = part.drop(columns="identity") if name == "rows" else part
+    for name, part in (("rows", every.drop(columns="identity")), ("rates", table(every))):
         resumable.replace(output / f"{name}.csv", part.to_csv(index=False, float_format="%.4f").encode())
     made_of = {
         "versions": {name: version(name) for name in ("veil", "torch", "diffusers", "numpy")},
         "people": people,
-        "settings": {name: ENGINE_HOOKS.resolve("veil", name, {}) for name in strength},
+        "settings": {name: ENGINE_HOOKS.resolve("veil", name, {}) for name in strengths},
     }
     resumable.replace(output / "manifest.json", (json.dumps(made_of, indent=1) + "\n").encode())
 
