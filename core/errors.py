@@ -2,7 +2,8 @@
 
     VeilError(message, hint)
     ├── BadPhoto           a file that is no usable photograph, or cannot be written
-    │   └── BadClip        a file that is no usable video
+    │   ├── BadClip        a file that is no usable video
+    │   └── MadeOtherwise  a result is there already, made with other settings
     ├── NoFace             no face, or none large enough, where one is needed
     ├── BadSettings        a value outside of what is allowed
     │   └── UnknownName    a name that no registry knows
@@ -30,6 +31,10 @@ class BadPhoto(VeilError):
 
 class BadClip(BadPhoto):
     """A file that is no usable video."""
+
+
+class MadeOtherwise(BadPhoto):
+    """A result is there already that was made with other settings; it is left as it is."""
 
 
 class NoFace(VeilError):

@@ -16,13 +16,13 @@ from ..attacks.faces.found import Reason
 from ..attacks.faces.sampling import cut_around
 from ..core.errors import BadPhoto, NoFace
 from ..core.images import to_tensor
-from ..core.types import Face, Photo
-from ..weights.registry import card
+from ..core.types import Face, Photo, Sighting
 from . import FACE_MEASURES, METRICS, SEEN_BY_PEOPLE
 from .behaviour import Behaviour, compare_photos
 from .behaviour.page import sentence
 from .detectors import same_place
-from .verification import Match, embedding, used_by
+from .references import References, compare, told
+from .verification import Match, embedding, match
 
 
 class Headline(BaseModel):
@@ -45,6 +45,7 @@ class FaceReport(BaseModel):
         (`eval.metrics`); None in reports of before.
     quality: each metric over the box.
     behaviour: what the person expresses, beside the photo before as JPEG; None in reports of before.
+    references: what is made of it and other photos of the person; None where none counted for it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -59,6 +60,7 @@ class FaceReport(BaseModel):
     quality: dict[str, float]
     behaviour: Behaviour | None = None
     matches: tuple[Match, ...]
+    references: References | None = None
 
 
 class Unprotected(BaseModel):
@@ -109,6 +111,10 @@ class Report(BaseModel):
         known = ((face.behaviour, f" of face {face.number}" * several) for face in self.faces)
         return [sentence(behaviour, whose) for behaviour, whose in known if behaviour and behaviour.read]
 
+    def beside_references(self) -> list[str]:
+        """A sentence on what is made of each face and other photos of the person, where such counted."""
+        return told((face.number, face.references) for face in self.faces)
+
 
 def assess(
     before: Photo,
@@ -121,6 +127,7 @@ def assess(
     limited: Collection[int] = (),
     unprotected: Sequence[Unprotected] = (),
     unfinished: Collection[int] = (),
+    references: Mapping[int, Sequence[Sighting]] | None = None,
 ) -> Report:
     """Judge a protected photo; its faces are found afresh, and paired by position with those before.
 
@@ -134,6 +141,7 @@ def assess(
         limited, unfinished: which of them the protection says it was not allowed to change as much as it
             wanted, or had not the time to.
         unprotected: what was found beside them and left as it was.
+        references: other photos of the person, by the number of the face, by which it was protected.
 
     Raises:
         NoFace: no face in `before` or `probe`.
@@ -154,6 +162,10 @@ def assess(
         again = same_place(face, found)
         images, places = cut_around((before.pixels, after.pixels), (face, again or face))
         left, top, right, bottom = clipped(places[0].box, (images[0].shape[-1], images[0].shape[-2]))
+        old, new = (
+            {name: embedding(name, image, place) for name in names}
+            for image, place in zip(images, places, strict=True)
+        )
         return FaceReport(
             number=number,
             box=clipped(face.box, before.size),
@@ -166,7 +178,11 @@ def assess(
             },
             quality=_quality(*(image[..., top:bottom, left:right] for image in images)),
             behaviour=compare_photos(before.pixels, after.pixels, face),
-            matches=tuple(_match(name, images, places, person, surrogates) for name in names),
+            matches=tuple(
+                match(name, old[name], new[name], person.get(name, old[name])[None], surrogates)
+                for name in names
+            ),
+            references=compare((references or {}).get(number, ()), old, new, surrogates),
         )
 
     return Report(
@@ -183,25 +199,6 @@ def _person(names: Iterable[str], probe: Photo) -> dict[str, Tensor]:
     """How each recogniser sees the person of another photo."""
     face = largest_face(probe.pixels)
     return {name: embedding(name, to_tensor(probe.pixels), face) for name in names}
-
-
-def _match(
-    name: str,
-    images: Sequence[Tensor],
-    faces: Sequence[Face],
-    person: Mapping[str, Tensor],
-    surrogates: frozenset[str],
-) -> Match:
-    """Compare a face before and after with the person; without another photo, with the face before."""
-    before, after = (embedding(name, image, face) for image, face in zip(images, faces, strict=True))
-    reference = person.get(name, before)
-    return Match(
-        recognizer=name,
-        used_by_attack=used_by(name, surrogates),
-        before=round(float(before @ reference), 4),
-        after=round(float(after @ reference), 4),
-        threshold=card(name).thresholds["far1"],
-    )
 
 
 def _quality(before: Tensor, after: Tensor) -> dict[str, float]:

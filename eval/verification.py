@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..attacks import independent, recognizer
 from ..core.types import Face
+from ..weights.registry import card
 
 UsedByAttack = Literal["yes", "related", "no"]
 
@@ -51,6 +52,18 @@ def used_by(name: str, attack: Iterable[str]) -> UsedByAttack:
     if name in attack:
         return "yes"
     return "no" if all(independent(name, other) for other in attack) else "related"
+
+
+def match(name: str, before: Tensor, after: Tensor, person: Tensor, surrogates: Iterable[str]) -> Match:
+    """What a recogniser makes of a face before and after (D,), and of that of N vectors (N, D) of the person
+    to which it is closest."""
+    return Match(
+        recognizer=name,
+        used_by_attack=used_by(name, surrogates),
+        before=round(float((person @ before).max()), 4),
+        after=round(float((person @ after).max()), 4),
+        threshold=card(name).thresholds["far1"],
+    )
 
 
 @torch.no_grad()

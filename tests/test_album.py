@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -29,6 +30,7 @@ from veil.ui.albums import Album, people_in
 from veil.ui.cli import app
 from veil.ui.engine_hooks import ENGINE_HOOKS
 from veil.ui.records import Record
+from veil.ui.references import told
 
 PORTRAIT = astronaut()[20:260, 100:340]
 
@@ -190,6 +192,9 @@ def test_photos_of_a_folder_are_kept_apart_from_those_that_were_done(
     first = veil("protect", tmp_path, "--album", "--quiet")
     assert asked == {"b.png": [], "c.png": ["b.veiled.png"]}
     assert ("links a face with another of the album (b.png, c.png)" in first.stderr) == (first.exit_code == 3)
+    *photos, whole = map(json.loads, veil("protect", tmp_path, "--album", "--json").stdout.splitlines())
+    linked = {name for one in whole["links"] for group in one["groups"] for name in group}
+    assert {one["photo"] for one in photos if "linked" in one["exit_because"]} == linked
     asked.clear()
     Image.fromarray(PORTRAIT[10:]).save(tmp_path / "a.png")
     veil("protect", tmp_path, "--album", "--quiet")
@@ -265,16 +270,61 @@ def test_references_join_the_embedding_that_is_attacked(monkeypatch: pytest.Monk
     assert not np.array_equal(alone.photo.pixels, known.photo.pixels)
 
 
-def test_photos_of_me_are_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_photos_of_me_are_references(faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said for whom each counted, and whether the result is still matched with those that did."""
     asked = watched(monkeypatch, lambda track: track.references)
-    for name, pixels in (("b.png", PORTRAIT), ("c.png", DARKER)):
+    stranger = np.asarray(Image.open(faces / "people" / "person-0" / "a.png").convert("RGB"))
+    for name, pixels in (("b.png", PORTRAIT), ("c.png", DARKER), ("other.png", stranger)):
         Image.fromarray(pixels).save(tmp_path / name)
-    result = veil("protect", tmp_path / "b.png", "--me", tmp_path / "c.png")
+    me = [part for name in ("b.png", "c.png", "other.png") for part in ("--me", tmp_path / name)]
+    result = veil("protect", tmp_path / "b.png", *me)
     assert result.exit_code in (0, 3), result.output
     assert asked == {"b.png": ["c.png"]}
-    assert "learnt from 1 other photo." in " ".join(result.output.split())
     record = Record.model_validate_json((tmp_path / "b.veiled.json").read_text())
+    assert record.notes == (
+        "Who face 1 is was also learnt from 1 other photo (c.png).",
+        "b.png is this very photo, or nearly the same picture: it counted for no face.",
+        "other.png shows nobody who is protected in this photo: it counted for no face.",
+    )
+    assert all(f"Note: {note}" in result.stderr for note in record.notes)
     assert record.origin
-    assert len(record.origin.references) == 1
-    again = veil("protect", tmp_path / "b.png", "--me", tmp_path / "c.png")
-    assert "was done before" in " ".join(again.output.split())
+    assert len(record.origin.references) == 3
+    references = record.report.faces[0].references
+    assert references
+    assert references.photos == ("c.png",)
+    (match,) = references.matches
+    seen = [recognizer("sface").embed(recognizer("sface").align(*shown)) for shown in _of(PORTRAIT, DARKER)]
+    assert match.before == pytest.approx(float(seen[0][0] @ seen[1][0]), abs=0.03)
+    still = int(match.still_recognised)
+    said = f"Face 1 against the other photo of you: {still} of 1 recogniser that the protection has never met"
+    assert said in " ".join(result.stdout.split())
+    again = veil("protect", tmp_path / "b.png", *me)
+    assert "was done before" in again.stderr
+    assert again.stdout == result.stdout  # the same verdict, from the record
+    fewer = veil("protect", tmp_path / "b.png", "--album", "--strength", "strong")
+    assert "made with other settings: at strength balanced, effort normal, without --album, with --me." in (
+        fewer.stderr
+    )
+
+
+def _of(*pictures: np.ndarray) -> list[tuple[torch.Tensor, Any]]:
+    return [(to_tensor(pixels), find_faces(pixels)[0]) for pixels in pictures]
+
+
+def test_doubtful_and_surplus_photos_count_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    album, person = Album(), {"sface": torch.ones(1)}
+    monkeypatch.setattr("veil.ui.albums.MOST", 1)
+    for name, like in (("a.png", 3.5), ("b.png", 3.2), ("c.png", 2.5), ("d.png", 1.0)):
+        shown = Sighting(Photo(PORTRAIT, name), find_faces(PORTRAIT)[0])
+        album.known.append(({"sface": torch.tensor([like / 4])}, shown))
+    monkeypatch.setattr("veil.ui.albums.vote", lambda known, shown: 4 * known["sface"][0])
+    assert [note.partition(":")[0] for note in told(album, {2: person}, "clip")] == [
+        "Who face 2 is was also learnt from 1 other photo (a.png).",
+        "b.png comes after 8 others, and more are not looked at",
+        "c.png does not surely show anybody who is protected in this clip",
+        "d.png shows nobody who is protected in this clip",
+    ]
+    album.known = [({"sface": torch.ones(1)}, shown)]
+    assert told(album, {2: person}, "clip") == [
+        "d.png is a picture of this very clip, or nearly the same picture: it counted for no face."
+    ]

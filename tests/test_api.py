@@ -66,6 +66,7 @@ def test_a_result_says_both_halves(result: veil.Result) -> None:
     assert result.settings.seed == 3
     assert str(result).startswith("People: ")
     assert "Machines: " in str(result)
+    assert str(result).endswith("\nStrength balanced, effort custom.")
     assert result.image.size == (260, 260)
     shown = result._repr_html_()
     assert shown.count("<img ") == 2

@@ -60,7 +60,7 @@ def one_person(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever is in an album is the same person, in another picture."""
     monkeypatch.setattr(albums, "vectors", lambda pixels, face: {"sface": torch.ones(1)})
     monkeypatch.setattr(albums, "vote", lambda known, shown: torch.tensor(9.0))
-    monkeypatch.setattr(albums, "nearly_same", lambda known, shown: False)
+    monkeypatch.setattr(albums, "nearly_same", lambda known, person: False)
 
 
 def veil(*arguments: object) -> Result:
@@ -358,7 +358,8 @@ def test_photos_of_me_are_references(
     album = finish(results.beside(alone))
     done = finish(results.protect(tmp_path / "b.png", [1], alone, visitor, endure=False, album=album))
     assert asked == {"b.png": ["c.png"]}
-    assert done.notes[-1].endswith("learnt from 1 other photo.")
+    assert done.notes[-1].endswith("learnt from 1 other photo (c.png).")
+    assert (done.made, done.report.faces[0].references is None) == ("Strength balanced, effort quick.", False)
     origin = Record.model_validate_json(done.record.read_bytes()).origin
     assert origin
     assert (len(origin.references), origin.album) == (1, False)

@@ -25,7 +25,7 @@ LADDER = {  # what each folder may import
 ROOMS = {  # from the lowest: what each may import of its own folder lies before it
     "eval": (
         *("bootstrap", "disturbances", "detectors", "datasets", "verification", "metrics"),
-        *("behaviour", "report"),
+        *("references", "behaviour", "report"),
         *("linking", "tracks", "trackers"),
         *("calibration", "resumable", "benchmark", "summary", "identification", "pairings"),
         *("galleries", "table_text", "set_metrics", "plots", "html_report"),

@@ -332,7 +332,15 @@ def test_a_run_that_goes_on_passes_over_what_is_done(
     assert before.items() <= files(half_done).items()
     monkeypatch.setattr(workflow, "protect", None)
     before = files(half_done)
-    assert veil("protect", half_done).exit_code == 0
+    again = veil("protect", half_done)
+    assert (again.exit_code, again.stdout.count("Machines:")) == (0, 2)
+    assert "Strength balanced, effort normal." in again.stdout
+    other = veil("protect", half_done, "--effort", "quick")
+    assert other.exit_code == 2
+    assert other.stderr.splitlines()[-1] == (
+        "Note: exit code 2, since 2 of 2 already had a result of other settings, which is left as it is "
+        "(a.png, b.png)."
+    )
     alone = veil("protect", half_done / "b.png")
     assert (alone.exit_code, "b.png was done before" in alone.stderr) == (0, True)
     assert files(half_done) == before
@@ -368,29 +376,35 @@ def _another_face(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "options"),
+    ("change", "options", "made"),
     [
-        (_edit("a.png"), []),
-        (_edit("a.veiled.png"), []),
-        (lambda folder: (folder / "a.veiled.png").unlink(), []),
-        (lambda folder: (folder / "a.veiled.json").unlink(), []),
-        (_write("a.veiled.json", b"{}"), []),
-        (_from_before, []),
-        (_another_face, []),
-        (_no, ["--strength", "subtle"]),
-        (_no, ["--seed", "1"]),
-        (_no, ["--keep-metadata"]),
-        (_no, ["--quality", "50"]),
-        (_no, ["--probe", "in/b.png"]),
+        (_edit("a.png"), [], "effort normal, of another file of this name."),
+        (_edit("a.veiled.png"), [], ""),
+        (lambda folder: (folder / "a.veiled.png").unlink(), [], ""),
+        (lambda folder: (folder / "a.veiled.json").unlink(), [], ""),
+        (_write("a.veiled.json", b"{}"), [], ""),
+        (_from_before, [], ""),
+        (_another_face, [], "of other faces."),
+        (_no, ["--strength", "subtle"], "at strength balanced, effort normal."),
+        (_no, ["--seed", "1"], "at strength balanced, effort normal, with another seed."),
+        (_no, ["--keep-metadata"], "effort normal, without --keep-metadata."),
+        (_no, ["--quality", "50"], "effort normal, without --quality."),
+        (_no, ["--probe", "in/b.png"], "effort normal, without --probe."),
+        (_no, ["--album"], "effort normal, without --album."),
     ],
 )
 def test_what_is_not_done_in_just_this_way_is_not_passed_over(
-    half_done: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], object], options: list[str]
+    half_done: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Path], object],
+    options: list[str],
+    made: str,
 ) -> None:
     monkeypatch.chdir(half_done.parent)
     monkeypatch.setattr(workflow, "protect", None)
     change(half_done)
-    refuses(half_done, [str(half_done / "a.png"), *options], "exists already")
+    how = f"exists already, made with other settings: {made}" if made.startswith("at") else made
+    refuses(half_done, [str(half_done / "a.png"), *options], how or "exists already.")
 
 
 def test_another_target_is_another_result(half_done: Path) -> None:
@@ -599,13 +613,23 @@ def test_the_device_is_the_environments(folder: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("strength", STRENGTHS)
 def test_strengths_reach_the_record(folder: Path, strength: str) -> None:
     assert veil("protect", folder / "photo.png", "--strength", strength).exit_code == 0
-    assert _record(folder / "photo.veiled.json").settings == settings(strength)
+    record = _record(folder / "photo.veiled.json")
+    assert (record.settings, record.strength, record.effort) == (settings(strength), strength, "normal")
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
 def test_efforts_reach_the_record(folder: Path, effort: str) -> None:
     assert veil("protect", folder / "photo.png", "--effort", effort).exit_code == 0
-    assert _record(folder / "photo.veiled.json").settings.steps == EFFORTS[effort]["steps"]
+    record = _record(folder / "photo.veiled.json")
+    assert (record.settings.steps, record.effort) == (EFFORTS[effort]["steps"], effort)
+
+
+def test_settings_of_no_strength_or_effort_are_custom() -> None:
+    own = settings("strong", "quick", seed=3, prior="stable-diffusion", surrogates=("dlib",), size=128)
+    assert records.named(own) == {"strength": "strong", "effort": "quick"}
+    assert records.named(settings("strong", steps=7)) == {"strength": "strong", "effort": "custom"}
+    assert records.named(settings(ceiling=2.0)) == {"strength": "custom", "effort": "normal"}
+    assert records.named(settings("paper"))["strength"] == "paper"
 
 
 ODD_NAMES = [
@@ -789,6 +813,9 @@ def test_faces_of_several_photos_and_folders_are_listed(folder: Path) -> None:
     listed = veil("faces", folder)
     assert listed.exit_code == 2
     assert "bad.png is not a picture" in listed.stderr
+    assert listed.stderr.splitlines()[-1] == (
+        "Note: exit code 2, since 1 of 2 could not be looked at (bad.png)."
+    )
     assert "photo.png" in listed.stdout
 
 

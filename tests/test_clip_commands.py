@@ -122,6 +122,7 @@ def test_clips_of_an_album_are_kept_apart(film: Any, work: Any, one_person: None
     assert run.exit_code == 3, run.output
     *clips, whole = lines(run)
     assert all(one["origin"]["album"] for one in clips)
+    assert all("linked" in one["exit_because"] for one in clips)
     assert (whole["album"], whole["exit_because"]) == (["a.mp4", "b.mp4"], ["linked"])
     assert [(one["recognizer"], one["pairs"], one["groups"]) for one in whole["links"]] == [
         ("sface", 1, [["a.mp4", "b.mp4"]])
@@ -134,11 +135,29 @@ def test_clips_of_an_album_are_kept_apart(film: Any, work: Any, one_person: None
     (tmp_path / "b.veiled.mp4").unlink()
     (tmp_path / "b.veiled.json").unlink()
     said = veil("protect", tmp_path / "a.mp4", tmp_path / "b.mp4", "--album").stdout
-    assert (said.count("Machines:"), said.count("does not promise"), said.count("Album:")) == (1, 1, 1)
+    assert (said.count("Machines:"), said.count("does not promise"), said.count("Album:")) == (2, 1, 1)
     assert said.index("Machines:") < said.index("Album:") < said.index("does not promise")
     again = work.apart[-1][1]
     assert len(work.apart) == 3
     assert np.array_equal(again[0].frame.pixels, sighting.frame.pixels)
+
+
+def test_clips_are_matched_with_other_photos_of_the_person(
+    film: Any, work: Any, photo: Path, one_person: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that counted, and what an honest judge makes of them and the best picture."""
+    monkeypatch.setattr(
+        albums, "vectors", lambda pixels, face: {"sface": torch.tensor([0.6 if len(pixels) > 192 else 1.0])}
+    )
+    run = veil("protect", film(tmp_path / "a.mp4"), "--me", photo)
+    record = json.loads((tmp_path / "a.veiled.json").read_bytes())
+    assert "Note: Who face 1 is was also learnt from 1 other photo (IMG_1.png)." in run.stderr
+    found, (match,) = (one := record["faces"][0]["references"])["photos"], one["matches"]
+    assert (found, match["recognizer"], match["recognised"]) == (["IMG_1.png"], "sface", False)
+    assert "Face 1 against the other photo of you: no recogniser that the protection has never met" in (
+        " ".join(run.stdout.split())
+    )
+    assert "Strength balanced, effort normal." in run.stdout
 
 
 def test_a_clip_without_a_face_among_several_is_no_error(film: Any, work: Any, tmp_path: Path) -> None:
@@ -219,8 +238,11 @@ def test_a_clip_and_a_photo_of_one_name_have_a_record_each(
 ) -> None:
     clip = film(tmp_path / "IMG_1.mp4")
     both, record = (clip, photo), tmp_path / "IMG_1.veiled.json"
-    for source in both:
-        assert veil("protect", source).exit_code in (0, 3)
+    words = [veil("protect", source).stderr for source in both]
+    named = "Note: The result of IMG_1.png is IMG_1-2.veiled.png: IMG_1.veiled is that of IMG_1.mp4."
+    assert [named in said for said in words] == [False, True]
+    (tmp_path / "out").mkdir()
+    assert named in veil("protect", clip, photo, "-o", tmp_path / "out").stderr
     kept = record.read_bytes()
     assert json.loads(kept)["clip"] == "IMG_1.mp4"
     assert (tmp_path / "IMG_1-2.veiled.png").exists()

@@ -59,6 +59,7 @@ def test_a_clip_is_protected_and_what_was_left_is_named(film: Any, work: Any, tm
     assert record.faces[0].flicker.ratio == 1.1
     assert [face.behaviour is None for face in record.faces] == [False, True]
     assert "Flicker: 1.10 times" in clip_html.verdict(record)
+    assert "Strength balanced, effort quick." in clip_html.verdict(record)
     assert clip_html.verdict(record).count("<summary>What you express") == 1
     assert record.shortfalls(by_choice=False)[0] == "face left"
     assert json.loads((tmp_path / "a.veiled.json").read_text()) == record.model_dump(mode="json")
@@ -76,7 +77,7 @@ def test_what_was_done_before_is_left(film: Any, work: Any, tmp_path: Path) -> N
     assert isinstance(again, clips.ClipDone)
     assert not hidden(tmp_path)
     assert work.drawn == 12
-    with pytest.raises(BadPhoto, match="exists already"):
+    with pytest.raises(BadPhoto, match="effort quick, without --crf"):
         protect(source, crf=30)
     protect(source, crf=30, force=True)
     assert work.drawn == 24

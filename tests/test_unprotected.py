@@ -68,7 +68,8 @@ def test_what_cannot_be_protected_cannot_be_named(number: int, error: type[Excep
 def test_page_and_report_name_it_first() -> None:
     (sentence,) = wording.unprotected(REPORT.unprotected)
     assert all(part in sentence for part in ("face 3", "too small", "10, 20"))
-    page = html.verdict(REPORT, {})
+    page = html.verdict(REPORT, {}, "Strength strong, effort quick.")
+    assert "Strength strong, effort quick." in page
     assert page.index("Not protected: face 3") < page.index("veil-headline")
     read = Report.model_validate_json(REPORT.model_dump_json())
     assert read.unprotected == (UNPROTECTED,)

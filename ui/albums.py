@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -37,12 +37,13 @@ class Album:
     protected so far, with who each of them was before.
 
     apart: whether results are to be kept apart from those that are protected; if not, these are not kept.
+    known: who is shown by other photos as they are.
     """
 
     def __init__(self, apart: bool = True) -> None:
         self.apart = apart
         self.members: list[Member] = []
-        self._known: list[Shown] = []
+        self.known: list[Shown] = []
 
     @classmethod
     def of_references(cls, references: Iterable[Photo], apart: bool = False) -> Album:
@@ -59,7 +60,7 @@ class Album:
     def know(self, photo: Photo, faces: Collection[Face]) -> None:
         """Add faces of a photo as it is."""
         people = zip(people_in(photo, faces), faces, strict=True)
-        self._known += [(one, _cut(photo, face)) for one, face in people]
+        self.known += [(one, _cut(photo, face)) for one, face in people]
 
     def add(
         self, people: Iterable[Vectors], after: Photo, faces: Iterable[Face], source: Path | None = None
@@ -86,7 +87,7 @@ class Album:
         """The tracks of a photo's faces, each with the protected photos of whoever may be the same person,
         and with references of whoever surely is."""
         return tuple(
-            replace(track, album=self._of(one), references=self._references(one))
+            replace(track, album=self._of(one), references=self.references(one))
             for track, one in zip(tracks_of(photo, faces), people, strict=True)
         )
 
@@ -102,41 +103,26 @@ class Album:
         ):
             self.add(people_in(before.frame, [before.face]), after.frame, [after.face], source.path)
 
-    def of_clip(self, clip: Clip, faces: Iterable[ClipFace]) -> tuple[Elsewhere, Elsewhere]:
+    def elsewhere(self, people: Mapping[int, Vectors]) -> tuple[Elsewhere, Elsewhere]:
         """For the number of each face of a clip the protected photos and pictures of whoever may be the same
-        person, and references of whoever surely is.
-
-        Raises:
-            BadClip: a picture cannot be decoded.
-        """
-        people = {
-            number: vectors(shown.frame.pixels, shown.face) for number, shown in best_sightings(clip, faces)
-        }
+        person, and references of whoever surely is."""
         protected = {number: self._of(one) for number, one in people.items()}
-        return protected, {number: self._references(one) for number, one in people.items()}
+        return protected, {number: self.references(one) for number, one in people.items()}
+
+    def references(self, person: Vectors) -> tuple[Sighting, ...]:
+        """Those of the person; not the photo itself, which may be among them, and no more than `MOST`."""
+        alike = [one for one in self.known if likeness(one[0], person) >= SAME]
+        return tuple(sighting for known, sighting in alike if not nearly_same(known, person))[:MOST]
 
     def _of(self, person: Vectors) -> tuple[Sighting, ...]:
         """Those of the person; not nearly the same picture, which anybody links by sight: to be kept apart
         from it would lead back to the face as it was."""
-        alike = [one for one in self.members if _likeness(one.person, person) >= OTHER]
+        alike = [one for one in self.members if likeness(one.person, person) >= OTHER]
         return tuple(one.shown for one in alike if not nearly_same(one.person, person))
 
-    def _references(self, person: Vectors) -> tuple[Sighting, ...]:
-        """Those of the person; not the photo itself, which may be among them, and no more than `MOST`."""
-        alike = [one for one in self._known if _likeness(one[0], person) >= SAME]
-        return tuple(sighting for known, sighting in alike if not nearly_same(known, person))[:MOST]
 
-
-def learnt_from(numbers: Iterable[int], tracks: Iterable[Track]) -> list[str]:
-    """How many other photos say who the faces with these numbers are, in words; nothing where none does."""
-    return [
-        f"Who face {number} is was also learnt from {count} other photo{'s' * (count > 1)}."
-        for number, track in zip(numbers, tracks, strict=True)
-        if (count := len(track.references))
-    ]
-
-
-def _likeness(known: Vectors, person: Vectors) -> float:
+def likeness(known: Vectors, person: Vectors) -> float:
+    """How like a person one who is known is, as `attacks.person.vote` has it."""
     return float(vote({name: vector[None] for name, vector in known.items()}, person))
 
 
@@ -157,6 +143,15 @@ def best_sightings(clip: Clip, faces: Iterable[ClipFace]) -> Iterator[tuple[int,
         for number, best in known:
             if best.picture == index:
                 yield number, Sighting(Photo(pixels, clip.name), best.face)
+
+
+def people_of(clip: Clip, faces: Iterable[ClipFace]) -> dict[int, Vectors]:
+    """Who the faces of a clip are, by number.
+
+    Raises:
+        BadClip: a picture cannot be decoded.
+    """
+    return {number: vectors(shown.frame.pixels, shown.face) for number, shown in best_sightings(clip, faces)}
 
 
 def people_in(photo: Photo, faces: Iterable[Face]) -> list[Vectors]:

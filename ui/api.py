@@ -20,18 +20,18 @@ from ..attacks.faces.detection import search
 from ..core.errors import BadPhoto
 from ..core.images import open_photo as opened
 from ..core.progress import finish
-from ..core.types import Face, Photo, Pixels, Step, Steps, tracks_of
+from ..core.types import Face, Photo, Pixels, Step, Steps
 from ..eval import report as judge
 from ..eval.linking import Linking
 from ..eval.report import Report
 from ..privacy import protect as protected
 from ..privacy.settings import Settings, settings
 from ..weights.registry import Card, card, cards
-from . import clip_checks, linking, originals, pipes, wording, workflow
-from .albums import learnt_from, people_in
+from . import clip_checks, linking, originals, pipes, records, wording, workflow
 from .clip_api import ClipResult, album_of, protect_clip
 from .clip_records import ClipReport
 from .outputs import Output, record_of
+from .references import known_in
 from .selection import Whom, choose
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ class Result:
 
     def __str__(self) -> str:
         left = wording.unprotected(self.report.unprotected)
-        return "\n".join([*left, *self.made.notes, wording.headline(self.report)])
+        said = wording.headline(self.report), *self.report.beside_references()
+        return "\n".join([*left, *self.made.notes, *said, wording.made(**records.named(self.settings))])
 
     def _repr_html_(self) -> str:
         """For notebooks: before and after, what there is to say, and the verdict of every recogniser."""
@@ -176,7 +177,8 @@ def protect(
         crf, codec: of a clip: its constant rate factor (0 to 51, of vp9 and av1 63; lower is better), and
             "h264", "hevc", "vp9" or "av1"; by default the codec's usual one, and the clip's own.
         album: earlier results, with which this one should not be linked where they show the same person.
-        references: other photos of the person, alone on each: they say better who that is.
+        references: other photos of the person, alone on each: they say better who that is. What is returned
+            names those that counted for a face, and those that counted for none.
         progress: called at every step.
         changes: of fields of `veil.Settings`, such as seed=1, steps=30 or method="pgd".
 
@@ -199,9 +201,8 @@ def protect(
     before = open_photo(photo)
     choice = choose(before, search(before.pixels), Whom(frozenset(faces)))
     aim = workflow.with_largest_face(open_photo(target)) if target is not None else None
-    there = choice.faces.values()
-    tracks = known.tracks(before, people_in(before, there), there) if known else tracks_of(before, there)
-    notes = (*before.warnings, *choice.notes, *learnt_from(choice.faces, tracks))
+    _, tracks, said = known_in(known, before, choice.faces)
+    notes = (*before.warnings, *choice.notes, *said)
     made = workflow.Made(before, finish(protected(tracks, chosen, aim), progress), choice, chosen, notes)
     return Result(made, made.judged(made.protected.photo, open_photo(probe) if probe is not None else None))
 

@@ -15,8 +15,9 @@ from ..core.files import atomic_write
 from ..core.progress import finish
 from ..core.types import Photo, Sighting, Step
 from ..core.video import Clip, open_clip
+from ..eval.references import told as beside_references
 from ..privacy.settings import Settings
-from . import clip_words, clips
+from . import clip_words, clips, wording
 from .albums import Album, people_in
 from .clip_records import ClipRecord
 from .outputs import Output, record_of
@@ -72,8 +73,12 @@ class ClipResult:
         return self.report
 
     def __str__(self) -> str:
-        left = clip_words.unprotected(self.report.faces)
-        return "\n".join([*left, *self.report.notes, clip_words.headline(self.report)])
+        said, faces = self.report, self.report.faces
+        beside = beside_references((face.number, face.references) for face in faces)
+        made = wording.made(said.strength, said.effort)
+        return "\n".join(
+            [*clip_words.unprotected(faces), *said.notes, clip_words.headline(said), *beside, made]
+        )
 
 
 def protect_clip(

@@ -18,6 +18,7 @@ from ..core.errors import BadSettings, NoFace
 from ..core.types import Pixels
 from ..core.video import Clip
 from ..eval.clip_report import PersonReport
+from ..eval.references import References
 from .clip_records import Best, ClipFace, Span
 from .selection import Whom
 
@@ -113,8 +114,10 @@ def described(
     choice: ClipChoice | None = None,
     margins: Mapping[int, float] | None = None,
     reports: Mapping[int, PersonReport] | None = None,
+    references: Mapping[int, References] | None = None,
 ) -> tuple[ClipFace, ...]:
-    """What there is to say of each person of a clip; margins and reports are of those who are protected."""
+    """What there is to say of each person of a clip; margins, reports and what is made of references are of
+    those who are protected."""
     margins, reports, small = margins or {}, reports or {}, too_small(tracks)
     faces = list[ClipFace]()
     for number in tracks.people:
@@ -128,6 +131,7 @@ def described(
                 pixels=int(side(tracks, number)),
                 best=Best.of(max(own.tracks, key=lambda track: track.side)),
                 margin=round(margins[number], 2) if number in margins else None,
+                references=(references or {}).get(number),
                 left=choice.left.get(number) if choice else left,
                 **(dict(reports[number]) if number in reports else {}),
             )

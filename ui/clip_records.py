@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,9 +15,10 @@ from ..attacks.faces.tracks import MeshTrack
 from ..core.types import Face
 from ..eval.behaviour import Behaviour
 from ..eval.datasets import checksum
+from ..eval.references import References
 from ..eval.tracks import Flicker, TrackMatch
 from ..privacy.settings import Settings
-from .records import SCHEMA, Shortfall, left_behind, that_count
+from .records import SCHEMA, Shortfall, check_made_so, left_behind, that_count
 from .wording import CLIP_LIMITS
 
 Span: TypeAlias = tuple[float, float]  # from when to when, in seconds from the first picture
@@ -79,6 +81,8 @@ class ClipFace(BaseModel):
     flicker, behaviour: what flickers and what is expressed there, in pictures that follow one another; None
         in records of before.
     best: the picture that shows the face best; None in records of before.
+    references: what is made of this picture and other photos of the person, by which they were protected;
+        None where none counted.
     left: why the face stays as it was; None for who is protected.
     """
 
@@ -95,6 +99,7 @@ class ClipFace(BaseModel):
     naturalness: float | None = None
     flicker: Flicker | None = None
     behaviour: Behaviour | None = None
+    references: References | None = None
     left: Reason | None = None
 
 
@@ -128,6 +133,7 @@ class ClipReport(BaseModel):
 class ClipRecord(ClipReport):
     """What is written beside a protected clip: enough to make it again.
 
+    strength, effort: as `records.Record` has them.
     picture_sha256: of the file of the protected clip, by which it is known again.
     doubtful: the faces, by number, of which it could not be told whether they are the person asked for.
     """
@@ -136,6 +142,8 @@ class ClipRecord(ClipReport):
     veil: str
     clip: str
     settings: Settings
+    strength: str | None = None
+    effort: str | None = None
     codec: str
     picture_sha256: str
     origin: ClipOrigin
@@ -144,19 +152,38 @@ class ClipRecord(ClipReport):
     limits: str = CLIP_LIMITS
 
 
+@dataclass(frozen=True)
+class ClipPassedOver:
+    """A clip for which nothing is written, why (a verb and what follows), and the faces found in it.
+
+    shortfalls: why it is not all protected, where that was wanted.
+    """
+
+    source: Path
+    why: str
+    faces: tuple[ClipFace, ...] = ()
+    shortfalls: tuple[Shortfall, ...] = ()
+
+
 def knows(match: TrackMatch) -> bool:
     """Whether a recogniser knows the person in the picture that is most like them, or in all together."""
     return match.best_matched or match.mean_matched
 
 
 def done_before(result: Path, settings: Settings, origin: ClipOrigin) -> ClipRecord | None:
-    """The record beside a clip, where it says that just this was done, and the clip is as it was then."""
+    """The record beside a clip, where it says that just this was done, and the clip is as it was then.
+
+    Raises:
+        MadeOtherwise: it says that something else was done.
+    """
     try:
         record = ClipRecord.model_validate_json(result.with_suffix(".json").read_bytes())
-        same = (record.settings, record.origin) == (settings, origin)
-        return record if same and record.picture_sha256 == checksum(result) else None
+        if record.picture_sha256 != checksum(result):
+            return None
     except (OSError, ValidationError):
         return None
+    check_made_so(result, record, record.origin, settings, origin)
+    return record
 
 
 def is_result(clip: Path, digest: str) -> bool:

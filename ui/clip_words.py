@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..eval.behaviour.page import sentence
+from ..eval.references import told as beside_references
 from ..eval.tracks import TrackMatch
 from .clip_records import ClipFace, ClipReport, Span, knows
 from .wording import Row, beside, count, how_many, look, verdict
@@ -105,6 +106,7 @@ def remarks(record: ClipReport) -> list[str]:
         + " By all: no picture alone gives the person away, but all together do."
         * any(row[-1] == BY_ALL for row in match_rows(record)),
         *still_known(record.faces),
+        *beside_references((face.number, face.references) for face in record.faces),
         *expressed(record.faces),
     ]
 

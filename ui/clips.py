@@ -33,13 +33,15 @@ from ..eval.datasets import checksum
 from ..eval.disturbances.clip_codec import Encoding
 from ..eval.tracks import Vectors, seen
 from ..privacy.settings import Settings
-from ..privacy.video import NOWHERE, ClipChange, Elsewhere, find_changes
+from ..privacy.video import ClipChange, Elsewhere, find_changes
 from .albums import Album
 from .clip_drawing import Machines, cover_of, segments_of
 from .clip_faces import ClipChoice, choose, described, unmet
-from .clip_records import ClipFace, ClipOrigin, ClipRecord, done_before, is_result
-from .outputs import Output, claimed, clip_of, real, record_of
-from .records import Shortfall, left_behind
+from .clip_records import ClipFace, ClipOrigin, ClipPassedOver, ClipRecord, done_before, is_result
+from .outputs import Output, claimed, clip_of, numbered, real, record_of
+from .records import Shortfall, left_behind, named
+from .references import beside as beside_references
+from .references import known_of
 from .selection import Whom
 from .workflow import AGAIN, told
 
@@ -73,19 +75,6 @@ class ClipDone:
     why: str = "was done before"
 
 
-@dataclass(frozen=True)
-class ClipPassedOver:
-    """A clip for which nothing is written, why (a verb and what follows), and the faces found in it.
-
-    shortfalls: why it is not all protected, where that was wanted.
-    """
-
-    source: Path
-    why: str
-    faces: tuple[ClipFace, ...] = ()
-    shortfalls: tuple[Shortfall, ...] = ()
-
-
 def prepare(
     source: Path,
     output: Output,
@@ -109,6 +98,7 @@ def prepare(
 
     Raises:
         BadClip: the clip cannot be used, or the result not be written.
+        MadeOtherwise: one is there that was made with other settings.
         BadSettings: clips are not protected so.
     """
     if settings.goal != "dodge":
@@ -146,8 +136,8 @@ def prepare(
         return ClipDone(source, result, record, said)
     codec = codec_for(clip, result, output.codec)
     check_sound(clip, result)
+    notes = (*[AGAIN.format(clip.name)] * again, *clip.notes, *numbered(source, result, output, taken))
     taken |= claimed((result, record), taken, output.force)
-    notes = (*[AGAIN.format(clip.name)] * again, *clip.notes)
     return ClipJob(source, clip, origin, codec, result, record, output, notes, alone)
 
 
@@ -187,14 +177,16 @@ def run(
         if not choice.people:
             return _passed_over(job.source, whom.missing, described(clip, tracks, choice))
         chosen = tracks.of(choice.people)
-        beside = album.of_clip(clip, described(clip, chosen)) if album else (NOWHERE, NOWHERE)
+        beside, said = known_of(album, clip, described(clip, chosen))
+        job = replace(job, notes=(*job.notes, *said))
         place = _place_for(work, settings, job, beside)
         changes = yield from _changes(clip, chosen, settings, place, beside, machines)
         give_back()  # what solving took
         segments = yield from segments_of(clip, job.codec, job.output.crf, changes, place, machines)
         give_back()  # what codecs took
         other = seen([(probe.frame.pixels, probe.face)], packaged()) if probe else None
-        record = yield from _written(job, settings, tracks, choice, changes, segments, work, other)
+        more = changes, segments, work, other, beside[1]
+        record = yield from _written(job, settings, tracks, choice, *more)
     if album:
         album.reopen_clip(clip, open_clip(job.result), record.faces)
     return record
@@ -284,6 +276,7 @@ def _written(
     segments: Sequence[Path],
     work: Path,
     other: Vectors | None,
+    references: Elsewhere,
 ) -> Steps[ClipRecord]:
     """Write the clip, judge it as it was written, and write the record beside it."""
     clip, chosen = job.clip, tracks.of(choice.people)
@@ -295,6 +288,7 @@ def _written(
         if after.count != clip.count:
             raise BadClip(f"The result of {clip.name} has not all of its pictures.", "Try an .mkv with -o.")
         reports = yield from judge(clip, after, chosen, *how)
+        compared = beside_references((clip, after), described(clip, chosen), references, *how[:2])
         _check_unchanged(job, work)
         margins = dict[int, float]()
         for track, change in zip(chosen.tracks, changes, strict=True):
@@ -303,12 +297,13 @@ def _written(
             veil=version("veil"),
             clip=clip.name,
             settings=settings,
+            **named(settings),
             size=clip.size,
             seconds=round(clip.seconds, 3),
             pictures=clip.count,
             other_photo=other is not None,
             codec=job.codec,
-            faces=described(clip, tracks, choice, margins, reports),
+            faces=described(clip, tracks, choice, margins, reports, compared),
             picture_sha256=checksum(parts[0]),
             origin=job.origin,
             doubtful=choice.doubtful,

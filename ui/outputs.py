@@ -104,6 +104,26 @@ def _result_of(
     raise AssertionError
 
 
+def numbered(source: Path, result: Path, output: Output, taken: Collection[str]) -> list[str]:
+    """A word where a result has a number in its name, since another photo or clip has the name without.
+
+    Args:
+        taken: the real paths of what is read and written in this run.
+    """
+    plain = fitting(result.parent, source.stem, ".veiled" + max(result.suffix, ".json", key=len))
+    first = result.with_name(plain).with_suffix("").name
+    if result == output.place or result.stem == first:
+        return []
+    stems = (Path(path) for path in taken if real(source) != path)
+    other = _owner(result.with_name(f"{first}.json")) or next(
+        (path.name for path in stems if path.stem == source.stem), "another photo or clip"
+    )
+    return [
+        f"The result of {printable(source.name)} is {printable(result.name)}: {printable(first)} is that of "
+        f"{printable(other)}."
+    ]
+
+
 def record_of(result: Path) -> Path:
     """Where the record of a result is written.
 

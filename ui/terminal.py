@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from ..core.errors import VeilError
+from ..core.errors import MadeOtherwise, VeilError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -35,13 +35,17 @@ class Terminal:
     json: objects on standard output, instead of words and tables.
     quiet: no words, tables or progress; errors are told.
     to_stderr: words and tables go there, since standard output holds a picture.
-    failed: what `each` complained of, by name.
+    failed, left: what `each` complained of, by name; apart, those whose result was made with other settings.
+    waits: whether objects are kept until `release`, in `waiting`.
     """
 
     json: bool = False
     quiet: bool = False
     to_stderr: bool = False
+    waits: bool = False
     failed: list[str] = field(default_factory=list[str])
+    left: list[str] = field(default_factory=list[str])
+    waiting: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
     def say(self, text: str) -> None:
         """Print text, broken between words."""
@@ -96,7 +100,16 @@ class Terminal:
     def object(self, model: BaseModel | None = None, /, **values: Any) -> None:
         """Print an object as a line of JSON, where that was asked for."""
         if self.json:
-            typer.echo(json.dumps(values | (model.model_dump(mode="json") if model else {})))
+            said = values | (model.model_dump(mode="json") if model else {})
+            if self.waits:
+                self.waiting.append(said)
+            else:
+                typer.echo(json.dumps(said))
+
+    def release(self) -> None:
+        """Print the objects that were kept."""
+        while self.waiting:
+            typer.echo(json.dumps(self.waiting.pop(0)))
 
     def each(self, items: Iterable[T], do: Callable[[T], R], name: Callable[[T], str]) -> list[R]:
         """What `do` returns for each item; an item that fails is complained of and left out."""
@@ -109,7 +122,7 @@ class Terminal:
             except Exception as error:
                 problem = in_its_folder(known(error, name(item)), name(item))
                 complain(problem)
-                self.failed.append(name(item))
+                (self.left if isinstance(problem, MadeOtherwise) else self.failed).append(name(item))
                 self.object(**named(name(item)), exit=2, error=problem.message, hint=problem.hint)
         return results
 
@@ -166,7 +179,7 @@ def in_its_folder(error: VeilError, name: str) -> VeilError:
     """An error that calls a file as it is called elsewhere, where that tells its folder, too."""
     if name in error.message:
         return error
-    return VeilError(error.message.replace(Path(name).name, name, 1), error.hint)
+    return type(error)(error.message.replace(Path(name).name, name, 1), error.hint)
 
 
 def complain(error: VeilError) -> None:

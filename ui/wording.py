@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from ..core.files import some
-
 if TYPE_CHECKING:
     from ..attacks.faces.found import Found, Reason
     from ..core.types import Step
@@ -181,6 +179,7 @@ def remarks(report: Report) -> list[str]:
             for face in report.faces
             if not face.found
         ),
+        *report.beside_references(),
         *limits_met(report),
         *report.expressed(),
         change(report),
@@ -258,26 +257,9 @@ def ways_out() -> dict[Reason, str]:
     }
 
 
-def fell_short(files: Sequence[tuple[str, Collection[str]]], strict: bool, kind: str = "photo") -> str:
-    """Why the exit code is 3: in which files, named with their reasons, was a face left or is still known."""
-    judge = "a recogniser" if strict else "a recogniser that judges"
-    said = {
-        "no face found": "no face was found",
-        "face left": "a face stayed as it was, too small to be protected",
-        "still recognised": f"{judge} still knows a face",
-        "linked": f"{judge} links a face with another of the album",
-    }
-    counted = [
-        f"in {len(short)} {kind}{'s' * (len(short) > 1)} {words} ({some(short)})"
-        for reason, words in said.items()
-        if (short := [name for name, reasons in files if reason in reasons])
-    ]
-    return f"exit code 3, since {', and '.join(counted)}."
-
-
-def failed(names: Sequence[str], of: int) -> str:
-    """Why the exit code is 2: which of so many files could not be protected."""
-    return f"exit code 2, since {len(names)} of {of} could not be protected ({some(names)})."
+def made(strength: str | None, effort: str | None) -> str:
+    """By which settings, as people name them; nothing where a record of before does not say it."""
+    return f"Strength {strength}, effort {effort}." if strength else ""
 
 
 def face_rows(found: Found, protected: Collection[int] = ()) -> list[Row]:

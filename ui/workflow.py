@@ -17,7 +17,7 @@ from ..attacks.person import Person
 from ..core.errors import BadPhoto, BadSettings
 from ..core.files import atomic_write, printable
 from ..core.images import open_photo
-from ..core.types import Face, Photo, Pixels, Sighting, Stage, Step, Steps, tracks_of
+from ..core.types import Face, Photo, Pixels, Sighting, Stage, Step, Steps
 from ..core.writing import save_photo
 from ..eval.calibration import Calibration
 from ..eval.datasets import checksum
@@ -27,9 +27,10 @@ from ..privacy.priors import PRIORS, resolve_device
 from ..privacy.settings import Settings
 from ..weights import store
 from ..weights.registry import card, cards, remember
-from .albums import Album, learnt_from, people_in
-from .outputs import Output, claimed, fallen_back, picture_of, real, record_of
-from .records import Beside, Origin, Record, Shortfall, done_before, left_behind, origin
+from .albums import Album
+from .outputs import Output, claimed, fallen_back, numbered, picture_of, real, record_of
+from .records import Beside, Origin, Record, Shortfall, done_before, left_behind, named, origin
+from .references import known_in
 from .selection import Choice, Whom, choose, left_of
 
 AGAIN = (
@@ -149,6 +150,7 @@ def prepare(
 
     Raises:
         BadPhoto: the photo cannot be used, or the result not be written.
+        MadeOtherwise: one is there that was made with other settings.
         NoFace, BadSettings: as `selection.choose` does.
     """
     photo = open_photo(source)
@@ -168,12 +170,13 @@ def prepare(
     picture = picture_of(source, photo, output, taken)
     record = record_of(picture)
     if settings and not output.force and not {real(picture), real(record)} & taken:
-        if said := done_before(picture, settings, made_from, choice):
+        if done := done_before(picture, settings, made_from, choice):
             taken |= {real(picture), real(record)}
-            return Done(source, picture, record, choice, said)
+            return Done(source, picture, record, choice, done)
+    said = *fallen_back(photo, picture, output), *numbered(source, picture, output, taken)
     taken |= claimed((picture, record), taken, output.force)
-    notes = (*[AGAIN.format(photo.name)] * again, *photo.warnings, *fallen_back(photo, picture, output))
-    return Job(source, made_from, choice, picture, record, output, (*notes, *choice.notes))
+    notes = (*[AGAIN.format(photo.name)] * again, *photo.warnings, *said, *choice.notes)
+    return Job(source, made_from, choice, picture, record, output, notes)
 
 
 def photo_and_face(path: Path | None) -> Sighting | None:
@@ -217,16 +220,13 @@ def run(
     if job.origin.photo != checksum(job.source):
         raise BadPhoto(f"{photo.name} has changed since its faces were found.", "Protect it again.")
     yield Step(Stage.GETTING_READY, 0, 1, preview=_close_up(photo, job.faces))
-    faces = job.faces.values()
-    people = people_in(photo, faces) if album else []
-    tracks = album.tracks(photo, people, faces) if album else tracks_of(photo, faces)
-    notes = (*job.notes, *learnt_from(job.faces, tracks))
+    people, tracks, said = known_in(album, photo, job.faces)
     protected = yield from protect(tracks, settings, target)
     yield Step(Stage.JUDGING, 0, 1)
-    made = Made(photo, protected, job.choice, settings, notes, job.origin)
+    made = Made(photo, protected, job.choice, settings, (*job.notes, *said), job.origin)
     record = keep(made, job.picture, job.record, output, probe)
     if album:
-        album.add(people, open_photo(job.picture), faces, job.source)
+        album.add(people, open_photo(job.picture), job.faces.values(), job.source)
     return photo, record
 
 
@@ -253,6 +253,9 @@ class Made:
             limited=[numbers[index] for index in self.protected.limited],
             unfinished=[numbers[index] for index in self.protected.unfinished],
             unprotected=self.choice.unprotected,
+            references={
+                number: track.references for number, track in zip(numbers, self.protected.tracks, strict=True)
+            },
         )
 
 
@@ -268,6 +271,7 @@ def keep(made: Made, picture: Path, record: Path, output: Output, probe: Photo |
             veil=version("veil"),
             photo=made.photo.name,
             settings=made.settings,
+            **named(made.settings),
             report=made.judged(open_photo(parts[0]), probe),
             picture_sha256=checksum(parts[0]),
             origin=made.origin,

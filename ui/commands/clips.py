@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,11 @@ from ..terminal import Terminal
 if TYPE_CHECKING:
     from ...core.types import Sighting
     from ...privacy.settings import Settings
-    from .. import clips
+    from .. import clips, workflow
     from ..albums import Album
     from ..clip_records import ClipRecord
     from ..cluster import Workers
-    from ..records import Shortfall
+    from ..records import Record, Shortfall
     from ..selection import Whom
 
 FELL_SHORT = 3  # the exit code where not all is protected
@@ -38,49 +39,56 @@ def protect(
     workers: Workers | None = None,
 ) -> tuple[Shortfall, ...]:
     """Protect a clip, and say what became of it; returns why not all of it is protected."""
-    from .. import clip_cluster, clips
+    from .. import clip_cluster, clip_words, clips
 
     if isinstance(job, clips.ClipPassedOver):
         return _passed_over(terminal, job, name)
     if isinstance(job, clips.ClipDone):
         terminal.note(f"{name} {job.why}: its result is left as it is.")
-        record: ClipRecord | clips.ClipPassedOver = job.said
+        record, told = job.said, ()
     else:
-        for note in job.notes:
+        told = job.notes
+        for note in told:
             terminal.note(note)
         machines = clip_cluster.ClipWorkers(workers, job.clip) if workers else None
         work = clips.run(job, settings, whom, probe, album=album, machines=machines)
         record = terminal.follow(work, name)
         if isinstance(record, clips.ClipPassedOver):
             return _passed_over(terminal, record, name)
-        for note in record.notes[len(job.notes) :]:
-            terminal.note(note)
+    for note in record.notes[len(told) :]:
+        terminal.note(note)
     short = record.shortfalls(strict, by_choice=bool(whom.numbers))
-    _say(terminal, job, record, short)
+    tell(terminal, job, job.result, clip_words.unprotected(record.faces), record, short)
     return short
 
 
-def _say(
+def tell(
     terminal: Terminal,
-    job: clips.ClipJob | clips.ClipDone,
-    record: ClipRecord,
+    job: workflow.Job | workflow.Done | clips.ClipJob | clips.ClipDone,
+    result: Path,
+    left: Iterable[str],
+    record: Record | ClipRecord,
     short: tuple[Shortfall, ...],
 ) -> None:
-    """Say what became of a clip, or had before: first what is not protected."""
-    from .. import clip_words, clips
-    from ..wording import stronger
+    """Say what became of a photo or clip, or had before: first what is not protected, a sentence each."""
+    from .. import clips, records, wording, workflow
 
-    for sentence in clip_words.unprotected(record.faces):
+    for sentence in left:
         terminal.warn(sentence)
-    terminal.path(job.result, job.record)
-    files = {"source": job.source, "picture": job.result, "record": job.record}
+    if not terminal.to_stderr:  # of a picture on standard output no file is left
+        terminal.path(result, job.record)
+    files = {"source": job.source, "picture": result, "record": job.record}
     named: dict[str, Any] = {name: printable(path) for name, path in files.items()}
-    if isinstance(job, clips.ClipDone):
+    if isinstance(job, workflow.Done | clips.ClipDone):
         named["passed_over"] = job.why
+    if words := wording.made(record.strength, record.effort):
+        terminal.say(words)
+    if isinstance(record, records.Record):
+        terminal.report(record.report)
     else:
         terminal.clip(record)
-        if "still recognised" in short and (words := stronger(record.settings)):
-            terminal.say(words)
+    if "still recognised" in short and (words := wording.stronger(record.settings)):
+        terminal.say(words)
     terminal.object(record, **named, **exit_words(short))
 
 

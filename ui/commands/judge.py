@@ -221,6 +221,7 @@ def faces(
     from ...attacks.faces.detection import search
     from ...core.images import open_photo
     from .. import pipes, records
+    from ..endings import failed
     from ..wording import FACE_COLUMNS, face_rows
     from .clips import faces as faces_of_clip
 
@@ -257,6 +258,8 @@ def faces(
             raise BadSettings(
                 "-o names the picture of one clip.", "Leave it away for several, and for photos."
             )
-        done = terminal.each(todo, tell, name)
-    if len(lists) < len(photos) or len(done) < len(todo):
+        terminal.each(todo, tell, name)
+    if terminal.failed:
+        if (count := len(todo) + len(photos) - len(lists)) > 1:
+            terminal.note(failed(terminal.failed, count, what="looked at"), always=True)
         raise typer.Exit(2)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import BadSettings
+from ...core.files import printable
 from ..terminal import Terminal
 from .clips import exit_words
 
@@ -52,11 +53,16 @@ def reopened(album: Album, job: Any) -> Any:
 def linked(
     terminal: Terminal, album: Album, surrogates: tuple[str, ...], strict: bool, name: Callable[[Path], str]
 ) -> list[tuple[str, tuple[Shortfall, ...]]]:
-    """Say what of an album recognisers that judge still link; returns these files, each with the reason."""
+    """Say what of an album recognisers that judge still link, also of files that wait to be told as JSON;
+    returns these files, each with the reason."""
     from .. import album_links
 
     found = terminal.follow(album_links.links(album.members, surrogates, strict, name), "Album")
     terminal.say("\n" + "\n".join(found.words))
+    sources = {printable(one.source) for one in album.members if name(one.source) in found.files}
+    for told in terminal.waiting:
+        if told.get("source") in sources:
+            told |= exit_words((*told["exit_because"], "linked"))
     files = [*dict.fromkeys(name(member.source) for member in album.members)]
     said = found.model_dump(mode="json")
     terminal.object(

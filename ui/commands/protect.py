@@ -12,7 +12,7 @@ import typer
 from ...core.errors import BadSettings, NoFace
 from ...core.files import printable
 from ..terminal import Json, Quiet, Terminal
-from .clips import FELL_SHORT, exit_words
+from .clips import FELL_SHORT, exit_words, tell
 from .clips import protect as protect_clip
 from .people import known, linked, reopened, whom
 
@@ -142,16 +142,19 @@ def protect(
     NAME.veiled.json.
 
     A result that is there, made of the same photo in the same way and not changed since, was done before and
-    is left as it is. Work on a clip that was stopped goes on where it was.
+    is left as it is; so is one made with other settings, with an error that names them. Work on a clip that
+    was stopped goes on where it was.
 
     Exit code: 0 where all is protected; 3 where not, for reasons that the last line and the exit_because of
     --json name: "no face found" (in one of several photos or clips), "face left" (it is too small), "still
     recognised" (by a recogniser that was not used, as balanced mostly leaves it) or, of an album, "linked"
-    (by such a one); 2 where a photo or clip could not be protected at all; 130 where it was stopped.
+    (by such a one); 2 where a photo or clip could not be protected at all, or has a
+    result of other settings; 130 where it was stopped.
     """
     from .. import pipes
+    from ..endings import failed, fell_short
     from ..outputs import Output, real, reserved
-    from ..wording import CLIP_LIMITS, GOES_ON, LIMITS, failed, fell_short
+    from ..wording import CLIP_LIMITS, GOES_ON, LIMITS, unprotected
 
     if (goal == "impersonate") != (target is not None):
         raise BadSettings("--goal impersonate and --target belong together.", "Give both or neither.")
@@ -163,8 +166,9 @@ def protect(
     if quality and format == "png":
         raise BadSettings("A PNG has no quality: it is exact.", "Leave --quality away.")
     piped = output == pipes.PIPE or (output is None and pipes.PIPE in photos)
-    terminal = Terminal(json, quiet, to_stderr=piped)
+    terminal = Terminal(json, quiet, to_stderr=piped, waits=album)  # for what is linked
     with ExitStack() as stack:
+        stack.callback(terminal.release)
         lists = terminal.each(
             photos, lambda path: pipes.expanded(path, recursive, stack, terminal.note), pipes.name
         )
@@ -222,18 +226,20 @@ def protect(
                 return _passed_over(terminal, job, name(job), piped)
             if isinstance(job, workflow.Done):
                 terminal.note(f"{name(job)} {job.why}: its result is left as it is.")
-                _told(terminal, job, job.said, judge(job.said))
-                return judge(job.said)
-            for note in job.notes:
-                terminal.note(note)
-            if arriving:
-                record = terminal.follow(arriving(job), name(job))
+                record, told = job.said, ()
             else:
-                work = workflow.run(job, chosen, aim, against, shown)
-                _, record = terminal.follow(work, name(job))
-            for note in record.notes[len(job.notes) :]:
+                told = job.notes
+                for note in told:
+                    terminal.note(note)
+                if arriving:
+                    record = terminal.follow(arriving(job), name(job))
+                else:
+                    work = workflow.run(job, chosen, aim, against, shown)
+                    _, record = terminal.follow(work, name(job))
+            for note in record.notes[len(told) :]:
                 terminal.note(note)
-            _told(terminal, job, record, judge(record))
+            left = unprotected(record.report.unprotected)
+            tell(terminal, job, job.picture, left, record, judge(record))
             if piped:
                 pipes.write(job.picture)
             return judge(record)
@@ -243,43 +249,18 @@ def protect(
         except KeyboardInterrupt as stop:
             stop.args = (GOES_ON,) * (any(clips) or len(todo) > 1 and not force)
             raise
-    if shown and shown.members:
-        done += linked(terminal, shown, chosen.surrogates, fail_if_recognised, name)
+        if shown and shown.members:
+            done += linked(terminal, shown, chosen.surrogates, fail_if_recognised, name)
     if done:
         filmed = any(result.is_file() for job in ready if (result := getattr(job, "result", None)))
         terminal.say(f"\n{CLIP_LIMITS if filmed else LIMITS}")
-    if terminal.failed:
+    if terminal.failed or terminal.left:
         if (count := len(todo) + len(photos) - len(lists)) > 1:
-            terminal.note(failed(terminal.failed, count), always=True)
+            terminal.note(failed(terminal.failed, count, terminal.left), always=True)
         raise typer.Exit(2)
     if any(short for _, short in done):
         terminal.note(fell_short(done, fail_if_recognised, pipes.kind_of(todo)), always=True)
         raise typer.Exit(FELL_SHORT)
-
-
-def _told(
-    terminal: Terminal,
-    job: workflow.Job | workflow.Done,
-    record: records.Record,
-    short: tuple[records.Shortfall, ...],
-) -> None:
-    """Say what became of a photo, or had before: first what is not protected."""
-    from .. import workflow
-    from ..wording import stronger, unprotected
-
-    for sentence in unprotected(record.report.unprotected):
-        terminal.warn(sentence)
-    if not terminal.to_stderr:  # of a picture on standard output no file is left
-        terminal.path(job.picture, job.record)
-    files = {"source": job.source, "picture": job.picture, "record": job.record}
-    named: dict[str, Any] = {name: printable(path) for name, path in files.items()}
-    if isinstance(job, workflow.Done):
-        named["passed_over"] = job.why
-    else:
-        terminal.report(record.report)
-        if "still recognised" in short and (words := stronger(record.settings)):
-            terminal.say(words)
-    terminal.object(record, **named, **exit_words(short))
 
 
 def _passed_over(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
-from .. import clip_words
-from ..clip_records import ClipReport
+from .. import clip_words, wording
+from ..clip_records import ClipRecord, ClipReport
 from ..wording import CLIP_LIMITS
 from . import html
 
@@ -42,6 +42,7 @@ def sheet(picture: Path) -> str:
 
 def verdict(record: ClipReport) -> str:
     """What recognisers say of the people of a clip, what these still express, and what is not promised."""
+    made = wording.made(record.strength, record.effort) if isinstance(record, ClipRecord) else ""
     left = "".join(f"<p>{escape(text)}</p>" for text in clip_words.unprotected(record.faces))
     remarks = "".join(f"<li>{escape(text)}</li>" for text in clip_words.remarks(record))
     rows = [clip_words.TRACK_COLUMNS, *clip_words.match_rows(record)]
@@ -49,6 +50,7 @@ def verdict(record: ClipReport) -> str:
         '<section class="veil-verdict">'
         + (f'<div class="veil-problem">{left}</div>' if left else "")
         + f'<p class="veil-headline">{escape(clip_words.headline(record))}</p>'
+        + (html.note(made) if made else "")
         + f'<div class="veil-wide">{html.plain_table(rows)}</div>'
         + f"<ul>{remarks}</ul></section>{html.expressed(record.faces)}{html.limits(CLIP_LIMITS)}"
     )

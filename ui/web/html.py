@@ -132,8 +132,9 @@ def compare(before: Path, after: Path, size: tuple[int, int], part: Sequence[int
     )
 
 
-def verdict(report: Report, survives: Survival) -> str:
-    """The report in plain words: the headline, a table for each face, and how much has changed."""
+def verdict(report: Report, survives: Survival, made: str = "") -> str:
+    """The report in plain words: how it was `made`, the headline, a table for each face, and how much has
+    changed."""
     several = len(report.faces) > 1
     tables = "".join(
         (f"<h3>Face {face.number}</h3>" if several else "") + _table(face, survives) for face in report.faces
@@ -142,7 +143,7 @@ def verdict(report: Report, survives: Survival) -> str:
     left = "".join(f"<p>{escape(text)}</p>" for text in wording.unprotected(report.unprotected))
     return (
         f'<section class="veil-verdict">{_warning(left)}'
-        f'<p class="veil-headline">{escape(wording.headline(report))}</p>'
+        f'<p class="veil-headline">{escape(wording.headline(report))}</p>{note(made) if made else ""}'
         f"{tables}<ul>{remarks}</ul></section>{expressed(report.faces)}"
     )
 

@@ -25,6 +25,7 @@ from ..commands.people import known
 from ..outputs import Output
 from ..pipes import is_clip
 from ..selection import Whom
+from ..wording import made
 from . import checks
 from .pictures import amplified
 from .sessions import Visitor
@@ -49,7 +50,7 @@ class Outcome:
     """A protected photo: its files, and the reports on it as it is and as it survives.
 
     shown: what a browser shows of `after`, which may be in a format that it cannot show.
-    notes: as in its record.
+    notes: as in its record. made: its strength and effort, in words.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Outcome:
     report: Report
     survives: checks.Survival
     notes: tuple[str, ...] = ()
+    made: str = ""
 
     @property
     def whole(self) -> tuple[int, int, int, int]:
@@ -158,9 +160,8 @@ def protect(
     shown = job.picture if after.format in BROWSER_FORMATS else _plain_copy(after, visitor, "after.jpg")
     change = visitor.path_for("change.png")
     Image.fromarray(amplified(photo.pixels, after.pixels)).save(change)
-    return Outcome(
-        source.name, before, job.picture, shown, job.record, change, report, survives, record.notes
-    )
+    said = record.notes, made(record.strength, record.effort)
+    return Outcome(source.name, before, job.picture, shown, job.record, change, report, survives, *said)
 
 
 @dataclass(frozen=True)

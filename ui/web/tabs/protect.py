@@ -165,7 +165,8 @@ def tab(page: Page) -> None:
         files = (("Download the photo", outcome.after), ("Download the report", outcome.record))
         return {
             compare: seen + html.downloads(files),
-            verdict: "".join(map(html.note, outcome.notes)) + html.verdict(outcome.report, outcome.survives),
+            verdict: "".join(map(html.note, outcome.notes))
+            + html.verdict(outcome.report, outcome.survives, outcome.made),
         }
 
     def begin() -> Update:
