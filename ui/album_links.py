@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict
 
 from ..attacks import packaged
 from ..attacks.person import OTHER, VOTERS, vote
+from ..core.files import some
 from ..core.types import Stage, Step, Steps
-from ..eval.linking import cosines_of, groups, some
+from ..eval.linking import cosines_of, groups
 from ..eval.tracks import seen
 from ..eval.verification import UsedByAttack, used_by
 from ..weights.registry import card
