@@ -11,13 +11,18 @@ from ..core.images import to_pixels
 from ..core.types import Photo
 from .inversion import ddim_step
 from .priors import prior
+from .turning import turned
 
 STEPS = 20  # more of them change little: DDIM's are deterministic
+# Standard deviations and bounds of how far heads turn and nod, in degrees, beyond what the prior does: with
+# them heads are held as differently as in real photos (scripts/spread_of_strangers.py).
+TURN, NOD, BOUNDS = 11.0, 9.0, (25.0, 18.0)
 
 
 @torch.no_grad()
 def made_up(seed: int, name: str = "portrait") -> Photo:
-    """A person who does not exist, another for each seed: a crop (S, S, 3) of the prior's size.
+    """A person who does not exist, another for each seed: a crop (S, S, 3) of the prior's size, with the head
+    turned by angles that the seed draws.
 
     The networks are small and were shown 1,800 people, so look whether one of these is close before you
     take a face for nobody's.
@@ -32,4 +37,6 @@ def made_up(seed: int, name: str = "portrait") -> Photo:
     deepest = len(used.scheduler.alphas_cumprod) - 1
     for start, end in pairwise(np.linspace(deepest, 0, STEPS + 1).round().astype(int).tolist()):
         latent = ddim_step(used, latent, used.noise(latent, start, used.unconditional), start, end)
-    return Photo(to_pixels(used.decode(latent)), f"{name}-{seed}")
+    drawn = np.random.default_rng(seed).normal(scale=(TURN, NOD))
+    turn, nod = np.clip(drawn, np.negative(BOUNDS), BOUNDS).tolist()
+    return Photo(turned(to_pixels(used.decode(latent)), turn, nod), f"{name}-{seed}")

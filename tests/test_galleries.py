@@ -19,11 +19,14 @@ from veil.attacks.faces.detection import find_faces
 from veil.core.errors import BadPhoto, BadSettings
 from veil.core.progress import finish
 from veil.core.types import Array, Photo
+from veil.eval.behaviour.head import angles
+from veil.eval.behaviour.reading import read as read_behaviour
 from veil.eval.benchmark import PICTURE, ROWS, ResultKey, Spec, open_store, read, read_distractors, run
 from veil.eval.benchmark.distractors import gather
 from veil.eval.benchmark.results import pack
 from veil.eval.galleries import SIZES, chance_of_stranger, extrapolated, galleries
 from veil.privacy.sampling import made_up
+from veil.privacy.turning import turned
 from veil.ui.engine_hooks import ENGINE_HOOKS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -115,6 +118,21 @@ def test_made_up_people_have_faces_and_differ_by_seed() -> None:
         assert len(find_faces(photo.pixels)) == 1
     np.testing.assert_array_equal(made_up(0).pixels, one.pixels)
     assert np.abs(one.pixels.astype(float) - other.pixels).mean() > 10
+
+
+@pytest.mark.parametrize(("turn", "nod"), [(15, 0), (-15, 0), (0, 12), (0, -12)])
+def test_a_head_is_turned_and_bowed(turn: float, nod: float) -> None:
+    portrait = astronaut()[20:260, 100:340]
+    before, after = (
+        angles(finish(read_behaviour([pixels], np.zeros(1))))[0]
+        for pixels in (portrait, turned(portrait, turn, nod))
+    )
+    moved = after - before
+    assert moved[:2] == pytest.approx([turn, nod], abs=4)
+    assert abs(moved[2]) < 2
+    assert np.abs(turned(portrait, 0, 0).astype(float) - portrait).mean() < 0.1
+    nobody = np.zeros((64, 64, 3), np.uint8)
+    assert turned(nobody, turn, nod) is nobody
 
 
 # --- how often people are found ---------------------------------------------------------------------------
