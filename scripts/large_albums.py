@@ -5,8 +5,8 @@
 The four photos of people of FACES/lfw are protected one after the other, each alone, and as an album: kept
 apart from those before it (`veil protect --album`). Judged is by a recogniser that is left out in turn, with
 its kin: each protected photo beside those before it, and beside the three other photos as they are. Writes
-benchmarks/large-albums/. A run that was cut goes on. Seed 0. What the album costs at other prices was
-measured on people from the 41st on (docs/decisions/0026): --first 40 --effort quick.
+benchmarks/large-albums/. A run that was cut goes on. Seed 0. What other prices cost was measured on people
+from the 41st on (docs/decisions/0026).
 """
 
 from __future__ import annotations
