@@ -148,8 +148,9 @@ def _album(page: Page) -> None:
     """The second part of the tab: could a machine link the photos of an album?"""
     gr.HTML(
         "<div class='veil-step'><h2>An album: could a machine link these photos and clips?</h2></div>"
-        "<p class='veil-note'>The main face of each is compared with that of every other. Those that are "
-        f"linked fall together: whoever knows one by name knows all. {clip_checks.ONE_PICTURE}</p>"
+        "<p class='veil-note'>The main face of each is compared with that of every other, whoever it "
+        "shows. Where those that are linked are of one person, whoever knows one by name knows all. "
+        f"{clip_checks.ONE_PICTURE}</p>"
     )
     photos = gr.File(
         label="Photos and clips of the album", file_count="multiple", height=150, elem_id="veil-link-photos"
