@@ -116,19 +116,19 @@ class AlbumLinks(BaseModel):
         known = dict.fromkeys(file for judge in self.judges for file in judge.known_again)
         parted = [file for file in known if file not in self.files]
         linked = [file for file in known if file in self.files]
-        cost = "Keeping it apart may have cost protection of its own"
-        again = "A recogniser that judges knows this face again, and not that of a file before"
         step = "`veil protect FILE -o OTHER_FOLDER` at the same strength, on the page Protect or Clip"
         return [
-            *[
-                f"{cost}: {some(parted)}. {again}. Protected without the album it may be hidden better, and be linked."
-            ]
-            * bool(parted),
-            *[
-                f"{cost}, and it is linked all the same: {some(linked)}. {again}. Better protect it without "
-                f"the album, which may hide it better: {step}."
-            ]
-            * bool(linked),
+            f"Keeping it apart may have cost protection of its own{too}: {some(files)}. A recogniser that "
+            f"judges knows this face again, and not that of a file before. {then}."
+            for too, files, then in (
+                ("", parted, "Protected without the album it may be hidden better, and be linked"),
+                (
+                    ", and it is linked all the same",
+                    linked,
+                    f"Better protect that file alone, which may hide it: {step}",
+                ),
+            )
+            if files
         ]
 
 
