@@ -162,7 +162,7 @@ class Linking(BaseModel):
     def _majority(self) -> str:
         if len(self.counted) < 3 or (self._all_alike and self.groups == self.worst.groups):
             return ""
-        links = np.sum(2 * np.array(self.matrix) > len(self.counted)) // 2
+        links = int((2 * np.array(self.matrix) > len(self.counted)).sum()) // 2
         which = (
             "the five strong recognisers" if self.counted == VOTERS else f"{len(self.counted)} recognisers"
         )

@@ -220,7 +220,7 @@ def _link_endpoint(page: Page) -> None:
         concurrency_id=ENGINE,
         concurrency_limit=page.rules.concurrency,
         api_description="Could a machine link the photos and clips of an album, by the main face of each (of "
-        "a clip by the picture that shows best who is shown most)? What it says "
-        "in words, how many of the strong recognisers take each two for one person (matrix), the photos that "
-        "hang together (groups, by number from 1), and the cosines of every recogniser.",
+        "a clip by the picture that shows best who is shown most)? What it says in words, how many of the "
+        "strong recognisers take each two for one person (matrix), the photos that hang together (groups, by "
+        "number from 1) or show nearly the same picture (nearly_same), and the cosines of every recogniser.",
     )
