@@ -457,14 +457,13 @@ def references() -> str:
         some = every[every.references == line.references]
         for photo in ("unseen", "second"):
             hidden, change = interval(line, photo), interval(line, f"{photo} change")
-            parts += [percent(hidden) if hidden else "-", f"{line[f'{photo} above']:+.2f}"]
+            parts += [percent(hidden) if hidden else "-", worst(some, photo, strength=line.strength)]
+            parts += [f"{line[f'{photo} above']:+.2f}"]
             parts += [decimal(change, 2) if change and line.references else "-"]
-            if photo == "unseen":
-                parts.insert(3, worst(some, photo, strength=line.strength))
         cells.append([*parts, f"{line.likeness:.4f}", f"{line.naturalness:.3f}"])
     head = ["strength", "references", "a photo that nobody has seen: not matched", "the worst recogniser"]
     head += ["above the threshold", "changed by", "the first reference itself: not matched"]
-    head += ["above the threshold", "changed by", "`likeness`", "`naturalness`"]
+    head += ["the worst recogniser", "above the threshold", "changed by", "`likeness`", "`naturalness`"]
     people = f"{manifest('references')['people']} people of `lfw`, effort normal, seed 0, FAR 1 %."
     return f"{people}\n\n{table(head, cells)}"
 
