@@ -42,8 +42,9 @@ def turned(pixels: Pixels, turn: float, nod: float) -> Pixels:
     points = np.concatenate([new[:, :2], (ring + BEHIND * moves)[inside], border])
     values = np.column_stack([(source * 2 + 1) / (wide, high) - 1, np.ones(len(source))])
     grid = drawn_by_triangles(points, values, triangulated(source), (wide, high))
-    nearest = distance_transform_edt(grid[..., 2] < 0.5, return_distances=False, return_indices=True)
-    seen = torch.from_numpy(grid[..., :2][tuple(nearest)])[None]
+    nearest = np.zeros((2, high, wide), np.int32)
+    distance_transform_edt(grid[..., 2] < 0.5, return_distances=False, return_indices=True, indices=nearest)
+    seen = torch.from_numpy(grid[..., :2][nearest[0], nearest[1]])[None]
     warped = functional.grid_sample(image, seen, "bicubic", "border", align_corners=False)
     return to_pixels(warped.clamp(0, 1))
 
