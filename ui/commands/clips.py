@@ -73,7 +73,7 @@ def tell(
     """Say what became of a photo or clip, or had before: first what is not protected, a sentence each."""
     from .. import clips, records, wording, workflow
 
-    for sentence in left:
+    for sentence in (*left, *record.ignored):
         terminal.warn(sentence)
     if not terminal.to_stderr:  # of a picture on standard output no file is left
         terminal.path(result, job.record)
@@ -81,12 +81,10 @@ def tell(
     named: dict[str, Any] = {name: printable(path) for name, path in files.items()}
     if isinstance(job, workflow.Done | clips.ClipDone):
         named["passed_over"] = job.why
-    if words := wording.made(record.strength, record.effort):
-        terminal.say(words)
     if isinstance(record, records.Record):
-        terminal.report(record.report)
+        terminal.report(record.report, record)
     else:
-        terminal.clip(record)
+        terminal.clip(record, record)
     if "still recognised" in short and (words := wording.stronger(record.settings)):
         terminal.say(words)
     terminal.object(record, **named, **exit_words(short))

@@ -134,7 +134,7 @@ def _assess_clip(
         terminal.warn(sentence)
     terminal.object(report)
     terminal.clip(report)
-    terminal.say(f"\n{CLIP_LIMITS}")
+    terminal.end(CLIP_LIMITS)
     return "still recognised" in report.shortfalls(strict=True)
 
 
@@ -163,7 +163,7 @@ def _assess(
     )
     terminal.object(report)
     terminal.report(report)
-    terminal.say(f"\n{LIMITS}")
+    terminal.end(LIMITS)
     return records.still_known(report, strict=True)
 
 

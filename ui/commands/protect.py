@@ -11,7 +11,7 @@ import typer
 
 from ...core.errors import BadSettings, NoFace
 from ...core.files import printable
-from ..terminal import Json, Quiet, Terminal
+from ..terminal import Json, QuietOnFaces, Terminal
 from .clips import FELL_SHORT, exit_words, tell
 from .clips import protect as protect_clip
 from .people import known, linked, reopened, whom
@@ -136,7 +136,7 @@ def protect(
         ),
     ] = None,
     json: Json = False,
-    quiet: Quiet = False,
+    quiet: QuietOnFaces = False,
 ) -> None:
     """Protect the faces of photos and clips; write NAME.veiled.jpg (or as the photo or clip) and the report
     NAME.veiled.json.
@@ -154,7 +154,7 @@ def protect(
     from .. import pipes
     from ..endings import failed, fell_short
     from ..outputs import Output, real, reserved
-    from ..wording import CLIP_LIMITS, GOES_ON, LIMITS, unprotected
+    from ..wording import BY_NUMBER, CLIP_LIMITS, GOES_ON, LIMITS, unprotected
 
     if (goal == "impersonate") != (target is not None):
         raise BadSettings("--goal impersonate and --target belong together.", "Give both or neither.")
@@ -238,7 +238,8 @@ def protect(
                     _, record = terminal.follow(work, name(job))
             for note in record.notes[len(told) :]:
                 terminal.note(note)
-            left = unprotected(record.report.unprotected)
+            there = (face.number for face in record.report.faces)
+            left = unprotected(record.report.unprotected, way=BY_NUMBER, protected=there)
             tell(terminal, job, job.picture, left, record, judge(record))
             if piped:
                 pipes.write(job.picture)
@@ -253,7 +254,7 @@ def protect(
             done += linked(terminal, shown, chosen.surrogates, fail_if_recognised, name)
     if done:
         filmed = any(result.is_file() for job in ready if (result := getattr(job, "result", None)))
-        terminal.say(f"\n{CLIP_LIMITS if filmed else LIMITS}")
+        terminal.end(CLIP_LIMITS if filmed else LIMITS)
     if terminal.failed or terminal.left:
         if (count := len(todo) + len(photos) - len(lists)) > 1:
             terminal.note(failed(terminal.failed, count, terminal.left), always=True)
@@ -271,12 +272,12 @@ def _passed_over(
     Raises:
         NoFace: a picture was to go to standard output.
     """
-    from ..wording import unprotected
+    from ..wording import BY_NUMBER, unprotected
 
     if piped:
         raise NoFace(f"{name} {photo.why}.", "Nothing was written.")
     terminal.note(f"{name} {photo.why}: nothing is written for it.")
-    for sentence in unprotected(photo.unprotected, name):
+    for sentence in unprotected(photo.unprotected, name, BY_NUMBER):
         terminal.warn(sentence)
     left = [face.model_dump(mode="json") for face in photo.unprotected]
     named = {"photo": name, "source": printable(photo.source), **exit_words(photo.shortfalls)}
