@@ -32,8 +32,8 @@ QuietOnFaces = Annotated[
     typer.Option(
         "--quiet",
         "-q",
-        help="Say nothing but what went wrong, which faces stayed as they were, which --me counted for nobody, "
-        "and why the exit code is not 0.",
+        help="Say nothing but what went wrong, which faces stayed as they were, which --me shows nobody who "
+        "is protected, and why the exit code is not 0.",
     ),
 ]
 
@@ -110,7 +110,8 @@ class Terminal:
 
         self.say(answer)
         self.table(*table)
-        for sentence in (*remarks, *([wording.made(made.strength, made.effort)] if made else [])):
+        how = wording.made(made.strength, made.effort) if made else ""
+        for sentence in filter(None, (*remarks, how)):
             self.say(sentence)
         self.legends.extend(text for text in legend if text not in self.legends)
 

@@ -114,7 +114,10 @@ def faces(terminal: Terminal, path: Path, name: str, output: Path | None, force:
     from ...core.video import open_clip
     from .. import clip_faces, clip_words, outputs
 
-    sheet = output or path.parent / fitting(path.parent, path.stem, ".veil-faces.png")
+    sheet = output
+    if not sheet or sheet.is_dir():
+        folder = sheet or path.parent
+        sheet = folder / fitting(folder, path.stem, ".veil-faces.png")
     check_writable(sheet.parent)
     replace = force or clip_faces.is_sheet(sheet)
     outputs.claimed((sheet,), outputs.reserved(path), replace)

@@ -204,7 +204,12 @@ def faces(
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Of one clip: the picture of its faces, otherwise beside it."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Of one clip: the picture of its faces, NAME.png, or a folder for it, which is made where it "
+            "is missing. Otherwise beside it.",
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace that picture.")] = False,
     recursive: Annotated[
@@ -220,7 +225,8 @@ def faces(
     """
     from ...attacks.faces.detection import search
     from ...core.images import open_photo
-    from .. import pipes, records
+    from ...core.writing import names_picture
+    from .. import outputs, pipes, records
     from ..endings import failed
     from ..wording import FACE_COLUMNS, face_rows
     from .clips import faces as faces_of_clip
@@ -258,6 +264,8 @@ def faces(
             raise BadSettings(
                 "-o names the picture of one clip.", "Leave it away for several, and for photos."
             )
+        if output and not names_picture(output):
+            stack.enter_context(outputs.ready_folder(output))
         terminal.each(todo, tell, name)
     if terminal.failed:
         if (count := len(todo) + len(photos) - len(lists)) > 1:

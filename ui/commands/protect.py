@@ -30,8 +30,8 @@ def protect(
         typer.Option(
             "--output",
             "-o",
-            help="Folder, or for one photo or clip its result: NAME.jpg, NAME.mp4 and so on, - for a photo "
-            "on standard output. Otherwise beside it.",
+            help="Folder, which is made where it is missing, or for one photo or clip its result: NAME.jpg, "
+            "NAME.mp4 and so on, - for a photo on standard output. Otherwise beside it.",
         ),
     ] = None,
     recursive: Annotated[
@@ -179,7 +179,7 @@ def protect(
             raise BadSettings("A picture on standard output stands alone.", "Name one photo, without --json.")
         place = pipes.temporary(stack) if piped else output
         wanted = Output(place, format, quality, keep_metadata, force, crf, codec)
-        wanted.check(len(todo))
+        stack.enter_context(wanted.ready(len(todo)))
 
         from ...privacy.settings import settings  # which loads torch
         from .. import cluster, records, workflow
