@@ -65,6 +65,17 @@ def test_what_cannot_be_protected_cannot_be_named(number: int, error: type[Excep
         asked_for("a.png", FOUND, {number})
 
 
+def test_how_to_protect_what_one_detector_takes_for_a_face_is_said() -> None:
+    doubtful = Unprotected(number=4, box=(10, 20, 70, 80), reason="taken for no face")
+    (said,) = wording.unprotected([doubtful], way=wording.BY_NUMBER, protected=(1, 2))
+    assert said == (
+        "Left as it is: 60x60 pixels at 10, 20, which one detector takes for a face (number 4) and another "
+        "does not. If it is one, give --faces 1,2,4."
+    )
+    page = html.verdict(REPORT.model_copy(update={"unprotected": (doubtful,)}), {})
+    assert "If it is one, click it in the photo" in page
+
+
 def test_page_and_report_name_it_first() -> None:
     (sentence,) = wording.unprotected(REPORT.unprotected)
     assert all(part in sentence for part in ("face 3", "too small", "10, 20"))
@@ -99,8 +110,11 @@ def test_before_the_work_the_page_says_it_in_the_words_of_the_report(
     )
     assert "face 5 of a.png, too small" in small.message
     assert "in a larger size" in small.hint
-    assert doubtful.message == ("Not protected: face 4 of a.png, taken for no face (60x60 pixels at 10, 20).")
-    assert "choose it if it is one" in doubtful.hint
+    assert doubtful.message == (
+        "Left as it is: 60x60 pixels at 10, 20 of a.png, which one detector takes for a face (number 4) and "
+        "another does not."
+    )
+    assert "If it is one, click it" in doubtful.hint
     assert 4 in arrival.large
     assert [one.replace(" of a.png", "") for one in (small.message, doubtful.message)] == [
         " ".join(wording.unprotected(left for left in arrival.unprotected if left.reason == reason))
@@ -113,7 +127,7 @@ def test_a_photo_without_faces_says_what_might_be_one(arrived: Callable[[Found],
     with pytest.raises(NoFace) as caught:
         arrived(Found([], [face(60)]))
     assert "No face was found in a.png" in caught.value.message
-    assert "face 1, taken for no face (60x60" in caught.value.hint
+    assert "60x60 pixels at 10, 20, which one detector takes for a face" in caught.value.hint
 
 
 def test_faces_are_listed_with_their_reasons() -> None:
@@ -122,6 +136,6 @@ def test_faces_are_listed_with_their_reasons() -> None:
         "yes",
         "yes, is protected already",
         "no, too small",
-        "no, taken for no face",
+        "by its number: only one of two detectors takes it for a face",
         "no, too small",
     ]

@@ -207,8 +207,8 @@ def faces(
         typer.Option(
             "--output",
             "-o",
-            help="Of one clip: the picture of its faces, NAME.png, or a folder for it, which is made where it "
-            "is missing. Otherwise beside it.",
+            help="Of one clip: the picture of its faces, NAME.png, or a folder for it, made where it is "
+            "missing. Otherwise beside it.",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace that picture.")] = False,
