@@ -377,7 +377,7 @@ def test_a_run_that_goes_on_passes_over_what_is_done(
     result = veil("protect", half_done, "--json")
     assert result.exit_code == 3
     assert "Note: a.png was done before" in result.stderr
-    assert "Not protected: face 2, too small" in result.stderr
+    assert "Not protected: face 2 of a.png, too small" in result.stderr
     done = json.loads(result.stdout.splitlines()[0])
     assert (done["exit"], done["exit_because"]) == (3, ["face left", "still recognised"])
 

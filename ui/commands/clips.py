@@ -31,6 +31,7 @@ def protect(
     terminal: Terminal,
     job: clips.ClipJob | clips.ClipPassedOver | clips.ClipDone,
     name: str,
+    called: str,
     settings: Settings,
     whom: Whom,
     probe: Sighting | None,
@@ -38,7 +39,11 @@ def protect(
     album: Album | None,
     workers: Workers | None = None,
 ) -> tuple[Shortfall, ...]:
-    """Protect a clip, and say what became of it; returns why not all of it is protected."""
+    """Protect a clip, and say what became of it; returns why not all of it is protected.
+
+    Args:
+        called: its name, where what is not protected has to be told with it.
+    """
     from .. import clip_cluster, clip_words, clips
 
     if isinstance(job, clips.ClipPassedOver):
@@ -58,7 +63,7 @@ def protect(
     for note in record.notes[len(told) :]:
         terminal.note(note)
     short = record.shortfalls(strict, by_choice=bool(whom.numbers))
-    tell(terminal, job, job.result, clip_words.unprotected(record.faces), record, short)
+    tell(terminal, job, job.result, clip_words.unprotected(record.faces, called), record, short)
     return short
 
 

@@ -201,6 +201,9 @@ def protect(
         def name(one: Any) -> str:
             return pipes.name(getattr(one, "source", one), photos)
 
+        def called(one: Any) -> str:
+            return name(one) if quiet or len(todo) > 1 else ""
+
         def prepare(path: Path) -> Any:
             if pipes.is_clip(path):
                 from ..clips import prepare as prepare_clip
@@ -220,8 +223,8 @@ def protect(
 
         def run(job: Any) -> tuple[records.Shortfall, ...]:
             if pipes.is_clip(job.source):
-                strict = fail_if_recognised
-                return protect_clip(terminal, job, name(job), chosen, meant, other, strict, shown, workers)
+                more = chosen, meant, other, fail_if_recognised, shown, workers
+                return protect_clip(terminal, job, name(job), called(job), *more)
             if isinstance(job, workflow.PassedOver):
                 return _passed_over(terminal, job, name(job), piped)
             if isinstance(job, workflow.Done):
@@ -239,7 +242,7 @@ def protect(
             for note in record.notes[len(told) :]:
                 terminal.note(note)
             there = (face.number for face in record.report.faces)
-            left = unprotected(record.report.unprotected, way=BY_NUMBER, protected=there)
+            left = unprotected(record.report.unprotected, called(job), BY_NUMBER, there)
             tell(terminal, job, job.picture, left, record, judge(record))
             if piped:
                 pipes.write(job.picture)
