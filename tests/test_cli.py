@@ -959,7 +959,7 @@ def test_all_but_one_person(folder: Path, album: Path) -> None:
     assert "photo.png shows nobody but the person who is to be spared" in result.stderr
     (left,) = _record(album / "pair.veiled.json").report.unprotected
     assert left.reason == "spared"
-    assert f"face {left.number}, spared" in result.stdout
+    assert f"face {left.number} of pair.png, spared" in result.stdout
     assert "photo.veiled.png" not in names(folder)
     changed = (np.asarray(Image.open(album / "pair.veiled.png")) != before).any(-1)
     assert (changed[:, :240].any(), changed[:, 240:].any()) == (False, True)

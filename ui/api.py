@@ -27,7 +27,7 @@ from ..eval.report import Report
 from ..privacy import protect as protected
 from ..privacy.settings import Settings, settings
 from ..weights.registry import Card, card, cards
-from . import clip_checks, linking, originals, pipes, records, wording, workflow
+from . import clip_checks, face_words, linking, originals, pipes, records, wording, workflow
 from .clip_api import ClipResult, album_of, protect_clip
 from .clip_records import ClipReport
 from .outputs import Output, record_of
@@ -103,7 +103,7 @@ class Result:
         return workflow.keep(self.made, picture, record, output).report
 
     def __str__(self) -> str:
-        left = wording.unprotected(
+        left = face_words.unprotected(
             self.report.unprotected, way="give faces=[{}]", protected=self.made.choice.faces
         )
         said = wording.headline(self.report), *self.report.beside_references()

@@ -117,7 +117,8 @@ class Terminal:
 
     def end(self, limits: str) -> None:
         """Print how to read the tables, and what is not promised."""
-        self.say("\n" + "\n".join((*self.legends, "", limits)))
+        for text in filter(None, ("\n".join(self.legends), limits)):
+            self.say(f"\n{text}")
 
     def _print(self, what: Any) -> None:
         from rich.console import Console

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..attacks.faces.found import Found, Reason
     from ..core.types import Step
-    from ..eval.report import FaceReport, Report, Unprotected
+    from ..eval.report import FaceReport, Report
     from ..eval.verification import Match, UsedByAttack
     from ..privacy.settings import Settings
 
@@ -32,10 +31,7 @@ CLIP_LIMITS = (
 )
 
 GOES_ON = "What was done is kept; the same command goes on from there."
-# How to protect what only one detector takes for a face, with {} for the numbers of all that then are.
-BY_NUMBER = "give --faces {}"
 MATCH_COLUMNS = ("Face", "Recogniser", "Used", "Before", "After", "Threshold", "Knows you")
-FACE_COLUMNS = ("Face", "Left, top", "Pixels", "Can be protected")
 STAGES = {  # by the values of `core.types.Stage`, which would load numpy
     "following": "Following faces",
     "getting_ready": "Getting ready",
@@ -275,64 +271,9 @@ def _longer_search(used: Settings) -> str:
     return f"A longer one (effort {longer[0]}) may find more." if longer else "No effort searches for longer."
 
 
-def unprotected(
-    faces: Iterable[Unprotected], photo: str = "", way: str = "", protected: Iterable[int] = ()
-) -> list[str]:
-    """What was found in the photo, which may be named, and left as it was, a sentence each.
-
-    Args:
-        way: how what only one detector takes for a face is protected, with {} for the numbers of all that
-            are then `protected`.
-    """
-    of, said = f" of {photo}" * bool(photo), list[str]()
-    for left in faces:
-        place = f"{left.box[2] - left.box[0]}x{left.box[3] - left.box[1]} pixels at {left.box[0]}, "
-        place += str(left.box[1])
-        if left.reason != "taken for no face":
-            said.append(f"Not protected: face {left.number}{of}, {left.reason} ({place}).")
-            continue
-        numbers = ",".join(map(str, sorted({*protected, left.number})))
-        said.append(
-            f"Left as it is: {place}{of}, which one detector takes for a face (number {left.number}) and "
-            f"another does not.{f' If it is one, {way.format(numbers)}.' if way else ''}"
-        )
-    return said
-
-
-def ways_out() -> dict[Reason, str]:
-    """What can be done about faces that nobody chose to leave, by why they are left."""
-    from ..attacks.faces.found import SMALLEST
-
-    return {
-        "too small": f"Faces need {SMALLEST:.0f} pixels or more: take the photo in a larger size.",
-        "taken for no face": "If it is one, click it in the photo, or tick it below.",
-    }
-
-
 def made(strength: str | None, effort: str | None) -> str:
     """By which settings, as people name them; nothing where a record of before does not say it."""
     return f"Strength {strength}, effort {effort}." if strength else ""
-
-
-def face_rows(found: Found, protected: Collection[int] = ()) -> list[Row]:
-    """One row for each face of a photo, as `FACE_COLUMNS` names them; `protected` are so already."""
-    return [
-        (
-            str(number),
-            f"{face.box[0]:.0f}, {face.box[1]:.0f}",
-            f"{face.side:.0f}",
-            _can_be_protected(found, number) + (", is protected already" if number in protected else ""),
-        )
-        for number, face in found.numbered.items()
-    ]
-
-
-def _can_be_protected(found: Found, number: int) -> str:
-    if number in found.protectable:
-        return "yes"
-    if (reason := found.reason(number)) == "taken for no face":
-        return "by its number: only one of two detectors takes it for a face"
-    return f"no, {reason}"
 
 
 def fairest_first(matches: Iterable[Match]) -> list[Match]:

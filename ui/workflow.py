@@ -223,8 +223,7 @@ def run(
     people, tracks, said = known_in(album, photo, job.faces)
     protected = yield from protect(tracks, settings, target)
     yield Step(Stage.JUDGING, 0, 1)
-    notes = (*job.notes, *said.notes)
-    made = Made(photo, protected, job.choice, settings, notes, job.origin, said.ignored)
+    made = Made(photo, protected, job.choice, settings, (*job.notes, *said.notes), job.origin, said.ignored)
     record = keep(made, job.picture, job.record, output, probe)
     if album:
         album.add(people, open_photo(job.picture), job.faces.values(), job.source)

@@ -228,7 +228,7 @@ def faces(
     from ...core.writing import names_picture
     from .. import outputs, pipes, records
     from ..endings import failed
-    from ..wording import FACE_COLUMNS, face_rows
+    from ..face_words import FACE_COLUMNS, face_rows
     from .clips import faces as faces_of_clip
 
     terminal, beside = Terminal(json, quiet), records.Beside()

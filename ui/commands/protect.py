@@ -153,8 +153,9 @@ def protect(
     """
     from .. import pipes
     from ..endings import failed, fell_short
+    from ..face_words import BY_NUMBER, unprotected
     from ..outputs import Output, real, reserved
-    from ..wording import BY_NUMBER, CLIP_LIMITS, GOES_ON, LIMITS, unprotected
+    from ..wording import CLIP_LIMITS, GOES_ON, LIMITS
 
     if (goal == "impersonate") != (target is not None):
         raise BadSettings("--goal impersonate and --target belong together.", "Give both or neither.")
@@ -241,7 +242,7 @@ def protect(
                     _, record = terminal.follow(work, name(job))
             for note in record.notes[len(told) :]:
                 terminal.note(note)
-            there = (face.number for face in record.report.faces)
+            there = [face.number for face in record.report.faces]
             left = unprotected(record.report.unprotected, called(job), BY_NUMBER, there)
             tell(terminal, job, job.picture, left, record, judge(record))
             if piped:
@@ -275,7 +276,7 @@ def _passed_over(
     Raises:
         NoFace: a picture was to go to standard output.
     """
-    from ..wording import BY_NUMBER, unprotected
+    from ..face_words import BY_NUMBER, unprotected
 
     if piped:
         raise NoFace(f"{name} {photo.why}.", "Nothing was written.")

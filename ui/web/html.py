@@ -14,7 +14,7 @@ from ...eval.behaviour import page
 from ...eval.report import FaceReport, Report
 from ...privacy.settings import Settings
 from ...weights.registry import cards
-from .. import model_words, wording
+from .. import face_words, model_words, wording
 from ..clip_records import ClipFace
 from .checks import Comparison, Survival
 from .pictures import AMPLIFIED
@@ -143,7 +143,7 @@ def verdict(report: Report, survives: Survival, made: str = "", used: Settings |
     said = (*wording.legend(report), *wording.remarks(report, used))
     remarks = "".join(f"<li>{escape(text)}</li>" for text in said)
     way = "click it in the photo, and protect it again"
-    left = "".join(f"<p>{escape(text)}</p>" for text in wording.unprotected(report.unprotected, way=way))
+    left = "".join(f"<p>{escape(text)}</p>" for text in face_words.unprotected(report.unprotected, way=way))
     return (
         f'<section class="veil-verdict">{_warning(left)}'
         f'<p class="veil-headline">{escape(wording.headline(report))}</p>{note(made) if made else ""}'

@@ -15,9 +15,10 @@ from ....core.files import atomic_write
 from ....core.types import Stage, Step, Steps
 from ... import album_links, clip_words
 from ...albums import Album
+from ...face_words import unprotected
 from ...pipes import is_clip, kind_of
 from ...selection import Whom
-from ...wording import CLIP_LIMITS, headline, unprotected
+from ...wording import CLIP_LIMITS, headline
 from ...workflow import person_of
 from .. import html
 from ..links import of_album
