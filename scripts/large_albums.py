@@ -5,8 +5,8 @@
 The four photos of people of FACES/lfw are protected one after the other, each alone, and as an album: kept
 apart from those before it (`veil protect --album`). Judged is by a recogniser that is left out in turn, with
 its kin: each protected photo beside those before it, and beside the three other photos as they are. Writes
-benchmarks/large-albums/. A run that was cut goes on. Seed 0. What the album costs at other prices was
-measured on people from the 41st on (docs/decisions/0026): --first 40 --effort quick.
+benchmarks/large-albums/. A run that was cut goes on. Seed 0. What other prices cost was measured on people
+from the 41st on (docs/decisions/0026).
 """
 
 from __future__ import annotations
@@ -72,18 +72,18 @@ def protected(person: Person, strength: str, effort: str, judge: str, album: boo
 
 
 def table(rows: pd.DataFrame) -> pd.DataFrame:
-    """How many pairs of protected photos are linked, and how often a photo is matched to a clean one: the
-    first, and the later ones."""
+    """How many pairs of protected photos are not linked, and how often a photo is not matched to a clean
+    one: the first, and the later ones."""
     found: list[Row] = []
     everybody = rows.assign(of="all"), rows.assign(of=rows["judge"])
     for about, part in pd.concat(everybody).groupby(["strength", "album", "of"], sort=False):
         line: Row = dict(zip(("strength", "album", "recognizer"), about, strict=True))
         later, first = part[part["place"] > 1], part[part["place"] == 1]
         pairs = later.loc[later.index.repeat(later["pairs"])]
-        linked = pairs.groupby(level=0).cumcount() < pairs["linked"]
-        line |= interval("linked", rate(linked, pairs["identity"].tolist()))
+        unlinked = pairs.groupby(level=0).cumcount() >= pairs["linked"]
+        line |= interval("unlinked", rate(unlinked, pairs["identity"].tolist()))
         for name, some in (("first", first), ("later", later)):
-            line |= interval(name, rate(some["matched"], some["identity"].tolist()))
+            line |= interval(name, rate(1 - some["matched"], some["identity"].tolist()))
         found.append(line | {"likeness": part["likeness"].mean(), "n": part["identity"].nunique()})
     return pd.DataFrame(found)
 

@@ -424,6 +424,27 @@ def unlinked(strength: str) -> str:
     return f"{said(strength)}; with `--album` {said(f'{strength}-album')} ({people} people)"
 
 
+def large_albums() -> str:
+    """What an album does with four photos of a person."""
+    every = read("large-albums", "rates")
+    if every.empty:
+        return "`scripts/large_albums.py` was not run yet."
+    every = every.assign(disturbance="none", way=every.album.map({False: "each alone", True: "an album"}))
+    cells = list[list[str]]()
+    for _, line in every[every.recognizer == "all"].iterrows():
+        parts = [f"`{line.strength}`, {line.way}"]
+        for column in ("unlinked", "first", "later"):
+            value = interval(line, column)
+            parts += [percent(value) if value else "-"]
+            parts += [worst(every, column, strength=line.strength, way=line.way)]
+        cells.append([*parts, f"{line.likeness:.3f}"])
+    head = ["four photos", "two protected ones: not linked", "the worst recogniser"]
+    head += ["the first and a clean one: not matched", "the worst recogniser"]
+    head += ["a later one and a clean one: not matched", "the worst recogniser", "`likeness`"]
+    people = f"{manifest('large-albums')['people']} people of `lfw`, effort normal, seed 0, FAR 1 %."
+    return f"{people}\n\n{table(head, cells)}"
+
+
 def references() -> str:
     """What other photos of a person, known to the engine, change of the match with one that it has not seen
     and with one that it has; and of what is seen."""
@@ -436,14 +457,13 @@ def references() -> str:
         some = every[every.references == line.references]
         for photo in ("unseen", "second"):
             hidden, change = interval(line, photo), interval(line, f"{photo} change")
-            parts += [percent(hidden) if hidden else "-", f"{line[f'{photo} above']:+.2f}"]
+            parts += [percent(hidden) if hidden else "-", worst(some, photo, strength=line.strength)]
+            parts += [f"{line[f'{photo} above']:+.2f}"]
             parts += [decimal(change, 2) if change and line.references else "-"]
-            if photo == "unseen":
-                parts.insert(3, worst(some, photo, strength=line.strength))
         cells.append([*parts, f"{line.likeness:.4f}", f"{line.naturalness:.3f}"])
     head = ["strength", "references", "a photo that nobody has seen: not matched", "the worst recogniser"]
     head += ["above the threshold", "changed by", "the first reference itself: not matched"]
-    head += ["above the threshold", "changed by", "`likeness`", "`naturalness`"]
+    head += ["the worst recogniser", "above the threshold", "changed by", "`likeness`", "`naturalness`"]
     people = f"{manifest('references')['people']} people of `lfw`, effort normal, seed 0, FAR 1 %."
     return f"{people}\n\n{table(head, cells)}"
 
@@ -736,6 +756,7 @@ def engine_settings() -> str:
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
+    "large-albums": large_albums,
     "references": references,
     "references-rated": references_rated,
     "trackers": partial(trackers, "strengths"),
