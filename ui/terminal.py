@@ -26,7 +26,10 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line; words go to stderr.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but what went wrong.")]
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", help="Say nothing but what went wrong, and why the exit code is not 0."),
+]
 QuietOnFaces = Annotated[
     bool,
     typer.Option(
