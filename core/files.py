@@ -33,6 +33,11 @@ def some(names: Sequence[str], most: int = 10) -> str:
     return ", ".join(names[:most]) + more
 
 
+def some_groups(groups: Sequence[Sequence[str]], most: int = 10) -> str:
+    """Groups of names, with semicolons between them, of many the first ones, and how many more there are."""
+    return "; ".join(map(some, groups[:most])) + f"; and {len(groups) - most} more" * (len(groups) > most)
+
+
 def fitting(folder: Path, stem: str, ending: str) -> str:
     """A file name for `folder`: stem and ending, the stem truncated to the file system's longest name."""
     try:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -22,16 +21,15 @@ from ..attacks import packaged
 from ..attacks.faces.detection import search
 from ..attacks.faces.found import SMALLEST
 from ..attacks.faces.sampling import cut_around
-from ..attacks.person import VOTERS
+from ..attacks.person import NEARLY, VOTERS
 from ..core.errors import BadPhoto
-from ..core.files import some
+from ..core.files import some, some_groups
 from ..core.types import Photo
 from ..core.video import ENDINGS
 from ..weights.registry import card
 from .datasets import main_face
+from .grouping import Groups, above, cosines_of, groups, in_words, pairs_of
 from .verification import UsedByAttack, embedding, used_by
-
-Groups: TypeAlias = tuple[tuple[int, ...], ...]  # of photos, by number from 1, the largest group first
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +63,14 @@ class Linker(BaseModel):
     groups: Groups
 
     @property
+    def pairs(self) -> int:
+        """How many pairs of photos there are."""
+        return pairs_of(len(self.cosines))
+
+    @property
     def words(self) -> str:
-        """Its name, and what it links."""
-        return f"{self.recognizer} links {_into(self.groups)}"
+        """What it links."""
+        return in_words(self.links, self.pairs, self.groups)
 
 
 class Unusable(BaseModel):
@@ -88,6 +91,7 @@ class Linking(BaseModel):
     counted: the recognisers that `matrix` counts: the strong ones, and of those that share a trunk one.
     matrix: (N, N), how many of these take two photos for one person; 0 for a photo and itself.
     groups: the photos that hang together by links on which more than half of them agree.
+    nearly_same: photos that show nearly the same picture, where all of `attacks.person.VOTERS` judge.
     with_others: photos that show other large faces, too, which were not compared.
     without_face, unusable: photos that were left out. unreported: those of which it is not known how they
         were protected, if they were. originals: those that were left out, since their results are there.
@@ -100,6 +104,7 @@ class Linking(BaseModel):
     counted: tuple[str, ...]
     matrix: tuple[tuple[int, ...], ...]
     groups: Groups
+    nearly_same: Groups = ()
     with_others: tuple[str, ...] = ()
     without_face: tuple[str, ...] = ()
     unusable: tuple[Unusable, ...] = ()
@@ -108,7 +113,7 @@ class Linking(BaseModel):
 
     @property
     def worst(self) -> Linker:
-        """The recogniser that links the most photos into one person."""
+        """The recogniser by whose links the most photos hang together."""
         return _worst(self.judges)
 
     @property
@@ -122,7 +127,7 @@ class Linking(BaseModel):
         """What it says, a sentence or two each: the verdict, who judges, what was left out."""
         return (
             f"{so_many(self.photos)}: {self._worst_words()}. {self._majority()}".rstrip(),
-            *self._honest(),
+            *self._beside(),
             *self._left_out(),
             self._chance(),
         )
@@ -137,28 +142,42 @@ class Linking(BaseModel):
     @property
     def _all_alike(self) -> bool:
         """Whether all of several recognisers link the same."""
-        return len(self.judges) > 1 and len({judge.groups for judge in self.judges}) == 1
+        return len(self.judges) > 1 and len({(judge.links, judge.groups) for judge in self.judges}) == 1
+
+    @property
+    def _honest(self) -> Linker | None:
+        """The worst of those that no protection used."""
+        honest = [judge for judge in self.judges if judge.used_by_attack == "no"]
+        return _worst(honest) if honest else None
 
     def _worst_words(self) -> str:
         several = len(self.judges)
         if self._all_alike:
-            return (
-                f"{'both' if several == 2 else f'all {several}'} recognisers link {_into(self.worst.groups)}"
-            )
-        return self.worst.words + f", the most of {several} recognisers" * (several > 1)
+            return f"{'both' if several == 2 else f'all {several}'} recognisers link {self.worst.words}"
+        some_used = any(judge.used_by_attack != "no" for judge in self.judges)
+        unmet = ", which no protection used," * (some_used and self.worst == self._honest)
+        most = f", the most of {several} recognisers" * (several > 1)
+        return f"{self.worst.recognizer}{unmet} links {self.worst.words}{most}"
 
     def _majority(self) -> str:
         if len(self.counted) < 3 or (self._all_alike and self.groups == self.worst.groups):
             return ""
-        return f"More than half of {', '.join(self.counted)} link {_into(self.groups)}."
+        links = int((2 * np.array(self.matrix) > len(self.counted)).sum()) // 2
+        which = (
+            "the five strong recognisers" if self.counted == VOTERS else f"{len(self.counted)} recognisers"
+        )
+        words = in_words(links, self.worst.pairs, self.groups)
+        return f"More than half of {which} ({', '.join(self.counted)}) link {words}."
 
-    def _honest(self) -> list[str]:
-        honest = [judge for judge in self.judges if judge.used_by_attack == "no"]
-        if not honest:
-            return ["No honest judge is left: every recogniser, or a relative of it, was used."]
-        if len(honest) == len(self.judges) or self._all_alike:
-            return []
-        return [f"Of those that no protection used, {_worst(honest).words}."]
+    def _beside(self) -> list[str]:
+        """What is nearly the same picture, and what the honest judge says where that is not said yet."""
+        alike = some_groups([[self.photos[number - 1] for number in group] for group in self.nearly_same])
+        said = [f"Nearly the same picture, which anybody links by sight: {alike}."] if alike else []
+        if (honest := self._honest) is None:
+            return [*said, "No honest judge is left: every recogniser, or a relative of it, was used."]
+        if self._all_alike or honest == self.worst:
+            return said
+        return [*said, f"Of those that no protection used, {honest.recognizer} links {honest.words}."]
 
     def _left_out(self) -> list[str]:
         said = {
@@ -175,12 +194,13 @@ class Linking(BaseModel):
         return left + [words.format(some(names)) for words, names in said.items() if names]
 
     def _chance(self) -> str:
-        pairs = len(self.photos) * (len(self.photos) - 1) // 2
+        pairs = pairs_of(len(self.photos))
         here = f", about {pairs / 100:.0f} of {pairs} if no two here showed one person" * (pairs >= 50)
         return (
-            f"A recogniser links 1 % of the pairs of strangers by chance{here}. Those that are linked fall "
-            "together: whoever knows one by name knows all. That nothing is linked is no proof: other "
-            "recognisers may."
+            "Every pair counts, since veil does not know here who is who: a recogniser links 1 % of the "
+            f"pairs of strangers by chance{here}, and one such link makes the photos of two people hang "
+            "together. Where they are of one person, whoever knows one by name knows all. That nothing is "
+            "linked is no proof: other recognisers may."
         )
 
 
@@ -230,7 +250,7 @@ def link(
         )
     names = tuple(seen[0].vectors)
     cosines = {name: cosines_of([one.vectors[name] for one in seen]) for name in names}
-    links = {name: _links(cosines[name], card(name).thresholds["far1"]) for name in names}
+    links = {name: above(cosines[name], card(name).thresholds["far1"]) for name in names}
     counted = _counted(names)
     matrix = np.sum([links[name] for name in counted], axis=0)
     judges = [
@@ -250,6 +270,7 @@ def link(
         counted=counted,
         matrix=tuple(map(tuple, matrix.tolist())),
         groups=groups(2 * matrix > len(counted)),
+        nearly_same=_nearly_same(cosines),
         with_others=tuple(one.name for one in seen if one.others),
         without_face=tuple(without_face),
         unusable=tuple(unusable),
@@ -258,28 +279,12 @@ def link(
     )
 
 
-def groups(links: NDArray[np.bool_]) -> Groups:
-    """The photos that hang together by links (N, N): connected components of two or more."""
-    near = links | np.eye(len(links), dtype=bool)
-    while ((further := near.astype(float) @ near > 0) != near).any():
-        near = further
-    together = {tuple(1 + np.flatnonzero(row)) for row in near}
-    return tuple(
-        tuple(map(int, group))
-        for group in sorted(together, key=lambda one: (-len(one), one))
-        if len(group) > 1
-    )
-
-
-def cosines_of(vectors: Sequence[Tensor]) -> NDArray[np.float64]:
-    """The cosines (N, N) of unit vectors (D,)."""
-    stacked = torch.stack(list(vectors)).double()
-    return (stacked @ stacked.T).numpy().round(4)
-
-
-def _links(cosines: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
-    """Which photos a recogniser takes for one person; no photo is linked to itself."""
-    return (cosines > threshold) & ~np.eye(len(cosines), dtype=bool)
+def _nearly_same(cosines: Mapping[str, NDArray[np.float64]]) -> Groups:
+    """The photos of nearly the same picture, by the cosines (N, N) of recognisers; none where not all of the
+    voters are among these."""
+    if not {*VOTERS} <= {*cosines}:
+        return ()
+    return groups(above(np.mean([cosines[name] for name in VOTERS], axis=0), NEARLY))
 
 
 def _counted(names: Sequence[str]) -> tuple[str, ...]:
@@ -292,16 +297,6 @@ def _counted(names: Sequence[str]) -> tuple[str, ...]:
 
 def _worst(judges: Iterable[Linker]) -> Linker:
     return max(judges, key=lambda one: (max(map(len, one.groups), default=0), one.links))
-
-
-def _into(together: Groups) -> str:
-    """Into what photos are linked, in words."""
-    if not together:
-        return "none of them"
-    first, *others = map(len, together)
-    whom = "others" if len(others) > 1 else "another"
-    more = f", {' and '.join(map(str, others))} into {whom}" if others else ""
-    return f"{first} of them into one person{more}"
 
 
 def so_many(names: Sequence[str]) -> str:

@@ -28,9 +28,11 @@ from veil.privacy.settings import Settings, settings
 from veil.ui import album_links, workflow
 from veil.ui.albums import Album, people_in
 from veil.ui.cli import app
+from veil.ui.endings import fell_short
 from veil.ui.engine_hooks import ENGINE_HOOKS
 from veil.ui.records import Record
 from veil.ui.references import told
+from veil.ui.web.links import of_album
 
 PORTRAIT = astronaut()[20:260, 100:340]
 
@@ -126,14 +128,20 @@ def test_an_album_says_who_still_links_which_of_its_files(faces: Path, tmp_path:
     assert found.files == ("a.png", "b.png")
     assert (honest.recognizer, honest.used_by_attack) == ("sface", "no")
     assert (honest.pairs, honest.links, honest.groups) == (1, 1, (("a.png", "b.png"),))
+    assert honest.different == album_links.Links(pairs=1, links=1, groups=honest.groups)
     assert honest.words.startswith(
         "Album: sface, which the protection has never met, still links the two files that show one person: "
         "a.png, b.png."
     )
-    assert "does not link" in honest.model_copy(update={"links": 0, "groups": ()}).words
-    assert "nothing to link" in honest.model_copy(update={"pairs": 0, "links": 0, "groups": ()}).words
-    several = honest.model_copy(update={"pairs": 3, "links": 2})
-    assert "still links 2 of the 3 pairs of files that show one person: a.png, b.png" in several.words
+
+    def words(pairs: int, links: int, alike: int = 0) -> str:
+        different = album_links.Links(pairs=pairs, links=links, groups=honest.groups)
+        return honest.model_copy(update={"pairs": pairs + alike, "different": different}).words
+
+    assert "does not link the two files that show one person." in words(1, 0)
+    assert "nothing to link" in words(0, 0)
+    assert "still links 2 of the 3 pairs of files that show one person: a.png, b.png." in words(3, 2)
+    assert "links none of the 3 pairs of files that show one person in different pictures." in words(3, 0, 1)
     everybody = finish(album_links.links(album.members, attacked(), strict=True))
     assert {one.recognizer for one in everybody.judges} == {*packaged()}
     counts = [one.links for one in everybody.judges]
@@ -153,12 +161,48 @@ def test_an_album_says_what_it_did_not_keep_apart_and_what_that_cost(faces: Path
     assert found.nearly_same == (("a.png", "mirrored.png"),)
     (judge,) = found.judges
     assert judge.known_again == ("b.png",)  # the mirrored one was not kept apart
+    assert (judge.links, judge.different.links) == (1, 1)  # the mirrored one and the last
+    assert found.files == ("mirrored.png", "b.png")
     _, alike, cost = found.words
+    assert alike.startswith("Nearly the same picture, ")
     assert "not kept apart: a.png, mirrored.png." in alike
-    assert "cost protection of its own: b.png." in cost
+    assert "cost protection of its own, and it is linked all the same: b.png." in cost
+    assert "`veil protect FILE -o OTHER_FOLDER`" in cost
     hidden = replace(last, shown=somebody)
     apart = finish(album_links.links([first, hidden], attacked()))
     assert (apart.judges[0].pairs, apart.judges[0].links, apart.judges[0].known_again) == (1, 0, ())
+    parted = finish(album_links.links([replace(first, shown=somebody), last], attacked()))
+    assert parted.files == ()
+    assert "cost protection of its own: b.png." in parted.words[-1]
+    assert parted.words[-1].endswith("and be linked.")
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_nearly_the_same_picture_is_one_statement_and_no_shortfall(same: bool, tmp_path: Path) -> None:
+    """It links itself, whatever is done; where nothing else is there, nothing else is said."""
+    album, pixels = Album(), {"a.png": PORTRAIT, "copy.png": PORTRAIT if same else BRIGHTER}
+    for name, shown in pixels.items():
+        Image.fromarray(shown).save(tmp_path / name)
+        photo, there = Photo(shown, name), find_faces(shown)[:1]
+        album.add(people_in(photo, there), photo, there, tmp_path / name)
+    found = finish(album_links.links(album.members, attacked()))
+    (judge,) = found.judges
+    assert (judge.pairs, judge.links, judge.groups) == (1, 1, (("a.png", "copy.png"),))
+    assert (found.files, found.linked, found.nearly_same) == ((), (), (("a.png", "copy.png"),))
+    what = "the same file" if same else "nearly the same picture"
+    assert found.words == (
+        f"Album: {what}, which anybody links by sight, and so not kept apart: a.png, copy.png.",
+    )
+    assert found.words[0] in of_album(found, "photo")
+
+
+def test_the_last_line_names_who_hangs_together_with_whom() -> None:
+    groups = (("a.jpg", "b.jpg"), ("me.jpg", "x.jpg"))
+    files = [("a.jpg", ("still recognised",)), *((name, ("linked",)) for group in groups for name in group)]
+    said = fell_short(files, strict=False, linked=groups)
+    assert "in 1 photo a recogniser that judges still knows a face (a.jpg)" in said
+    assert "in 4 photos a recogniser that judges links a face with another of the album " in said
+    assert said.endswith("(a.jpg, b.jpg; me.jpg, x.jpg).")
 
 
 def veil(*arguments: object) -> Result:

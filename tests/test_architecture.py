@@ -26,7 +26,7 @@ ROOMS = {  # from the lowest: what each may import of its own folder lies before
     "eval": (
         *("bootstrap", "disturbances", "detectors", "datasets", "verification", "metrics"),
         *("references", "behaviour", "report"),
-        *("linking", "tracks", "trackers"),
+        *("grouping", "linking", "tracks", "trackers"),
         *("calibration", "resumable", "benchmark", "summary", "identification", "pairings"),
         *("galleries", "table_text", "set_metrics", "plots", "html_report"),
         *("clip_report", "sound", "clip_benchmark"),

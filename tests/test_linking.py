@@ -24,7 +24,8 @@ from veil.attacks.person import VOTERS
 from veil.core.errors import BadPhoto
 from veil.core.progress import finish
 from veil.core.types import Steps
-from veil.eval.linking import Seen, Unusable, groups, link
+from veil.eval.grouping import groups
+from veil.eval.linking import Seen, Unusable, link
 from veil.ui import linking as front
 from veil.ui.cli import app
 from veil.ui.clip_checks import Shown
@@ -73,6 +74,7 @@ def test_one_person_is_linked_and_strangers_are_not(found: veil.Linking) -> None
     assert found.photos == (*SAME, *OTHERS)
     assert found.without_face == ("nobody.png",)
     assert found.groups == ((1, 2, 3),)
+    assert found.nearly_same == ((1, 2, 3),)
     assert found.counted == VOTERS
     matrix = np.array(found.matrix)
     assert (matrix == matrix.T).all()
@@ -103,20 +105,48 @@ def test_the_worst_recogniser_and_the_honest_one_are_named() -> None:
     said = link(photos, surrogates={"dlib"})
     assert [judge.used_by_attack for judge in said.judges] == ["no", "yes"]
     assert (said.worst.recognizer, said.worst.groups) == ("dlib", ((1, 2),))
-    assert said.words[0].startswith("3 photos: dlib links 2 of them into one person, the most of 2 recog")
-    assert "Of those that no protection used, sface links none of them." in said.words
+    assert said.words[0] == (
+        "3 photos: dlib links 1 of the 3 pairs, by which 2 hang together, the most of 2 recognisers."
+    )
+    assert "Of those that no protection used, sface links none of the 3 pairs." in said.words
     assert "main face was compared of b," in str(said)
     assert "No honest judge is left" in str(link(photos, surrogates={"dlib", "sface"}))
     assert said.linked
     apart = link([seen("a", 1, 0), seen("b", 0, 1)])
     assert not apart.linked
-    assert apart.words[0] == "2 photos: both recognisers link none of them."
+    assert apart.words[0] == "2 photos: both recognisers link no pair."
     kinds = link(
         [seen("a.jpg", 1, 0), seen("b.mp4", 1, 0)], surrogates={"dlib"}, unreported=["a.jpg", "b.mp4"]
     )
-    assert kinds.words[0] == "2 photos and clips: both recognisers link 2 of them into one person."
+    assert kinds.words[0] == "2 photos and clips: both recognisers link the two."
     assert "lies beside a.jpg, b.mp4: if veil made them" in kinds.words[1]
     assert "No honest judge" in str(link([seen("a", 1, 0)] * 2, surrogates={"dlib", "sface"}))
+
+
+def test_the_honest_judge_is_told_of_once_and_the_five_by_what_they_are() -> None:
+    """Two people, each with nearly the same picture twice, whom one recogniser that was not used chains."""
+    people = {"a": (1.0, 0.0, 0.0), "b": (1.0, 0.1, 0.0), "c": (0.0, 0.0, 1.0), "d": (0.0, 0.1, 1.0)}
+
+    def by_all(name: str, *vector: float) -> Seen:
+        unit = seen(name, *vector).vectors["dlib"]
+        chain = seen(name, vector[0], 1, vector[2]).vectors["sface"]
+        return Seen(name, {**dict.fromkeys(packaged(), unit), "sface": chain}, False)
+
+    photos = [by_all(name, *vector) for name, vector in people.items()]
+    said = link(photos, surrogates={*packaged()} - {"sface"})
+    assert (said.worst.recognizer, said.worst.links, said.worst.pairs) == ("sface", 6, 6)
+    assert (said.groups, said.nearly_same) == (((1, 2), (3, 4)), ((1, 2), (3, 4)))
+    verdict, alike, chance = said.words
+    assert verdict == (
+        "4 photos: sface, which no protection used, links 6 of the 6 pairs, by which 4 hang together, the "
+        "most of 7 recognisers. More than half of the five strong recognisers (dlib, mobilefacenet, faceres, "
+        "faceplugin, sface) link 2 of the 6 pairs, by which 2 and 2 hang together."
+    )
+    assert alike == "Nearly the same picture, which anybody links by sight: a, b; c, d."
+    assert "veil does not know here who is who" in chance
+    assert "knows one by name knows all" in chance.partition("Where they are of one person, ")[2]
+    assert front.link_rows(said)[0][2:] == ("6 of 6", "a, b, c, d")
+    assert "6 of 6 pairs" in links.shown(said)
 
 
 def test_two_photos_are_the_least() -> None:
@@ -213,13 +243,15 @@ def test_the_command_line(album: Path, tmp_path: Path) -> None:
 
 def test_what_cannot_be_asked_is_told(album: Path, tmp_path: Path) -> None:
     (tmp_path / "one.png").write_bytes((album / "b.png").read_bytes())
-    photo = album / "a.jpg"
+    photo, empty = album / "a.jpg", tmp_path / "empty"
+    empty.mkdir()
     for arguments, words in (
         ((), "takes two photos"),
         ((photo,), "takes two photos"),
         ((photo, photo, "--album", album), "takes two photos"),
         (("--album", album, "--probe", photo), "takes two photos"),
         (("--album", tmp_path / "nowhere"), "cannot be read"),
+        (("--album", empty), "Name another folder.\n"),  # and no option that there is not
         (("--album", album, "--judges", "nobody"), "nobody"),
         (("--album", album, "--judges", "facenet"), "facenet"),
         (("--album", tmp_path, "--judges", "dlib"), "Only 1 of 1 photos"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
+from filecmp import cmp
 from pathlib import Path
 
 import numpy as np
@@ -11,50 +13,62 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from ..attacks import packaged
-from ..attacks.person import OTHER, VOTERS, vote
-from ..core.files import some
+from ..attacks.person import OTHER, VOTERS, nearly_same, vote
+from ..core.files import some, some_groups
 from ..core.types import Stage, Step, Steps
-from ..eval.linking import cosines_of, groups
+from ..eval.grouping import cosines_of, groups
 from ..eval.tracks import seen
 from ..eval.verification import UsedByAttack, used_by
 from ..weights.registry import card
-from .albums import Member, nearly_same
+from .albums import Member
 
 
-class JudgeLinks(BaseModel):
-    """What one recogniser links of a protected album.
+class Links(BaseModel):
+    """What a recogniser links of some pairs of files.
 
-    used_by_attack: as in `eval.verification.Match`.
-    pairs: how many pairs of files show one person, by the vote of five recognisers on the files before.
-    links: how many of these it takes for one person, above `threshold`.
+    pairs: how many show one person, by the vote of five recognisers on the files before.
+    links: how many of these it takes for one person.
     groups: the files that hang together by these links, by name.
-    known_again: those with a face that it knows as it was before, though not in a file that was protected
-        earlier and shows the same person; of the recognisers that vote only.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    recognizer: str
-    used_by_attack: UsedByAttack
-    threshold: float
     pairs: int
     links: int
     groups: tuple[tuple[str, ...], ...]
+
+
+class JudgeLinks(Links):
+    """What one recogniser links of all pairs of files of a protected album.
+
+    used_by_attack: as in `eval.verification.Match`.
+    threshold: of cosines, above which it links.
+    different: the same without what shows nearly the same picture, which is not kept apart.
+    known_again: those with a face that it knows as it was before, though not in a file that was protected
+        earlier and shows the same person; of the recognisers that vote only.
+    """
+
+    recognizer: str
+    used_by_attack: UsedByAttack
+    threshold: float
+    different: Links
     known_again: tuple[str, ...]
 
     @property
     def words(self) -> str:
-        """What it links, in a line or two."""
-        if not self.pairs:
-            return "Album: no two files show one person, as far as veil can tell: there is nothing to link."
+        """What it links of different pictures, in a line or two."""
+        pairs, links = self.different.pairs, self.different.links
+        which = " in different pictures" * (pairs < self.pairs)
+        if not pairs:
+            return f"Album: no two files show one person{which}, as far as veil can tell: nothing to link."
         met = "has never met" if self.used_by_attack == "no" else "has used"
         who = f"Album: {self.recognizer}, which the protection {met},"
-        several = f"{self.pairs} pairs of files that show one person"
-        of = several if self.pairs > 1 else "the two files that show one person"
-        if not self.links:
-            return f"{who} links none of the {several}." if self.pairs > 1 else f"{who} does not link {of}."
-        linked = f"{self.links} of the {several}" if self.pairs > 1 else of
-        named = "; ".join(some(group) for group in self.groups)
+        several = f"{pairs} pairs of files that show one person{which}"
+        of = several if pairs > 1 else f"the two files that show one person{which}"
+        if not links:
+            return f"{who} links none of the {several}." if pairs > 1 else f"{who} does not link {of}."
+        linked = f"{links} of the {several}" if pairs > 1 else of
+        named = some_groups(self.different.groups)
         return f"{who} still links {linked}: {named}. Whoever can name the face in one can name it in all."
 
 
@@ -62,36 +76,60 @@ class AlbumLinks(BaseModel):
     """What can be linked of a protected album.
 
     judges: what each recogniser links, the one that links the most first.
+    linked: groups of files that hang together by links of any of them, but for nearly the same picture.
     nearly_same: groups of files that show nearly the same picture, by name; they are not kept apart.
+    same_file: those groups of which all files are the same, byte for byte.
     """
 
     model_config = ConfigDict(frozen=True)
 
     judges: tuple[JudgeLinks, ...]
+    linked: tuple[tuple[str, ...], ...]
     nearly_same: tuple[tuple[str, ...], ...]
+    same_file: tuple[tuple[str, ...], ...]
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Those of which a recogniser links a face with another one of the album."""
-        named = (file for judge in self.judges for group in judge.groups for file in group)
-        return tuple(dict.fromkeys(named))
+        """Those of which a recogniser links a face with one in another picture of the album."""
+        return tuple(file for group in self.linked for file in group)
 
     @property
     def words(self) -> tuple[str, ...]:
         """What is linked, by whom the most, and what was not kept apart or only at a cost; a sentence or two
         each."""
+        worst, alike = self.judges[0], self._alike()
+        if alike and not worst.different.pairs:  # it is all that there is
+            return (f"Album: {alike[0][0].lower()}{alike[0][1:]}", *alike[1:], *self._cost())
+        return (worst.words, *alike, *self._cost())
+
+    def _alike(self) -> list[str]:
+        """What was not kept apart."""
+        nearly = [group for group in self.nearly_same if group not in self.same_file]
+        return [
+            f"{what}, which anybody links by sight, and so not kept apart: {some_groups(files)}."
+            for what, files in (("The same file", self.same_file), ("Nearly the same picture", nearly))
+            if files
+        ]
+
+    def _cost(self) -> list[str]:
+        """Which files the album may have cost protection, and what to do."""
         known = dict.fromkeys(file for judge in self.judges for file in judge.known_again)
-        alike = "; ".join(some(group) for group in self.nearly_same)
-        return (
-            self.judges[0].words,
-            *[f"Nearly the same picture, which anybody sees, and so not kept apart: {alike}."] * bool(alike),
-            *[
-                f"Keeping it apart may have cost protection of its own: {some(tuple(known))}. A recogniser "
-                "that judges knows this face again, and not that of a file before. Protected without the "
-                "album it may be hidden better, and be linked."
-            ]
-            * bool(known),
-        )
+        parted = [file for file in known if file not in self.files]
+        linked = [file for file in known if file in self.files]
+        step = "`veil protect FILE -o OTHER_FOLDER` at the same strength, on the page Protect or Clip"
+        return [
+            f"Keeping it apart may have cost protection of its own{too}: {some(files)}. A recogniser that "
+            f"judges knows this face again, and not that of a file before. {then}."
+            for too, files, then in (
+                ("", parted, "Protected without the album it may be hidden better, and be linked"),
+                (
+                    ", and it is linked all the same",
+                    linked,
+                    f"Better protect that file alone, which may hide it: {step}",
+                ),
+            )
+            if files
+        ]
 
 
 def links(
@@ -117,40 +155,59 @@ def links(
     files = list(dict.fromkeys(member.source for member in members))
     places = [files.index(member.source) for member in members]
     same, alike = _same_person(members), _nearly_same(members)
+    nearly = groups(_of_files(alike, places))
+    thresholds = {judge: card(judge).thresholds["far1"] for judge in judges}
+    linked = {
+        judge: cosines_of([row[judge][0] for row in rows]) > threshold
+        for judge, threshold in thresholds.items()
+    }
 
     def named(numbers: Iterable[int]) -> tuple[str, ...]:
-        return tuple(name(files[number]) for number in numbers)
+        return tuple(name(files[number - 1]) for number in numbers)
 
-    def known_again(judge: str, threshold: float) -> tuple[str, ...]:
+    def together(pairs: NDArray[np.bool_]) -> tuple[tuple[str, ...], ...]:
+        return tuple(map(named, groups(_of_files(pairs, places))))
+
+    def known_again(judge: str) -> tuple[str, ...]:
         """The files of faces that are known as they were, unlike one of the person before."""
         if judge not in VOTERS:
             return ()
-        known = np.array(
-            [
-                float(row[judge][0] @ member.person[judge]) > threshold
-                for row, member in zip(rows, members, strict=True)
-            ]
-        )
+        cosines = [
+            float(row[judge][0] @ member.person[judge]) for row, member in zip(rows, members, strict=True)
+        ]
+        known = np.array(cosines) > thresholds[judge]
         hidden_before = np.tril(same & ~alike & ~known[None]).any(1)
-        return named(sorted({places[face] for face in np.flatnonzero(known & hidden_before)}))
+        return named(sorted({1 + places[face] for face in np.flatnonzero(known & hidden_before)}))
+
+    def of(pairs: NDArray[np.bool_], judge: str) -> Links:
+        every, found = (int(_of_files(one, places).sum()) // 2 for one in (pairs, pairs & linked[judge]))
+        return Links(pairs=every, links=found, groups=together(pairs & linked[judge]))
 
     def linked_by(judge: str) -> JudgeLinks:
-        threshold = card(judge).thresholds["far1"]
-        linked = _of_files(same & (cosines_of([row[judge][0] for row in rows]) > threshold), places)
         return JudgeLinks(
+            **dict(of(same, judge)),
             recognizer=judge,
             used_by_attack=used_by(judge, surrogates),
-            threshold=threshold,
-            pairs=int(_of_files(same, places).sum()) // 2,
-            links=int(linked.sum()) // 2,
-            groups=_named_groups(linked, named),
-            known_again=known_again(judge, threshold),
+            threshold=thresholds[judge],
+            different=of(same & ~alike, judge),
+            known_again=known_again(judge),
         )
 
     return AlbumLinks(
-        judges=tuple(sorted(map(linked_by, judges), key=lambda one: -one.links)),
-        nearly_same=_named_groups(_of_files(alike, places), named),
+        judges=tuple(sorted(map(linked_by, judges), key=lambda one: (-one.different.links, -one.links))),
+        linked=together(same & ~alike & np.any([*linked.values()], axis=0)),
+        nearly_same=tuple(map(named, nearly)),
+        same_file=tuple(
+            named(group) for group in nearly if _one_file([files[number - 1] for number in group])
+        ),
     )
+
+
+def _one_file(files: Sequence[Path]) -> bool:
+    """Whether all files are the same, byte for byte."""
+    with suppress(OSError):  # of some only the name is known
+        return all(cmp(files[0], other, shallow=False) for other in files[1:])
+    return False
 
 
 def _same_person(members: Sequence[Member]) -> NDArray[np.bool_]:
@@ -169,13 +226,6 @@ def _nearly_same(members: Sequence[Member]) -> NDArray[np.bool_]:
             for one in members
         ]
     )
-
-
-def _named_groups(
-    pairs: NDArray[np.bool_], named: Callable[[Iterable[int]], tuple[str, ...]]
-) -> tuple[tuple[str, ...], ...]:
-    """The files that hang together by pairs (N, N), by name."""
-    return tuple(named(one - 1 for one in group) for group in groups(pairs))
 
 
 def _of_files(pairs: NDArray[np.bool_], places: Sequence[int]) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ..attacks.faces.sampling import part_around
-from ..attacks.person import OTHER, SAME, Vectors, only_face, vectors, vote
+from ..attacks.person import OTHER, SAME, Vectors, nearly_same, only_face, vectors, vote
 from ..core.images import open_photo
 from ..core.types import Face, Photo, Sighting, Track, tracks_of
 from ..core.video import Clip
@@ -17,10 +17,6 @@ from .clip_records import ClipFace
 
 Shown: TypeAlias = tuple[Vectors, Sighting]  # who a face is, and what it looks like
 MOST = 8  # references of a person
-# Mean cosines of the voters from which on a photo shows nearly the same picture again. Of 40 people of
-# celebahq_pairs from the 200th on, the two photos reach .47 to .93 (one that is there twice .99); copies that
-# are compressed, halved, cropped, mirrored, darker or warmer .94 to .997, and grey ones .92 to .98.
-NEARLY = 0.94
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,12 +120,6 @@ class Album:
 def likeness(known: Vectors, person: Vectors) -> float:
     """How like a person one who is known is, as `attacks.person.vote` has it."""
     return float(vote({name: vector[None] for name, vector in known.items()}, person))
-
-
-def nearly_same(known: Vectors, person: Vectors) -> bool:
-    """Whether two faces are of nearly the same picture."""
-    cosines = [float(vector @ person[name]) for name, vector in known.items()]
-    return sum(cosines) / len(cosines) >= NEARLY
 
 
 def best_sightings(clip: Clip, faces: Iterable[ClipFace]) -> Iterator[tuple[int, Sighting]]:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from ..core.files import some
+from ..core.files import some, some_groups
 
 
-def fell_short(files: Sequence[tuple[str, Collection[str]]], strict: bool, kind: str = "photo") -> str:
-    """Why the exit code is 3: in which files, named with their reasons, was a face left or is still known."""
+def fell_short(
+    files: Sequence[tuple[str, Collection[str]]],
+    strict: bool,
+    kind: str = "photo",
+    linked: Sequence[Sequence[str]] = (),
+) -> str:
+    """Why the exit code is 3: in which files, named with their reasons, was a face left or is still known;
+    those that are `linked` are named by groups that hang together."""
     judge = "a recogniser" if strict else "a recogniser that judges"
     said = {
         "no face found": "no face was found",
@@ -17,7 +23,8 @@ def fell_short(files: Sequence[tuple[str, Collection[str]]], strict: bool, kind:
         "linked": f"{judge} links a face with another of the album",
     }
     counted = [
-        f"in {len(short)} {kind}{'s' * (len(short) > 1)} {words} ({some(short)})"
+        f"in {len(short)} {kind}{'s' * (len(short) > 1)} {words} "
+        f"({some_groups(linked) if reason == 'linked' else some(short)})"
         for reason, words in said.items()
         if (short := [name for name, reasons in files if reason in reasons])
     ]

@@ -22,7 +22,7 @@ from .wording import Row
 
 Source = TypeVar("Source")
 
-LINK_COLUMNS = ("Recogniser", "Used", "Pairs linked", "Taken for one person")
+LINK_COLUMNS = ("Recogniser", "Used", "Pairs linked", "Hang together")
 
 
 def link(
@@ -84,7 +84,7 @@ def link_rows(found: Linking) -> list[Row]:
         (
             judge.recognizer,
             judge.used_by_attack,
-            str(judge.links),
+            f"{judge.links} of {judge.pairs}",
             "; ".join(found.named(group) for group in judge.groups) or "none",
         )
         for judge in found.judges

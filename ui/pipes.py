@@ -106,7 +106,8 @@ def photos_in(
     if results and not results_too:
         note(f"{results} result{'s' * (results > 1)} of veil in {printable(folder)} passed over.")
     if not found:
-        hint = "Name another folder." if recursive else "Name another folder, or give --recursive."
+        deeper = ", or give --recursive" * (not recursive and not results_too)  # to assess there is no such
+        hint = f"Name another folder{deeper}."
         what = "photos or clips" if clips else "photos"
         raise BadPhoto(f"There are no {what} in {printable(folder)}.", hint)
     return found

@@ -13,7 +13,6 @@ from .clips import exit_words
 
 if TYPE_CHECKING:
     from ..albums import Album
-    from ..records import Shortfall
     from ..selection import Whom
 
 
@@ -52,9 +51,9 @@ def reopened(album: Album, job: Any) -> Any:
 
 def linked(
     terminal: Terminal, album: Album, surrogates: tuple[str, ...], strict: bool, name: Callable[[Path], str]
-) -> list[tuple[str, tuple[Shortfall, ...]]]:
+) -> tuple[tuple[str, ...], ...]:
     """Say what of an album recognisers that judge still link, also of files that wait to be told as JSON;
-    returns these files, each with the reason."""
+    returns these files, by groups that hang together."""
     from .. import album_links
 
     found = terminal.follow(album_links.links(album.members, surrogates, strict, name), "Album")
@@ -71,4 +70,4 @@ def linked(
         links=said["judges"],
         nearly_same=said["nearly_same"],
     )
-    return [(file, ("linked",)) for file in found.files]
+    return found.linked

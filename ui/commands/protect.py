@@ -254,8 +254,10 @@ def protect(
         except KeyboardInterrupt as stop:
             stop.args = (GOES_ON,) * (any(clips) or len(todo) > 1 and not force)
             raise
+        together = tuple[tuple[str, ...], ...]()
         if shown and shown.members:
-            done += linked(terminal, shown, chosen.surrogates, fail_if_recognised, name)
+            together = linked(terminal, shown, chosen.surrogates, fail_if_recognised, name)
+            done += [(file, ("linked",)) for group in together for file in group]
     if done:
         filmed = any(result.is_file() for job in ready if (result := getattr(job, "result", None)))
         terminal.end(CLIP_LIMITS if filmed else LIMITS)
@@ -264,7 +266,7 @@ def protect(
             terminal.note(failed(terminal.failed, count, terminal.left), always=True)
         raise typer.Exit(2)
     if any(short for _, short in done):
-        terminal.note(fell_short(done, fail_if_recognised, pipes.kind_of(todo)), always=True)
+        terminal.note(fell_short(done, fail_if_recognised, pipes.kind_of(todo), together), always=True)
         raise typer.Exit(FELL_SHORT)
 
 

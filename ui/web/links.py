@@ -5,7 +5,9 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
-from ...eval.linking import Groups, Linking
+from ...core.files import some_groups
+from ...eval.grouping import Groups
+from ...eval.linking import Linking
 from ..album_links import AlbumLinks
 from ..clip_checks import ONE_PICTURE
 from ..linking import problems
@@ -21,8 +23,8 @@ def shown(found: Linking) -> str:
     groups = "".join(
         f'<tr><td data-of="Recogniser"><b>{escape(judge.recognizer)}</b></td><td data-of="Links">'
         f'<span class="veil-mark veil-{"bad" if judge.links else "good"}">'
-        f"{judge.links} pair{'s' * (judge.links != 1)}</span></td>"
-        f'<td data-of="One person">{escape(_people(found, judge.groups))}</td></tr>'
+        f"{judge.links} of {judge.pairs} pair{'s' * (judge.pairs > 1)}</span></td>"
+        f'<td data-of="Hang together">{escape(_together(found, judge.groups))}</td></tr>'
         for judge in found.judges
     )
     more += [ONE_PICTURE] if any(is_clip(Path(name)) for name in found.photos) else []
@@ -31,7 +33,7 @@ def shown(found: Linking) -> str:
         f'<section class="veil-verdict">{html.problem(*problems(found))}'
         f'<p class="veil-headline" role="status">{escape(verdict)}</p>{_matrix(found)}'
         "<div class='veil-table'><table><thead><tr><th scope='col'>Recogniser</th><th scope='col'>Links</th>"
-        f"<th scope='col'>Takes for one person</th></tr></thead><tbody>{groups}</tbody></table></div>"
+        f"<th scope='col'>Hang together</th></tr></thead><tbody>{groups}</tbody></table></div>"
         f"<ul>{remarks}</ul></section>"
     )
 
@@ -41,12 +43,15 @@ def of_album(found: AlbumLinks, kind: str) -> str:
     verdict, *more = found.words
     if found.files:
         count = len(found.files)
-        more.append(f"In {count} {kind}s a recogniser that judges links a face with another of the album.")
+        more.append(
+            f"In {count} {kind}s a recogniser that judges links a face with another of the album "
+            f"({some_groups(found.linked)})."
+        )
     notes = "".join(html.note(text) for text in more)
     return f'<section class="veil-verdict"><p class="veil-headline">{escape(verdict)}</p>{notes}</section>'
 
 
-def _people(found: Linking, groups: Groups) -> str:
+def _together(found: Linking, groups: Groups) -> str:
     return "; ".join(found.named(group) for group in groups) or "no two"
 
 

@@ -148,8 +148,9 @@ def _album(page: Page) -> None:
     """The second part of the tab: could a machine link the photos of an album?"""
     gr.HTML(
         "<div class='veil-step'><h2>An album: could a machine link these photos and clips?</h2></div>"
-        "<p class='veil-note'>The main face of each is compared with that of every other. Those that are "
-        f"linked fall together: whoever knows one by name knows all. {clip_checks.ONE_PICTURE}</p>"
+        "<p class='veil-note'>The main face of each is compared with that of every other, whoever it "
+        "shows. Where those that are linked are of one person, whoever knows one by name knows all. "
+        f"{clip_checks.ONE_PICTURE}</p>"
     )
     photos = gr.File(
         label="Photos and clips of the album", file_count="multiple", height=150, elem_id="veil-link-photos"
@@ -219,7 +220,7 @@ def _link_endpoint(page: Page) -> None:
         concurrency_id=ENGINE,
         concurrency_limit=page.rules.concurrency,
         api_description="Could a machine link the photos and clips of an album, by the main face of each (of "
-        "a clip by the picture that shows best who is shown most)? What it says "
-        "in words, how many of the strong recognisers take each two for one person (matrix), the photos that "
-        "hang together (groups, by number from 1), and the cosines of every recogniser.",
+        "a clip by the picture that shows best who is shown most)? What it says in words, how many of the "
+        "strong recognisers take each two for one person (matrix), the photos that hang together (groups, by "
+        "number from 1) or show nearly the same picture (nearly_same), and the cosines of every recogniser.",
     )
