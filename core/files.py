@@ -224,6 +224,8 @@ def check_writable(folder: Path) -> None:
         BadPhoto: it is missing, no folder, or read-only.
     """
     if not folder.is_dir():
+        if folder.exists():
+            raise BadPhoto(f"{printable(folder)} is a file, and no folder.", "Name another with -o.")
         raise BadPhoto(
             f"There is no folder {printable(folder)}.", "Create it first, or name another with -o."
         )
@@ -234,6 +236,29 @@ def check_writable(folder: Path) -> None:
         raise BadPhoto(
             f"Nothing can be written into {printable(folder)}.", "Name another folder with -o."
         ) from error
+
+
+@contextmanager
+def made_folder(folder: Path) -> Generator[None]:
+    """A folder that can be written into; where it is missing it is made, and deleted in the end if nothing is
+    in it.
+
+    Raises:
+        BadPhoto: the folder in which it would lie is missing, it is a file, or read-only.
+    """
+    made = False
+    if not os.path.lexists(folder):
+        check_writable(folder.parent)
+        with suppress(FileExistsError):  # another process has made it meanwhile
+            folder.mkdir()
+            made = True
+    try:
+        check_writable(folder)
+        yield
+    finally:
+        if made:
+            with suppress(OSError):  # something is in it
+                folder.rmdir()
 
 
 def check_file(path: Path, kind: str = "photo") -> None:

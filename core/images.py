@@ -67,7 +67,7 @@ def _instead(path: Path) -> str:
         return f"It is {'a clip' if is_one else 'called a clip'}; here a photo is needed."
     if is_one:
         return "It is a clip: give its name the ending of one, such as .mp4."
-    return "It reads JPEG, HEIC, PNG, WebP, AVIF, JPEG XL, TIFF, BMP and GIF; convert others first."
+    return "It reads JPEG, PNG, WebP, HEIC, AVIF, JPEG XL, TIFF, GIF, BMP and PPM; convert others first."
 
 
 def size_of(path: Path) -> tuple[int, int]:

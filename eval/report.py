@@ -189,7 +189,7 @@ def assess(
         size=before.size,
         unprotected=tuple(unprotected),
         other_photo=probe is not None,
-        changed=float(np.any(before.pixels != after.pixels, axis=-1).mean()),
+        changed=round(float(np.any(before.pixels != after.pixels, axis=-1).mean()), 4),
         quality=_quality(*(torch.tensor(photo.pixels).permute(2, 0, 1)[None] for photo in (before, after))),
         faces=tuple(judge(number, face) for number, face in faces.items()),
     )

@@ -328,9 +328,11 @@ def test_photos_of_me_are_references(faces: Path, tmp_path: Path, monkeypatch: p
     assert record.notes == (
         "Who face 1 is was also learnt from 1 other photo (c.png).",
         "b.png is this very photo, or nearly the same picture: it counted for no face.",
-        "other.png shows nobody who is protected in this photo: it counted for no face.",
     )
     assert all(f"Note: {note}" in result.stderr for note in record.notes)
+    ignored = "other.png shows nobody who is protected in b.png: it counted for no face."
+    assert record.ignored == (ignored,)
+    assert result.stdout.startswith(ignored)
     assert record.origin
     assert len(record.origin.references) == 3
     references = record.report.faces[0].references
@@ -345,6 +347,8 @@ def test_photos_of_me_are_references(faces: Path, tmp_path: Path, monkeypatch: p
     again = veil("protect", tmp_path / "b.png", *me)
     assert "was done before" in again.stderr
     assert again.stdout == result.stdout  # the same verdict, from the record
+    assert ignored in veil("protect", tmp_path / "b.png", *me, "-q").stderr
+    assert json.loads(veil("protect", tmp_path / "b.png", *me, "--json").stdout)["ignored"] == [ignored]
     fewer = veil("protect", tmp_path / "b.png", "--album", "--strength", "strong")
     assert "made with other settings: at strength balanced, effort normal, without --album, with --me." in (
         fewer.stderr
@@ -362,13 +366,15 @@ def test_doubtful_and_surplus_photos_count_for_nobody(monkeypatch: pytest.Monkey
         shown = Sighting(Photo(PORTRAIT, name), find_faces(PORTRAIT)[0])
         album.known.append(({"sface": torch.tensor([like / 4])}, shown))
     monkeypatch.setattr("veil.ui.albums.vote", lambda known, shown: 4 * known["sface"][0])
-    assert [note.partition(":")[0] for note in told(album, {2: person}, "clip")] == [
+    said = told(album, {2: person}, "e.mp4", "clip")
+    assert [note.partition(":")[0] for note in (*said.notes, *said.ignored)] == [
         "Who face 2 is was also learnt from 1 other photo (a.png).",
         "b.png comes after 8 others, and more are not looked at",
-        "c.png does not surely show anybody who is protected in this clip",
-        "d.png shows nobody who is protected in this clip",
+        "c.png does not surely show anybody who is protected in e.mp4",
+        "d.png shows nobody who is protected in e.mp4",
     ]
+    assert len(said.ignored) == 2
     album.known = [({"sface": torch.ones(1)}, shown)]
-    assert told(album, {2: person}, "clip") == [
-        "d.png is a picture of this very clip, or nearly the same picture: it counted for no face."
-    ]
+    assert told(album, {2: person}, "e.mp4", "clip").notes == (
+        "d.png is a picture of this very clip, or nearly the same picture: it counted for no face.",
+    )

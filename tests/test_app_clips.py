@@ -81,7 +81,8 @@ def test_a_clip_is_judged_as_on_the_command_line(page: Page, pair: tuple[str, st
     told = json.loads(veil("assess", before, after, "--json").stdout)
     assert said.model_dump(mode="json") == told
     shown = clip_html.verdict(said)
-    words = (*clip_words.unprotected(said.faces), *clip_words.remarks(said), clip_words.headline(said))
+    remarks = (*clip_words.legend(said), *clip_words.remarks(said))
+    words = (*clip_words.unprotected(said.faces), *remarks, clip_words.headline(said))
     for text in (*words, *(cell for row in clip_words.match_rows(said) for cell in row)):
         assert text in shown.replace("&#x27;", "'").replace("&quot;", '"')
     assert CLIP_LIMITS[-60:] in shown

@@ -29,6 +29,7 @@ from veil.privacy import Protected
 from veil.privacy.settings import EFFORTS, STRENGTHS, Settings, settings
 from veil.ui import records, workflow
 from veil.ui.cli import app
+from veil.ui.terminal import Terminal
 from veil.ui.web import results
 from veil.ui.web.sessions import Visitor
 from veil.ui.wording import LIMITS, headline, machines, people
@@ -115,7 +116,6 @@ def test_protect_writes_picture_and_report(folder: Path) -> None:
 )
 def test_formats_and_output_folder(folder: Path, name: str, option: str, written: str) -> None:
     Image.fromarray(PORTRAIT).save(folder / name)
-    (folder / "out").mkdir()
     result = veil("protect", folder / name, "-o", folder / "out", "--format", option)
     assert result.exit_code == 0, result.output
     changed_by_itself = option == "keep" and Path(name).suffix != Path(written).suffix
@@ -130,6 +130,17 @@ def test_the_picture_may_be_named(folder: Path, name: str) -> None:
     assert np.asarray(Image.open(folder / name)).shape == PORTRAIT.shape
     result = veil("assess", folder / "photo.png", folder / name)
     assert "no report" not in result.stderr
+
+
+def test_every_command_refuses_empty_paths(folder: Path) -> None:
+    for arguments in (
+        *(["faces", ""], ["assess", folder / "photo.png", ""], ["assess", "--album", ""]),
+        *(["benchmark", "", "--json"], ["calibrate", folder, "--output="], ["--weights", "", "models"]),
+    ):
+        refused = veil(*arguments)
+        assert refused.exit_code == 2
+        assert refused.stderr.splitlines()[0].startswith("Error: An empty path was given for ")
+        assert refused.stdout.count('"exit": 2') == ("--json" in arguments)
 
 
 def test_metadata_is_kept_on_request_only(folder: Path) -> None:
@@ -208,8 +219,12 @@ BAD: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     "face name": (_no, ["photo.png", "--faces", "one"], "'one' is no list of face numbers"),
     "faces twice": (_no, ["photo.png", "--faces", "1", "--largest"], "exclude each other"),
     "surrogates twice": (_no, ["photo.png", "--leave-out", "dlib", "--all-surrogates"], "exclude each other"),
-    "output missing": (_no, ["photo.png", "-o", "nowhere"], "There is no folder"),
-    "output a file": (_write("a.txt", b"words"), ["photo.png", "-o", "a.txt"], "There is no folder"),
+    "output in no folder": (_no, ["photo.png", "-o", "nowhere/deep"], "There is no folder nowhere"),
+    "output a file": (_write("a.txt", b"words"), ["photo.png", "-o", "a.txt"], "a.txt is a file, and no"),
+    "output of another kind": (_no, ["photo.png", "-o", "a.tif"], "-o a.tif names a file of a kind"),
+    "a folder that is made": (_no, ["photo.png", "-o", "new", "--faces", "3"], "has no face number 3"),
+    "empty path": (_no, [""], "An empty path was given for photos."),
+    "empty path of an option": (_no, ["photo.png", "--json", "--me", ""], "was given for --me."),
     "existing": (_write("photo.veiled.json", b"old"), ["photo.png"], "exists already"),
     "existing picture": (_write("photo.veiled.png", b"old"), ["photo.png"], "exists already"),
     "goal without target": (_no, ["photo.png", "--goal", "impersonate"], "belong together"),
@@ -295,6 +310,11 @@ def test_a_bad_photo_does_not_lose_the_others(folder: Path) -> None:
     assert "There is no file" in result.stderr
     assert (folder / "photo.veiled.png").exists()
     assert "no longer" in result.stdout
+    out = folder / "out"  # which is made only for something
+    assert veil("protect", folder / "missing.jpg", folder / "missing.png", "-o", out).exit_code == 2
+    assert not out.exists()
+    assert veil("protect", folder / "missing.jpg", folder / "photo.png", "-o", out).exit_code == 2
+    assert names(out) == {"photo.veiled.png", "photo.veiled.json"}
 
 
 @pytest.fixture
@@ -334,7 +354,12 @@ def test_a_run_that_goes_on_passes_over_what_is_done(
     before = files(half_done)
     again = veil("protect", half_done)
     assert (again.exit_code, again.stdout.count("Machines:")) == (0, 2)
-    assert "Strength balanced, effort normal." in again.stdout
+    parts = ("a.veiled.json", "People:", "Used  ", "On the face", "Strength balanced, effort normal.")
+    places = [again.stdout.index(part) for part in parts]
+    assert places == sorted(places)  # the answer right after the names
+    assert again.stdout.count("Before and after are") == 1
+    assert again.stdout.index("b.veiled.json") < again.stdout.index("Before and after are")
+    assert again.stdout.index("Before and after are") < again.stdout.index("does not promise")
     other = veil("protect", half_done, "--effort", "quick")
     assert other.exit_code == 2
     assert other.stderr.splitlines()[-1] == (
@@ -352,7 +377,7 @@ def test_a_run_that_goes_on_passes_over_what_is_done(
     result = veil("protect", half_done, "--json")
     assert result.exit_code == 3
     assert "Note: a.png was done before" in result.stderr
-    assert "Not protected: face 2, too small" in result.stderr
+    assert "Not protected: face 2 of a.png, too small" in result.stderr
     done = json.loads(result.stdout.splitlines()[0])
     assert (done["exit"], done["exit_because"]) == (3, ["face left", "still recognised"])
 
@@ -559,10 +584,20 @@ def _asked(used: str, before: bool, after: bool) -> Any:
         ([_asked("no", False, False)], "none of them recognised you even before."),
         ([_asked("yes", True, True)] * 6 + [_asked("no", True, True)], "all 7 still recognise you."),
         ([_asked("no", True, True)], "the one asked still recognises you."),
-        ([_asked("no", True, False), _asked("no", True, True)], "1 of 2 no longer recognise you."),
+        ([_asked("no", True, False), _asked("no", True, True)], "1 of 2 still recognises you."),
+        ([_asked("no", True, False)] * 2, "none of 2 recognises you any longer."),
         (
             [_asked("yes", True, False), _asked("no", True, True)],
-            "1 of 2 no longer recognise you; of those that the protection has never met, 0 of 1.",
+            "1 of 2 still recognises you; the one that the protection has never met still recognises you.",
+        ),
+        (
+            [_asked("yes", True, True)] * 2 + [_asked("no", True, False)] * 2,
+            "2 of 4 still recognise you; none of the 2 that the protection has never met recognises you any "
+            "longer.",
+        ),
+        (
+            [_asked("yes", True, False), *[_asked("no", True, True)] * 2],
+            "2 of 3 still recognise you; all 2 that the protection has never met still recognise you.",
         ),
         (
             [_asked("yes", True, False), _asked("no", False, False)],
@@ -735,6 +770,9 @@ def test_standard_input_and_output(folder: Path) -> None:
     result = CliRunner().invoke(app, ["protect", "-"], input=b"")
     assert result.exit_code == 2
     assert result.stderr.startswith("Error: The picture on standard input is empty")
+    assert "pipe" in result.stderr
+    words = CliRunner().invoke(app, ["protect", "-"], input=b"words")
+    assert "GIF, BMP and PPM" in words.stderr
     damaged = CliRunner().invoke(app, ["protect", "-"], input=data[: len(data) // 2])
     assert damaged.exit_code == 2
     assert damaged.stderr.startswith("Error: The picture on standard input is damaged")
@@ -921,7 +959,7 @@ def test_all_but_one_person(folder: Path, album: Path) -> None:
     assert "photo.png shows nobody but the person who is to be spared" in result.stderr
     (left,) = _record(album / "pair.veiled.json").report.unprotected
     assert left.reason == "spared"
-    assert f"face {left.number}, spared" in result.stdout
+    assert f"face {left.number} of pair.png, spared" in result.stdout
     assert "photo.veiled.png" not in names(folder)
     changed = (np.asarray(Image.open(album / "pair.veiled.png")) != before).any(-1)
     assert (changed[:, :240].any(), changed[:, 240:].any()) == (False, True)
@@ -943,12 +981,17 @@ def test_on_the_page_an_album_may_be_of_one_person(folder: Path, album: Path) ->
 @pytest.mark.slow
 def test_what_is_protected_already_is_known_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def brighter(tracks: Sequence[Track], settings: Settings, target: Any) -> Steps[Protected]:
+        order.append("work")
         yield Step(Stage.PROTECTING, 1, 1)
         photo = tracks[0].key.frame
         pixels = photo.pixels // 2 + 100
         return Protected((photo.with_pixels(pixels),), tuple(tracks), ({},) * len(tracks), settings)
 
     monkeypatch.setattr(workflow, "protect", brighter)
+    order, note = list[str](), Terminal.note
+    monkeypatch.setattr(
+        Terminal, "note", lambda self, text, **more: (order.append(text), note(self, text, **more))
+    )
     assert "protected already" not in veil("protect", folder / "photo.png").output
     result = folder / "photo.veiled.png"
     for path, protected in ((folder / "photo.png", False), (result, True)):
@@ -964,6 +1007,8 @@ def test_what_is_protected_already_is_known_again(folder: Path, monkeypatch: pyt
         again = veil("protect", path)
         assert again.exit_code in (0, 3), again.output
         assert f"Note: {path.name} is protected already" in again.stderr
+        warned = max(place for place, text in enumerate(order) if "is protected once more" in text)
+        assert order[warned + 1] == "work"
         assert "is protected already" in _record(path.with_suffix(".veiled.json")).notes[0]
     assert _record(folder / "photo.veiled.json").notes == ()
     several = veil("protect", result, edited, "--json")

@@ -137,6 +137,9 @@ def test_clips_of_an_album_are_kept_apart(film: Any, work: Any, one_person: None
     said = veil("protect", tmp_path / "a.mp4", tmp_path / "b.mp4", "--album").stdout
     assert (said.count("Machines:"), said.count("does not promise"), said.count("Album:")) == (2, 1, 1)
     assert said.index("Machines:") < said.index("Album:") < said.index("does not promise")
+    assert said.index("b.veiled.json") < said.index("Machines:", said.index("b.veiled.mp4"))
+    assert said.count("Closest and all: similarities") == 1
+    assert said.index("Album:") < said.index("Before and after: in how many") < said.index("does not promise")
     again = work.apart[-1][1]
     assert len(work.apart) == 3
     assert np.array_equal(again[0].frame.pixels, sighting.frame.pixels)
@@ -371,6 +374,8 @@ def test_people_are_listed_again_and_only_a_sheet_of_veils_is_replaced(
         assert run.exit_code == 0, run.output
         assert "Can be protected" in run.stdout
         assert Image.open(sheet).format == "PNG"
+    assert veil("faces", source, "-o", tmp_path / "new").exit_code == 0
+    assert [path.name for path in (tmp_path / "new").iterdir()] == [sheet.name]
     Image.new("RGB", (8, 8)).save(sheet)
     mine = sheet.read_bytes()
     run = veil("faces", source)
@@ -398,11 +403,14 @@ def test_a_missing_folder_is_refused_before_any_work(
         raise AssertionError
 
     monkeypatch.setattr(workflow, "check_models", too_late)
-    run = veil("protect", film(tmp_path / "a.mp4"), "-o", tmp_path / "missing", "--json")
+    source = film(tmp_path / "a.mp4")
+    run = veil("protect", source, "-o", tmp_path / "missing" / "deep", "--json")
     assert run.exit_code == 2
     (said,) = lines(run)
     assert "There is no folder" in said["error"]
     assert "Create it first" in said["hint"]
+    assert isinstance(veil("protect", source, "-o", tmp_path / "new").exception, AssertionError)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
 
 def test_files_with_wrong_endings_are_told_apart(film: Any, tmp_path: Path, portrait: Path) -> None:

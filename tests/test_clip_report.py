@@ -111,12 +111,15 @@ def test_a_clips_verdict_agrees_with_its_figures() -> None:
     )
     rows = clip_words.match_rows(said)
     assert [row[-1] for row in rows] == ["by all", "no longer", "yes", "not before"]
-    assert "By all: no picture alone" in clip_words.remarks(said)[0]
+    assert "By all: no picture alone" in clip_words.legend(said)[1]
     assert rows[0][3:-1] == ("100%", "0%", "0.9069", "0.9071", "0.9070")
     assert rows[1][5:-1] == ("0.500", "0.400", "0.907")
     assert clip_words.headline(said).endswith(
-        "Machines: 1 of 3 no longer recognise you, neither by one picture nor by all together; of those that "
-        "the protection has never met, 0 of 1."
+        "2 of 3 still recognise you; the one that the protection has never met still recognises you."
+    )
+    assert clip_words.headline(report(*[matched("a", "yes", 0.0, 0.5, 0.4)] * 2)).endswith(
+        "Machines: none of 2 recognises you any longer, neither by one picture nor by all together. No "
+        "honest judge is left: every recogniser, or a relative of it, was used."
     )
 
 
@@ -152,8 +155,8 @@ def test_both_halves_of_the_promise_are_told_of_clips() -> None:
     assert "may look like somebody else" in clip_words.headline(report(honest, likeness=0.9))
     assert "not measured; compare both clips yourself" in clip_words.headline(report(honest))
     other = report(honest).model_copy(update={"other_photo": True})
-    assert "similarities (cosines) to another photo of the person" in clip_words.remarks(other)[0]
-    assert "photo" not in clip_words.remarks(report(honest))[0] + CLIP_LIMITS
+    assert "similarities (cosines) to another photo of the person" in clip_words.legend(other)[0]
+    assert "photo" not in clip_words.legend(report(honest))[0] + CLIP_LIMITS
 
 
 def test_a_strength_that_hides_more_is_named_where_there_is_one() -> None:

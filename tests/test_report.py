@@ -19,6 +19,7 @@ from veil.core.types import Photo, Pixels
 from veil.eval import METRICS
 from veil.eval.report import FaceReport, Report, assess
 from veil.eval.verification import Match, used_by
+from veil.privacy.settings import settings
 from veil.ui import wording
 
 QUICK = ("mobilefacenet", "mobileface")
@@ -129,6 +130,10 @@ def test_a_face_that_is_no_longer_found_is_judged_where_it_was() -> None:
     assert face.behaviour
     assert (face.behaviour.read, face.behaviour.read_after, face.behaviour.read_control) == (1, 0, 1)
     assert any("can no longer be read" in text for text in wording.remarks(report))
+    assert wording.remarks(report)[0] == (
+        "The detector no longer finds face 1; recognisers were shown where it had been."
+    )
+    assert report.changed == round(report.changed, 4)
     assert face.quality["psnr"] < report.quality["psnr"]
 
 
@@ -177,6 +182,22 @@ def test_a_face_at_its_limit_is_told() -> None:
     assert sum("limit on change" in text for text in remarks) == 1
     assert any(text.startswith("Faces 2, 3: ") for text in remarks)
     assert any(text.startswith("Face 1: the search ended") for text in remarks)
+
+
+def test_only_a_strength_or_effort_that_there_is_is_advised() -> None:
+    face = FaceReport(number=1, box=(0, 0, 9, 9), found=True, limited=True, quality={}, matches=())
+    unfinished = face.model_copy(update={"number": 2, "limited": False, "unfinished": True})
+    report = Report(size=(9, 9), other_photo=True, changed=0, quality={}, faces=(face, unfinished))
+    for strength, effort, larger, longer in (
+        ("balanced", "quick", "Only a higher strength changes more", "A longer one (effort normal) may find"),
+        ("balanced", "normal", "Only a higher strength", "A longer one (effort thorough) may find more."),
+        ("strong", "thorough", "No strength changes more.", "No effort searches for longer."),
+        ("paper", "quick", "No strength changes more.", "or in copies of it."),
+    ):
+        limited, ended = wording.limits_met(report, settings(strength, effort))
+        assert f"copies of it. {larger}" in limited
+        assert longer in ended
+    assert "thorough" not in ended
 
 
 @pytest.mark.slow

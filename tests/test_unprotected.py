@@ -13,7 +13,7 @@ from veil.attacks.faces.found import Found
 from veil.core.errors import BadSettings, NoFace
 from veil.core.types import Face
 from veil.eval.report import FaceReport, Report, Unprotected
-from veil.ui import wording
+from veil.ui import face_words
 from veil.ui.selection import asked_for
 from veil.ui.web import html, uploads
 from veil.ui.web.sessions import Visitor
@@ -65,8 +65,21 @@ def test_what_cannot_be_protected_cannot_be_named(number: int, error: type[Excep
         asked_for("a.png", FOUND, {number})
 
 
+def test_how_to_protect_what_one_detector_takes_for_a_face_is_said() -> None:
+    doubtful = Unprotected(number=4, box=(10, 20, 70, 80), reason="taken for no face")
+    too = doubtful.model_copy(update={"number": 5})
+    said, other = face_words.unprotected([doubtful, too], way=face_words.BY_NUMBER, protected=(1, 2))
+    assert other.endswith("give --faces 1,2,5.")
+    assert said == (
+        "Left as it is: 60x60 pixels at 10, 20, which one detector takes for a face (number 4) and another "
+        "does not. If it is one, give --faces 1,2,4."
+    )
+    page = html.verdict(REPORT.model_copy(update={"unprotected": (doubtful,)}), {})
+    assert "If it is one, click it in the photo" in page
+
+
 def test_page_and_report_name_it_first() -> None:
-    (sentence,) = wording.unprotected(REPORT.unprotected)
+    (sentence,) = face_words.unprotected(REPORT.unprotected)
     assert all(part in sentence for part in ("face 3", "too small", "10, 20"))
     page = html.verdict(REPORT, {}, "Strength strong, effort quick.")
     assert "Strength strong, effort quick." in page
@@ -99,11 +112,14 @@ def test_before_the_work_the_page_says_it_in_the_words_of_the_report(
     )
     assert "face 5 of a.png, too small" in small.message
     assert "in a larger size" in small.hint
-    assert doubtful.message == ("Not protected: face 4 of a.png, taken for no face (60x60 pixels at 10, 20).")
-    assert "choose it if it is one" in doubtful.hint
+    assert doubtful.message == (
+        "Left as it is: 60x60 pixels at 10, 20 of a.png, which one detector takes for a face (number 4) and "
+        "another does not."
+    )
+    assert "If it is one, click it" in doubtful.hint
     assert 4 in arrival.large
     assert [one.replace(" of a.png", "") for one in (small.message, doubtful.message)] == [
-        " ".join(wording.unprotected(left for left in arrival.unprotected if left.reason == reason))
+        " ".join(face_words.unprotected(left for left in arrival.unprotected if left.reason == reason))
         for reason in ("too small", "taken for no face")
     ]
     assert arrived(Found([face(90)], [])).left_out == []
@@ -113,15 +129,15 @@ def test_a_photo_without_faces_says_what_might_be_one(arrived: Callable[[Found],
     with pytest.raises(NoFace) as caught:
         arrived(Found([], [face(60)]))
     assert "No face was found in a.png" in caught.value.message
-    assert "face 1, taken for no face (60x60" in caught.value.hint
+    assert "60x60 pixels at 10, 20, which one detector takes for a face" in caught.value.hint
 
 
 def test_faces_are_listed_with_their_reasons() -> None:
-    rows = wording.face_rows(FOUND, {2})
+    rows = face_words.face_rows(FOUND, {2})
     assert [row[-1] for row in rows] == [
         "yes",
         "yes, is protected already",
         "no, too small",
-        "no, taken for no face",
+        "by its number: only one of two detectors takes it for a face",
         "no, too small",
     ]

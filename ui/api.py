@@ -27,7 +27,7 @@ from ..eval.report import Report
 from ..privacy import protect as protected
 from ..privacy.settings import Settings, settings
 from ..weights.registry import Card, card, cards
-from . import clip_checks, linking, originals, pipes, records, wording, workflow
+from . import clip_checks, face_words, linking, originals, pipes, records, wording, workflow
 from .clip_api import ClipResult, album_of, protect_clip
 from .clip_records import ClipReport
 from .outputs import Output, record_of
@@ -103,9 +103,12 @@ class Result:
         return workflow.keep(self.made, picture, record, output).report
 
     def __str__(self) -> str:
-        left = wording.unprotected(self.report.unprotected)
+        left = face_words.unprotected(
+            self.report.unprotected, way="give faces=[{}]", protected=self.made.choice.faces
+        )
         said = wording.headline(self.report), *self.report.beside_references()
-        return "\n".join([*left, *self.made.notes, *said, wording.made(**records.named(self.settings))])
+        how = wording.made(**records.named(self.settings))
+        return "\n".join([*left, *self.made.ignored, *self.made.notes, *said, how])
 
     def _repr_html_(self) -> str:
         """For notebooks: before and after, what there is to say, and the verdict of every recogniser."""
@@ -202,8 +205,9 @@ def protect(
     choice = choose(before, search(before.pixels), Whom(frozenset(faces)))
     aim = workflow.with_largest_face(open_photo(target)) if target is not None else None
     _, tracks, said = known_in(known, before, choice.faces)
-    notes = (*before.warnings, *choice.notes, *said)
-    made = workflow.Made(before, finish(protected(tracks, chosen, aim), progress), choice, chosen, notes)
+    notes = (*before.warnings, *choice.notes, *said.notes)
+    result = finish(protected(tracks, chosen, aim), progress)
+    made = workflow.Made(before, result, choice, chosen, notes, ignored=said.ignored)
     return Result(made, made.judged(made.protected.photo, open_photo(probe) if probe is not None else None))
 
 

@@ -5,17 +5,19 @@ Whatever needs torch is imported inside of the commands, so that help comes at o
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import warnings
+from collections.abc import Sequence
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, get_args, get_type_hints
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-from ..core.errors import VeilError
+from ..core.errors import BadSettings, VeilError
 from ..core.files import printable
 from ..core.threads import configure_threads
 from ..weights.store import ENVIRONMENT
@@ -30,12 +32,24 @@ JSON = "veil.json"  # of click's notes: whether --json was given
 STOPPED = 130  # the exit code of what was stopped, as shells have it
 
 
+class Command(TyperCommand):
+    """A command that takes no empty path."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        _check_paths(self, ctx, args)
+        return super().parse_args(ctx, args)
+
+
 class Commands(TyperGroup):
     """The commands, whose errors are told in two lines instead of a traceback."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """As always, but that a photo may be called -d.jpg."""
         ctx.meta[JSON] = "--json" in args
+        try:
+            _check_paths(self, ctx, args)
+        except VeilError as error:
+            _refuse(ctx, error)
         return super().parse_args(ctx, [f"./{one}" if _is_dashed_file(one) else one for one in args])
 
     def invoke(self, ctx: Any) -> Any:
@@ -51,6 +65,28 @@ class Commands(TyperGroup):
         except KeyboardInterrupt as stop:
             typer.echo(" ".join(("Stopped. Nothing was left half-written.", *stop.args)), err=True)
             raise typer.Exit(STOPPED) from stop
+
+
+def _check_paths(command: Any, ctx: Any, args: Sequence[str]) -> None:
+    """Check that no path is empty, as "$PHOTO" is where it is not set: it would be the current folder.
+
+    Raises:
+        BadSettings: one is.
+    """
+    hints = get_type_hints(inspect.unwrap(command.callback))
+    given, _, _ = command.make_parser(ctx).parse_args(args=[*args])
+    for parameter in command.params:
+        value = given.get(parameter.name)
+        values = value if isinstance(value, list | tuple) else [value]
+        if "" in values and _takes_paths(hints.get(parameter.name)):
+            raise BadSettings(
+                f"An empty path was given for {parameter.opts[0]}.",
+                "Is a variable not set? The current folder is called '.'.",
+            )
+
+
+def _takes_paths(hint: Any) -> bool:
+    return hint is Path or any(map(_takes_paths, get_args(hint)))
 
 
 def _told(error: OSError) -> VeilError:
@@ -97,7 +133,7 @@ def configure(
 
 
 for command in (protect, assess, faces, models, fetch, calibrate, ui, benchmark):
-    app.command()(command)
+    app.command(cls=Command)(command)
 
 
 def _is_dashed_file(argument: str) -> bool:

@@ -77,7 +77,14 @@ class ClipResult:
         beside = beside_references((face.number, face.references) for face in faces)
         made = wording.made(said.strength, said.effort)
         return "\n".join(
-            [*clip_words.unprotected(faces), *said.notes, clip_words.headline(said), *beside, made]
+            [
+                *clip_words.unprotected(faces),
+                *said.ignored,
+                *said.notes,
+                clip_words.headline(said),
+                *beside,
+                made,
+            ]
         )
 
 

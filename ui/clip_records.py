@@ -136,6 +136,7 @@ class ClipRecord(ClipReport):
     strength, effort: as `records.Record` has them.
     picture_sha256: of the file of the protected clip, by which it is known again.
     doubtful: the faces, by number, of which it could not be told whether they are the person asked for.
+    ignored: which other photos of people show nobody who is protected, a sentence each.
     """
 
     schema_number: int = SCHEMA
@@ -149,6 +150,7 @@ class ClipRecord(ClipReport):
     origin: ClipOrigin
     doubtful: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
     limits: str = CLIP_LIMITS
 
 

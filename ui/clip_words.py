@@ -95,16 +95,23 @@ def expressed(faces: Iterable[ClipFace]) -> list[str]:
     return said
 
 
-def remarks(record: ClipReport) -> list[str]:
-    """How to read the rows, what the protection did not reach, and what is still expressed."""
+def legend(record: ClipReport) -> list[str]:
+    """How to read the rows."""
     other = "another photo of the person" if record.other_photo else "other pictures of the clip before"
-    return [
+    said = [
         "Before and after: in how many of the pictures that were looked at a recogniser knows the person. "
         f"Closest and all: similarities (cosines) to {other}, of the picture that is most like them, and of "
         "all pictures together. Above its threshold, which 1 % of the pairs of strangers exceed, a "
         "recogniser takes both for one person. Used: whether the protection was made against it."
-        + " By all: no picture alone gives the person away, but all together do."
-        * any(row[-1] == BY_ALL for row in match_rows(record)),
+    ]
+    if any(row[-1] == BY_ALL for row in match_rows(record)):
+        said.append("By all: no picture alone gives the person away, but all together do.")
+    return said
+
+
+def remarks(record: ClipReport) -> list[str]:
+    """What the protection did not reach, and what is still expressed."""
+    return [
         *still_known(record.faces),
         *beside_references((face.number, face.references) for face in record.faces),
         *expressed(record.faces),

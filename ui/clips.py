@@ -51,6 +51,7 @@ class ClipJob:
     """A clip that is ready to be protected: what it is, the files to write, and what there is to say.
 
     alone: whether it is the one that was asked for; if others are, one that shows no face is passed over.
+    ignored: which other photos of people show nobody who is protected, once that is known.
     """
 
     source: Path
@@ -62,6 +63,7 @@ class ClipJob:
     output: Output = Output()
     notes: tuple[str, ...] = ()
     alone: bool = True
+    ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ def run(
             return _passed_over(job.source, whom.missing, described(clip, tracks, choice))
         chosen = tracks.of(choice.people)
         beside, said = known_of(album, clip, described(clip, chosen))
-        job = replace(job, notes=(*job.notes, *said))
+        job = replace(job, notes=(*job.notes, *said.notes), ignored=said.ignored)
         place = _place_for(work, settings, job, beside)
         changes = yield from _changes(clip, chosen, settings, place, beside, machines)
         give_back()  # what solving took
@@ -308,6 +310,7 @@ def _written(
             origin=job.origin,
             doubtful=choice.doubtful,
             notes=(*job.notes, *notes, *lost),
+            ignored=job.ignored,
         )
         parts[1].write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return record

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Generator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -11,8 +12,10 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from ..core.errors import BadPhoto, BadSettings
-from ..core.files import check_writable, fitting, printable
+from ..core.files import check_writable, fitting, made_folder, printable
+from ..core.images import ENDINGS
 from ..core.types import Photo
+from ..core.video import ENDINGS as VIDEOS
 from ..core.video_joining import CONTAINERS
 from ..core.video_writing import result_ending
 from ..core.writing import SUFFIXES, names_picture, suffix
@@ -23,7 +26,7 @@ from .pipes import is_clip
 class Output:
     """How results are written.
 
-    place: the folder to write to, or the picture to write; beside the photo where None.
+    place: the folder to write to, which may be missing, or the picture to write; beside the photo where None.
     format: "keep" for the photo's own, "png", "jpeg", "webp", "avif" or "heic"; a picture's name tells more.
     quality: 1 to 100; where None, as the photo's own file.
     crf, codec: of clips, as `core.video_writing.rewrite` takes them.
@@ -38,21 +41,39 @@ class Output:
     crf: int | None = None
     codec: str | None = None
 
-    def check(self, photos: int) -> None:
-        """Check the place, for so many photos and clips.
+    @contextmanager
+    def ready(self, photos: int) -> Generator[None]:
+        """Check the place, for so many photos and clips; a folder is as `ready_folder` has it.
 
         Raises:
-            BadSettings: it names one result, and they are several.
+            BadSettings: it names one result, and they are several, or one that veil does not write.
             BadPhoto: nothing can be written there.
         """
-        if self.place and names_file(self.place):
-            if photos > 1:
-                raise BadSettings(
-                    f"-o {printable(self.place)} names one file for {photos} of them.", "Name a folder."
-                )
-            check_writable(self.place.parent)
-        elif self.place:
-            check_writable(self.place)
+        with ExitStack() as stack:
+            if self.place and names_file(self.place):
+                if photos > 1:
+                    raise BadSettings(
+                        f"-o {printable(self.place)} names one file for {photos} of them.", "Name a folder."
+                    )
+                check_writable(self.place.parent)
+            elif self.place:
+                stack.enter_context(ready_folder(self.place))
+            yield
+
+
+def ready_folder(place: Path) -> AbstractContextManager[None]:
+    """What -o names, as a folder: made where it is missing, and gone in the end if nothing is in it.
+
+    Raises:
+        BadSettings: it is missing, and has the ending of a photo or clip.
+        BadPhoto: nothing can be written there.
+    """
+    if place.suffix.lower() in ENDINGS | VIDEOS and not os.path.lexists(place):
+        raise BadSettings(
+            f"-o {printable(place)} names a file of a kind that veil does not write.",
+            f"It writes {', '.join((*SUFFIXES, *CONTAINERS))}; or name a folder.",
+        )
+    return made_folder(place)
 
 
 def names_clip(path: Path) -> bool:

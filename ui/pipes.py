@@ -48,6 +48,11 @@ def _piped(photo: Path) -> Path:
         BadPhoto: it is none, by the name that people know.
     """
     photo.write_bytes(sys.stdin.buffer.read())
+    if not photo.stat().st_size:
+        raise BadPhoto(
+            "The picture on standard input is empty (zero bytes).",
+            "Nothing came through the pipe: did the command before it fail?",
+        )
     if not picture_format(photo) and is_video(photo):
         raise BadClip("What is piped in is a clip, and only photos can be.", "Name its file instead of -.")
     try:

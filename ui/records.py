@@ -87,6 +87,7 @@ class Record(BaseModel):
     origin: what it was made from, by which a run that goes on knows what is done; None in records of before.
     doubtful: the faces, by number, of which it could not be told whether they are the person asked for.
     notes: what reading the photo left out, and in what else the result differs from it.
+    ignored: which other photos of people show nobody who is protected, a sentence each.
     """
 
     schema_number: int = SCHEMA
@@ -100,6 +101,7 @@ class Record(BaseModel):
     origin: Origin | None = None
     doubtful: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
     limits: str = LIMITS
 
     def shortfalls(self, strict: bool = False, by_choice: bool = False) -> tuple[Shortfall, ...]:

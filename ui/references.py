@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -18,49 +19,60 @@ from .albums import MOST, Album, best_sightings, likeness, nearly_same, people_i
 from .clip_records import ClipFace
 
 
-def told(album: Album, people: Mapping[int, Vectors], kind: str = "photo") -> list[str]:
-    """For whom other photos counted, and why one counted for nobody, a sentence each.
+@dataclass(frozen=True)
+class Told:
+    """For whom other photos counted, or why one did not, and, apart, which show nobody who is protected; a
+    sentence each."""
+
+    notes: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+
+def told(album: Album, people: Mapping[int, Vectors], name: str, kind: str = "photo") -> Told:
+    """What there is to say of other photos.
 
     Args:
         people: those of a photo or clip who are protected, by the number of their face.
-        kind: "photo" or "clip".
+        name: of the photo or clip; kind: "photo" or "clip".
     """
     counted = {number: album.references(person) for number, person in people.items()}
     all_that_did = [id(one) for shown in counted.values() for one in shown]
-    return [
-        *(_learnt(number, shown) for number, shown in counted.items() if shown),
-        *(
-            f"{sighting.frame.name} {_why_not(known, people.values(), kind)}: it counted for no face."
-            for known, sighting in album.known
-            if id(sighting) not in all_that_did
-        ),
-    ]
+    notes = [_learnt(number, shown) for number, shown in counted.items() if shown]
+    ignored = list[str]()
+    for known, sighting in album.known:
+        if id(sighting) not in all_that_did:
+            why, shows_nobody = _why_not(known, people.values(), name, kind)
+            (ignored if shows_nobody else notes).append(
+                f"{sighting.frame.name} {why}: it counted for no face."
+            )
+    return Told(tuple(notes), tuple(ignored))
 
 
 def known_in(
     album: Album | None, photo: Photo, faces: Mapping[int, Face]
-) -> tuple[list[Vectors], tuple[Track, ...], list[str]]:
+) -> tuple[list[Vectors], tuple[Track, ...], Told]:
     """Who the faces of a photo are, where there is an album; their tracks, with what it knows of them, and
     what is `told`."""
     there = faces.values()
     if not album:
-        return [], tracks_of(photo, there), []
+        return [], tracks_of(photo, there), Told()
     people = people_in(photo, there)
-    return people, album.tracks(photo, people, there), told(album, dict(zip(faces, people, strict=True)))
+    said = told(album, dict(zip(faces, people, strict=True)), photo.name)
+    return people, album.tracks(photo, people, there), said
 
 
 def known_of(
     album: Album | None, clip: Clip, faces: Iterable[ClipFace]
-) -> tuple[tuple[Elsewhere, Elsewhere], list[str]]:
+) -> tuple[tuple[Elsewhere, Elsewhere], Told]:
     """What an album knows of those who are protected in a clip, as `Album.elsewhere`, and what is `told`.
 
     Raises:
         BadClip: a picture cannot be decoded.
     """
     if not album:
-        return (NOWHERE, NOWHERE), []
+        return (NOWHERE, NOWHERE), Told()
     people = people_of(clip, faces)
-    return album.elsewhere(people), told(album, people, "clip")
+    return album.elsewhere(people), told(album, people, clip.name, "clip")
 
 
 def _learnt(number: int, shown: tuple[Sighting, ...]) -> str:
@@ -68,15 +80,17 @@ def _learnt(number: int, shown: tuple[Sighting, ...]) -> str:
     return f"Who face {number} is was also learnt from {len(shown)} other photo{several} ({names})."
 
 
-def _why_not(known: Vectors, people: Iterable[Vectors], kind: str) -> str:
+def _why_not(known: Vectors, people: Iterable[Vectors], name: str, kind: str) -> tuple[str, bool]:
+    """Why a photo counted for nobody, and whether that is since it shows nobody who is protected."""
     alike = [(likeness(known, person), nearly_same(known, person)) for person in people]
     if any(same for _, same in alike):
-        return "is " + ("a picture of " * (kind == "clip")) + f"this very {kind}, or nearly the same picture"
+        very = ("a picture of " * (kind == "clip")) + f"this very {kind}"
+        return f"is {very}, or nearly the same picture", False
     most = max(number for number, _ in alike)
     if most >= SAME:
-        return f"comes after {MOST} others, and more are not looked at"
+        return f"comes after {MOST} others, and more are not looked at", False
     shows = "shows nobody" if most < OTHER else "does not surely show anybody"
-    return f"{shows} who is protected in this {kind}"
+    return f"{shows} who is protected in {name}", True
 
 
 def beside(

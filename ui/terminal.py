@@ -19,13 +19,26 @@ if TYPE_CHECKING:
 
     from ..core.types import Step, Steps
     from ..eval.report import Report
-    from .clip_records import ClipReport
+    from .clip_records import ClipRecord, ClipReport
+    from .records import Record
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line; words go to stderr.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but what went wrong.")]
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", help="Say nothing but what went wrong, and why the exit code is not 0."),
+]
+QuietOnFaces = Annotated[
+    bool,
+    typer.Option(
+        "--quiet",
+        "-q",
+        help="Say nothing but what went wrong, which faces stayed as they were, which --me shows nobody who "
+        "is protected, and why the exit code is not 0.",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -37,6 +50,7 @@ class Terminal:
     to_stderr: words and tables go there, since standard output holds a picture.
     failed, left: what `each` complained of, by name; apart, those whose result was made with other settings.
     waits: whether objects are kept until `release`, in `waiting`.
+    legends: how to read the tables that were printed, for `end`.
     """
 
     json: bool = False
@@ -46,6 +60,7 @@ class Terminal:
     failed: list[str] = field(default_factory=list[str])
     left: list[str] = field(default_factory=list[str])
     waiting: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    legends: list[str] = field(default_factory=list[str])
 
     def say(self, text: str) -> None:
         """Print text, broken between words."""
@@ -66,21 +81,47 @@ class Terminal:
             table.add_row(*row)
         self._print(table)
 
-    def report(self, report: Report) -> None:
-        """Print what recognisers and eyes make of a protected photo."""
+    def report(self, report: Report, made: Record | None = None) -> None:
+        """Print what recognisers and eyes make of a protected photo: the answer first.
+
+        Args:
+            made: the record that the report is of, where it is of one.
+        """
         from . import wording
 
-        self.table(wording.MATCH_COLUMNS, wording.match_rows(report))
-        for sentence in (*wording.remarks(report), wording.headline(report)):
-            self.say(sentence)
+        remarks = wording.remarks(report, made.settings if made else None)
+        table = wording.MATCH_COLUMNS, wording.match_rows(report)
+        self._verdict(wording.headline(report), table, remarks, wording.legend(report), made)
 
-    def clip(self, report: ClipReport) -> None:
-        """Print what recognisers make of a protected clip, and what is still expressed in it."""
+    def clip(self, report: ClipReport, made: ClipRecord | None = None) -> None:
+        """Print what recognisers make of a protected clip, and what is still expressed in it, as `report`."""
         from . import clip_words
 
-        self.table(clip_words.TRACK_COLUMNS, clip_words.match_rows(report))
-        for sentence in (*clip_words.remarks(report), clip_words.headline(report)):
+        table = clip_words.TRACK_COLUMNS, clip_words.match_rows(report)
+        said = clip_words.remarks(report), clip_words.legend(report)
+        self._verdict(clip_words.headline(report), table, *said, made)
+
+    def _verdict(
+        self,
+        answer: str,
+        table: tuple[Sequence[str], Iterable[Sequence[str]]],
+        remarks: Iterable[str],
+        legend: Iterable[str],
+        made: Record | ClipRecord | None,
+    ) -> None:
+        from . import wording
+
+        self.say(answer)
+        self.table(*table)
+        how = wording.made(made.strength, made.effort) if made else ""
+        for sentence in filter(None, (*remarks, how)):
             self.say(sentence)
+        self.legends.extend(text for text in legend if text not in self.legends)
+
+    def end(self, limits: str) -> None:
+        """Print how to read the tables, and what is not promised."""
+        for text in filter(None, ("\n".join(self.legends), limits)):
+            self.say(f"\n{text}")
 
     def _print(self, what: Any) -> None:
         from rich.console import Console

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..attacks.faces.found import Found, Reason
     from ..core.types import Step
-    from ..eval.report import FaceReport, Report, Unprotected
+    from ..eval.report import FaceReport, Report
     from ..eval.verification import Match, UsedByAttack
     from ..privacy.settings import Settings
 
@@ -33,7 +32,6 @@ CLIP_LIMITS = (
 
 GOES_ON = "What was done is kept; the same command goes on from there."
 MATCH_COLUMNS = ("Face", "Recogniser", "Used", "Before", "After", "Threshold", "Knows you")
-FACE_COLUMNS = ("Face", "Left, top", "Pixels", "Can be protected")
 STAGES = {  # by the values of `core.types.Stage`, which would load numpy
     "following": "Following faces",
     "getting_ready": "Getting ready",
@@ -139,7 +137,7 @@ def count(asked: Iterable[tuple[UsedByAttack, bool, bool]], where: str = "") -> 
     protection has never met.
 
     Args:
-        asked: whether each was used, and knew the person before and after; where: in what they do not.
+        asked: whether each was used, and knew the person before and after; where: in what none does.
     """
     every_one = [*asked]
     knew = [(used, knows) for used, before, knows in every_one if before]
@@ -151,46 +149,65 @@ def count(asked: Iterable[tuple[UsedByAttack, bool, bool]], where: str = "") -> 
     honest = [knows for used, knows in knew if used == "no"]
     if not honest:
         return f"{every}. No recogniser that the protection has never met knew the face even before."
-    if len(honest) == len(knew) or still == len(knew):
+    if len(honest) == len(knew) or still in (0, len(knew)):
         return f"{every}."
-    return (
-        f"{every}; of those that the protection has never met, {len(honest) - sum(honest)} of {len(honest)}."
-    )
+    return f"{every}; {_still_recognise(honest, who=' that the protection has never met')}."
 
 
-def _still_recognise(knows: Sequence[bool], where: str) -> str:
-    """Which of those who knew the person before do so still; `where` is said of those that do not."""
+def _still_recognise(knows: Sequence[bool], where: str = "", who: str = "") -> str:
+    """How many of those who knew the person before do so still.
+
+    Args:
+        where: said where none does; who: which they are, where that has to be said.
+    """
     total, still = len(knows), sum(knows)
+    of = f"the {total}{who}" if who else f"{total}"
+    if total == 1:
+        return f"the one{who or ' asked'} " + (
+            "still recognises you" if still else f"no longer recognises you{where}"
+        )
     if still == total:
-        return f"all {total} still recognise you" if total > 1 else "the one asked still recognises you"
-    fooled = f"{total - still} of {total} no longer recognise you"
-    return f"{fooled if total > 1 else 'the one asked no longer recognises you'}{where}"
+        return f"all {total}{who} still recognise you"
+    if not still:
+        return f"none of {of} recognises you any longer{where}"
+    return f"{still} of {of} still recognise{'s' * (still == 1)} you"
 
 
-def remarks(report: Report) -> list[str]:
-    """How to read the rows, which faces were not found again, and how much has changed."""
+def legend(report: Report) -> list[str]:
+    """How to read the rows."""
     other = "another photo of the person" if report.other_photo else "the photo before"
     return [
         f"Before and after are similarities (cosines) to {other}: 1 is the same picture. Above its "
         "threshold, which 1 % of the pairs of strangers exceed, a recogniser takes two pictures for one "
-        "person. Used: whether the protection was made against it.",
+        "person. Used: whether the protection was made against it."
+    ]
+
+
+def remarks(report: Report, used: Settings | None = None) -> list[str]:
+    """Which faces were not found again or not changed enough, by which settings, and how much has changed."""
+    return [
         *(
-            f"Face {face.number} is no longer found; it was judged where it had been."
+            f"The detector no longer finds face {face.number}; recognisers were shown where it had been."
             for face in report.faces
             if not face.found
         ),
         *report.beside_references(),
-        *limits_met(report),
+        *limits_met(report, used),
         *report.expressed(),
         change(report),
     ]
 
 
-def stronger(settings: Settings) -> str:
-    """What to do where a recogniser still knows somebody; nothing where no strength hides more."""
+def hides_most(used: Settings) -> bool:
+    """Whether no strength changes more."""
     from ..privacy.settings import STRENGTHS
 
-    if settings.ceiling >= STRENGTHS["strong"]["ceiling"]:
+    return used.ceiling >= STRENGTHS["strong"]["ceiling"]
+
+
+def stronger(settings: Settings) -> str:
+    """What to do where a recogniser still knows somebody; nothing where no strength hides more."""
+    if hides_most(settings):
         return ""
     return (
         "A recogniser still knows you. The strength strong hides you from most of them; people then see a "
@@ -215,65 +232,48 @@ def most_changed(report: Report) -> FaceReport:
     return min(report.faces, key=lambda face: face.quality["psnr"])
 
 
-def limits_met(report: Report) -> list[str]:
-    """Which faces were not changed as much as their protection would have asked for, and why."""
+def limits_met(report: Report, used: Settings | None = None) -> list[str]:
+    """Which faces were not changed as much as their protection would have asked for, why, and what changes
+    more than the settings that were used."""
     reasons = (
         (
             [face.number for face in report.faces if face.limited],
             "the limit on change was reached",
-            "Only a higher strength changes more, and then looks less like the person.",
+            used and _larger_change(used),
         ),
         (
             [face.number for face in report.faces if face.unfinished],
             "the search ended",
-            "A longer one (effort thorough) may find more.",
+            used and _longer_search(used),
         ),
     )
     return [
         f"Face{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}: {reason} while a recogniser that "
-        f"was used may still know the person, in the photo or in copies of it. {way_out}"
+        f"was used may still know the person, in the photo or in copies of it. {way_out or ''}".rstrip()
         for numbers, reason, way_out in reasons
         if numbers
     ]
 
 
-def unprotected(faces: Iterable[Unprotected], photo: str = "") -> list[str]:
-    """What was found in the photo, which may be named, and left as it was, a sentence each."""
-    of = f" of {photo}" * bool(photo)
-    return [
-        f"Not protected: face {left.number}{of}, {left.reason} ({left.box[2] - left.box[0]}x"
-        f"{left.box[3] - left.box[1]} pixels at {left.box[0]}, {left.box[1]})."
-        for left in faces
-    ]
+def _larger_change(used: Settings) -> str:
+    if hides_most(used):
+        return "No strength changes more."
+    return "Only a higher strength changes more, and then looks less like the person."
 
 
-def ways_out() -> dict[Reason, str]:
-    """What can be done about faces that nobody chose to leave, by why they are left."""
-    from ..attacks.faces.found import SMALLEST
+def _longer_search(used: Settings) -> str:
+    from ..privacy.settings import EFFORTS
 
-    return {
-        "too small": f"Faces need {SMALLEST:.0f} pixels or more: take the photo in a larger size.",
-        "taken for no face": "Only one of two detectors takes it for a face: choose it if it is one.",
-    }
+    steps = {values["steps"]: name for name, values in EFFORTS.items()}
+    longer = [name for count, name in steps.items() if count > used.steps]
+    if used.steps not in steps:  # of the paper, or chosen apart
+        return ""
+    return f"A longer one (effort {longer[0]}) may find more." if longer else "No effort searches for longer."
 
 
 def made(strength: str | None, effort: str | None) -> str:
     """By which settings, as people name them; nothing where a record of before does not say it."""
     return f"Strength {strength}, effort {effort}." if strength else ""
-
-
-def face_rows(found: Found, protected: Collection[int] = ()) -> list[Row]:
-    """One row for each face of a photo, as `FACE_COLUMNS` names them; `protected` are so already."""
-    return [
-        (
-            str(number),
-            f"{face.box[0]:.0f}, {face.box[1]:.0f}",
-            f"{face.side:.0f}",
-            ("yes" if number in found.protectable else f"no, {found.reason(number)}")
-            + (", is protected already" if number in protected else ""),
-        )
-        for number, face in found.numbered.items()
-    ]
 
 
 def fairest_first(matches: Iterable[Match]) -> list[Match]:

@@ -223,7 +223,7 @@ def run(
     people, tracks, said = known_in(album, photo, job.faces)
     protected = yield from protect(tracks, settings, target)
     yield Step(Stage.JUDGING, 0, 1)
-    made = Made(photo, protected, job.choice, settings, (*job.notes, *said), job.origin)
+    made = Made(photo, protected, job.choice, settings, (*job.notes, *said.notes), job.origin, said.ignored)
     record = keep(made, job.picture, job.record, output, probe)
     if album:
         album.add(people, open_photo(job.picture), job.faces.values(), job.source)
@@ -240,6 +240,7 @@ class Made:
     settings: Settings
     notes: tuple[str, ...] = ()
     origin: Origin | None = None
+    ignored: tuple[str, ...] = ()
 
     def judged(self, after: Photo, probe: Photo | None = None) -> Report:
         """The report on the result as it is, or as it was written; see `eval.report.assess`."""
@@ -277,6 +278,7 @@ def keep(made: Made, picture: Path, record: Path, output: Output, probe: Photo |
             origin=made.origin,
             doubtful=made.choice.doubtful,
             notes=made.notes,
+            ignored=made.ignored,
         )
         parts[1].write_text(written.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return written

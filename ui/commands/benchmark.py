@@ -14,7 +14,10 @@ def benchmark(
     file: Annotated[Path, typer.Argument(help="What to run, such as benchmarks/methods.toml.")],
     faces: Annotated[Path, typer.Option(help="Folder that holds the datasets, or the clips.")] = Path("."),
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder of the run; otherwise runs/ and the name.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Folder of the run, made where it is missing; otherwise runs/NAME."
+        ),
     ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes, each with one thread.")] = 1,
     photos: Annotated[

@@ -31,6 +31,7 @@ def protect(
     terminal: Terminal,
     job: clips.ClipJob | clips.ClipPassedOver | clips.ClipDone,
     name: str,
+    called: str,
     settings: Settings,
     whom: Whom,
     probe: Sighting | None,
@@ -38,7 +39,11 @@ def protect(
     album: Album | None,
     workers: Workers | None = None,
 ) -> tuple[Shortfall, ...]:
-    """Protect a clip, and say what became of it; returns why not all of it is protected."""
+    """Protect a clip, and say what became of it; returns why not all of it is protected.
+
+    Args:
+        called: its name, where what is not protected has to be told with it.
+    """
     from .. import clip_cluster, clip_words, clips
 
     if isinstance(job, clips.ClipPassedOver):
@@ -58,7 +63,7 @@ def protect(
     for note in record.notes[len(told) :]:
         terminal.note(note)
     short = record.shortfalls(strict, by_choice=bool(whom.numbers))
-    tell(terminal, job, job.result, clip_words.unprotected(record.faces), record, short)
+    tell(terminal, job, job.result, clip_words.unprotected(record.faces, called), record, short)
     return short
 
 
@@ -73,7 +78,7 @@ def tell(
     """Say what became of a photo or clip, or had before: first what is not protected, a sentence each."""
     from .. import clips, records, wording, workflow
 
-    for sentence in left:
+    for sentence in (*left, *record.ignored):
         terminal.warn(sentence)
     if not terminal.to_stderr:  # of a picture on standard output no file is left
         terminal.path(result, job.record)
@@ -81,12 +86,10 @@ def tell(
     named: dict[str, Any] = {name: printable(path) for name, path in files.items()}
     if isinstance(job, workflow.Done | clips.ClipDone):
         named["passed_over"] = job.why
-    if words := wording.made(record.strength, record.effort):
-        terminal.say(words)
     if isinstance(record, records.Record):
-        terminal.report(record.report)
+        terminal.report(record.report, record)
     else:
-        terminal.clip(record)
+        terminal.clip(record, record)
     if "still recognised" in short and (words := wording.stronger(record.settings)):
         terminal.say(words)
     terminal.object(record, **named, **exit_words(short))
@@ -116,7 +119,10 @@ def faces(terminal: Terminal, path: Path, name: str, output: Path | None, force:
     from ...core.video import open_clip
     from .. import clip_faces, clip_words, outputs
 
-    sheet = output or path.parent / fitting(path.parent, path.stem, ".veil-faces.png")
+    sheet = output
+    if not sheet or sheet.is_dir():
+        folder = sheet or path.parent
+        sheet = folder / fitting(folder, path.stem, ".veil-faces.png")
     check_writable(sheet.parent)
     replace = force or clip_faces.is_sheet(sheet)
     outputs.claimed((sheet,), outputs.reserved(path), replace)

@@ -134,7 +134,7 @@ def _assess_clip(
         terminal.warn(sentence)
     terminal.object(report)
     terminal.clip(report)
-    terminal.say(f"\n{CLIP_LIMITS}")
+    terminal.end(CLIP_LIMITS)
     return "still recognised" in report.shortfalls(strict=True)
 
 
@@ -163,7 +163,7 @@ def _assess(
     )
     terminal.object(report)
     terminal.report(report)
-    terminal.say(f"\n{LIMITS}")
+    terminal.end(LIMITS)
     return records.still_known(report, strict=True)
 
 
@@ -204,7 +204,12 @@ def faces(
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Of one clip: the picture of its faces, otherwise beside it."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Of one clip: the picture of its faces, NAME.png, or a folder for it, made where it is "
+            "missing. Otherwise beside it.",
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace that picture.")] = False,
     recursive: Annotated[
@@ -220,9 +225,10 @@ def faces(
     """
     from ...attacks.faces.detection import search
     from ...core.images import open_photo
-    from .. import pipes, records
+    from ...core.writing import names_picture
+    from .. import outputs, pipes, records
     from ..endings import failed
-    from ..wording import FACE_COLUMNS, face_rows
+    from ..face_words import FACE_COLUMNS, face_rows
     from .clips import faces as faces_of_clip
 
     terminal, beside = Terminal(json, quiet), records.Beside()
@@ -258,6 +264,8 @@ def faces(
             raise BadSettings(
                 "-o names the picture of one clip.", "Leave it away for several, and for photos."
             )
+        if output and not names_picture(output):
+            stack.enter_context(outputs.ready_folder(output))
         terminal.each(todo, tell, name)
     if terminal.failed:
         if (count := len(todo) + len(photos) - len(lists)) > 1:

@@ -11,7 +11,7 @@ import typer
 
 from ...core.errors import BadSettings, NoFace
 from ...core.files import printable
-from ..terminal import Json, Quiet, Terminal
+from ..terminal import Json, QuietOnFaces, Terminal
 from .clips import FELL_SHORT, exit_words, tell
 from .clips import protect as protect_clip
 from .people import known, linked, reopened, whom
@@ -30,8 +30,8 @@ def protect(
         typer.Option(
             "--output",
             "-o",
-            help="Folder, or for one photo or clip its result: NAME.jpg, NAME.mp4 and so on, - for a photo "
-            "on standard output. Otherwise beside it.",
+            help="Folder, which is made where it is missing, or for one photo or clip its result: NAME.jpg, "
+            "NAME.mp4 and so on, - for a photo on standard output. Otherwise beside it.",
         ),
     ] = None,
     recursive: Annotated[
@@ -136,7 +136,7 @@ def protect(
         ),
     ] = None,
     json: Json = False,
-    quiet: Quiet = False,
+    quiet: QuietOnFaces = False,
 ) -> None:
     """Protect the faces of photos and clips; write NAME.veiled.jpg (or as the photo or clip) and the report
     NAME.veiled.json.
@@ -153,8 +153,9 @@ def protect(
     """
     from .. import pipes
     from ..endings import failed, fell_short
+    from ..face_words import BY_NUMBER, unprotected
     from ..outputs import Output, real, reserved
-    from ..wording import CLIP_LIMITS, GOES_ON, LIMITS, unprotected
+    from ..wording import CLIP_LIMITS, GOES_ON, LIMITS
 
     if (goal == "impersonate") != (target is not None):
         raise BadSettings("--goal impersonate and --target belong together.", "Give both or neither.")
@@ -179,7 +180,7 @@ def protect(
             raise BadSettings("A picture on standard output stands alone.", "Name one photo, without --json.")
         place = pipes.temporary(stack) if piped else output
         wanted = Output(place, format, quality, keep_metadata, force, crf, codec)
-        wanted.check(len(todo))
+        stack.enter_context(wanted.ready(len(todo)))
 
         from ...privacy.settings import settings  # which loads torch
         from .. import cluster, records, workflow
@@ -201,6 +202,9 @@ def protect(
         def name(one: Any) -> str:
             return pipes.name(getattr(one, "source", one), photos)
 
+        def called(one: Any) -> str:
+            return name(one) if quiet or len(todo) > 1 else ""
+
         def prepare(path: Path) -> Any:
             if pipes.is_clip(path):
                 from ..clips import prepare as prepare_clip
@@ -220,8 +224,8 @@ def protect(
 
         def run(job: Any) -> tuple[records.Shortfall, ...]:
             if pipes.is_clip(job.source):
-                strict = fail_if_recognised
-                return protect_clip(terminal, job, name(job), chosen, meant, other, strict, shown, workers)
+                more = chosen, meant, other, fail_if_recognised, shown, workers
+                return protect_clip(terminal, job, name(job), called(job), *more)
             if isinstance(job, workflow.PassedOver):
                 return _passed_over(terminal, job, name(job), piped)
             if isinstance(job, workflow.Done):
@@ -238,7 +242,8 @@ def protect(
                     _, record = terminal.follow(work, name(job))
             for note in record.notes[len(told) :]:
                 terminal.note(note)
-            left = unprotected(record.report.unprotected)
+            there = [face.number for face in record.report.faces]
+            left = unprotected(record.report.unprotected, called(job), BY_NUMBER, there)
             tell(terminal, job, job.picture, left, record, judge(record))
             if piped:
                 pipes.write(job.picture)
@@ -255,7 +260,7 @@ def protect(
             done += [(file, ("linked",)) for group in together for file in group]
     if done:
         filmed = any(result.is_file() for job in ready if (result := getattr(job, "result", None)))
-        terminal.say(f"\n{CLIP_LIMITS if filmed else LIMITS}")
+        terminal.end(CLIP_LIMITS if filmed else LIMITS)
     if terminal.failed or terminal.left:
         if (count := len(todo) + len(photos) - len(lists)) > 1:
             terminal.note(failed(terminal.failed, count, terminal.left), always=True)
@@ -273,12 +278,12 @@ def _passed_over(
     Raises:
         NoFace: a picture was to go to standard output.
     """
-    from ..wording import unprotected
+    from ..face_words import BY_NUMBER, unprotected
 
     if piped:
         raise NoFace(f"{name} {photo.why}.", "Nothing was written.")
     terminal.note(f"{name} {photo.why}: nothing is written for it.")
-    for sentence in unprotected(photo.unprotected, name):
+    for sentence in unprotected(photo.unprotected, name, BY_NUMBER):
         terminal.warn(sentence)
     left = [face.model_dump(mode="json") for face in photo.unprotected]
     named = {"photo": name, "source": printable(photo.source), **exit_words(photo.shortfalls)}

@@ -43,8 +43,9 @@ def sheet(picture: Path) -> str:
 def verdict(record: ClipReport) -> str:
     """What recognisers say of the people of a clip, what these still express, and what is not promised."""
     made = wording.made(record.strength, record.effort) if isinstance(record, ClipRecord) else ""
+    said = (*clip_words.legend(record), *clip_words.remarks(record))
     left = "".join(f"<p>{escape(text)}</p>" for text in clip_words.unprotected(record.faces))
-    remarks = "".join(f"<li>{escape(text)}</li>" for text in clip_words.remarks(record))
+    remarks = "".join(f"<li>{escape(text)}</li>" for text in said)
     rows = [clip_words.TRACK_COLUMNS, *clip_words.match_rows(record)]
     return (
         '<section class="veil-verdict">'

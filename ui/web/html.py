@@ -12,8 +12,9 @@ from ...core.errors import VeilError
 from ...core.types import Face
 from ...eval.behaviour import page
 from ...eval.report import FaceReport, Report
+from ...privacy.settings import Settings
 from ...weights.registry import cards
-from .. import model_words, wording
+from .. import face_words, model_words, wording
 from ..clip_records import ClipFace
 from .checks import Comparison, Survival
 from .pictures import AMPLIFIED
@@ -132,15 +133,17 @@ def compare(before: Path, after: Path, size: tuple[int, int], part: Sequence[int
     )
 
 
-def verdict(report: Report, survives: Survival, made: str = "") -> str:
-    """The report in plain words: how it was `made`, the headline, a table for each face, and how much has
-    changed."""
+def verdict(report: Report, survives: Survival, made: str = "", used: Settings | None = None) -> str:
+    """The report in plain words: how it was `made`, by the settings that were `used`, the headline, a table
+    for each face, and how much has changed."""
     several = len(report.faces) > 1
     tables = "".join(
         (f"<h3>Face {face.number}</h3>" if several else "") + _table(face, survives) for face in report.faces
     )
-    remarks = "".join(f"<li>{escape(text)}</li>" for text in wording.remarks(report))
-    left = "".join(f"<p>{escape(text)}</p>" for text in wording.unprotected(report.unprotected))
+    said = (*wording.legend(report), *wording.remarks(report, used))
+    remarks = "".join(f"<li>{escape(text)}</li>" for text in said)
+    way = "click it in the photo, and protect it again"
+    left = "".join(f"<p>{escape(text)}</p>" for text in face_words.unprotected(report.unprotected, way=way))
     return (
         f'<section class="veil-verdict">{_warning(left)}'
         f'<p class="veil-headline">{escape(wording.headline(report))}</p>{note(made) if made else ""}'

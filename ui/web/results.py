@@ -50,7 +50,8 @@ class Outcome:
     """A protected photo: its files, and the reports on it as it is and as it survives.
 
     shown: what a browser shows of `after`, which may be in a format that it cannot show.
-    notes: as in its record. made: its strength and effort, in words.
+    settings: by which it was protected. notes: as in its record, first what of it is `ignored`.
+    made: its strength and effort, in words.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Outcome:
     change: Path
     report: Report
     survives: checks.Survival
+    settings: Settings | None = None
     notes: tuple[str, ...] = ()
     made: str = ""
 
@@ -160,7 +162,8 @@ def protect(
     shown = job.picture if after.format in BROWSER_FORMATS else _plain_copy(after, visitor, "after.jpg")
     change = visitor.path_for("change.png")
     Image.fromarray(amplified(photo.pixels, after.pixels)).save(change)
-    said = record.notes, made(record.strength, record.effort)
+    notes = (*record.ignored, *record.notes)
+    said = record.settings, notes, made(record.strength, record.effort)
     return Outcome(source.name, before, job.picture, shown, job.record, change, report, survives, *said)
 
 

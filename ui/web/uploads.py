@@ -13,9 +13,9 @@ from ...core.images import open_photo, size_of
 from ...core.types import Face
 from ...core.video import Clip, open_clip
 from ...eval.report import Unprotected
+from ..face_words import unprotected, ways_out
 from ..pipes import is_clip
 from ..selection import left_of
-from ..wording import unprotected, ways_out
 from . import html
 from .page import Page, known
 from .pictures import show_copy

@@ -15,9 +15,10 @@ from ....core.files import atomic_write
 from ....core.types import Stage, Step, Steps
 from ... import album_links, clip_words
 from ...albums import Album
+from ...face_words import unprotected
 from ...pipes import is_clip, kind_of
 from ...selection import Whom
-from ...wording import CLIP_LIMITS, headline, unprotected
+from ...wording import CLIP_LIMITS, headline
 from ...workflow import person_of
 from .. import html
 from ..links import of_album
@@ -243,7 +244,7 @@ def each(
         clip, place = arrived_clip(page, path), held.place_for(path, visitor)
         done = yield from protect_clip(clip, asked, Whom(person=person), place, album=shown)
         held.results[path] = done.after, done.record
-        faces, notes = done.said.faces, done.said.notes
+        faces, notes = done.said.faces, (*done.said.ignored, *done.said.notes)
         said = (*clip_words.unprotected(faces), *notes, clip_words.headline(done.said))
         held.rows[path] = ("done", clip.name, " ".join(said))
         return
@@ -252,5 +253,8 @@ def each(
         arrival.path, arrival.picked, asked, visitor, endure=False, person=person, album=shown
     )
     held.results[path] = outcome.after, outcome.record
-    said = (*unprotected(outcome.report.unprotected), *outcome.notes, headline(outcome.report))
+    left = unprotected(
+        outcome.report.unprotected, way="protect the photo in the tab Protect, and click it there"
+    )
+    said = (*left, *outcome.notes, headline(outcome.report))
     held.rows[path] = ("done", arrival.name, " ".join(said))

@@ -147,7 +147,7 @@ def tab(page: Page) -> None:
             panel: html.note("Done. Place, camera and time are gone from the result."),
             result: clip_html.players(opened.path, done.after)
             + html.downloads(files)
-            + "".join(map(html.note, done.said.notes))
+            + "".join(map(html.note, (*done.said.ignored, *done.said.notes)))
             + clip_html.verdict(done.said),
         }
 

@@ -166,7 +166,7 @@ def tab(page: Page) -> None:
         return {
             compare: seen + html.downloads(files),
             verdict: "".join(map(html.note, outcome.notes))
-            + html.verdict(outcome.report, outcome.survives, outcome.made),
+            + html.verdict(outcome.report, outcome.survives, outcome.made, outcome.settings),
         }
 
     def begin() -> Update:
