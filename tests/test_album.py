@@ -177,6 +177,21 @@ def test_an_album_says_what_it_did_not_keep_apart_and_what_that_cost(faces: Path
     assert parted.words[-1].endswith("and be linked.")
 
 
+def test_people_who_are_in_one_photo_do_not_hang_together_by_it(faces: Path, tmp_path: Path) -> None:
+    stranger = np.asarray(Image.open(faces / "people" / "person-0" / "a.png").convert("RGB"))
+    album, both = Album(), np.hstack([DARKER, another(stranger, 48)])
+    for name, pixels in (("me.png", PORTRAIT), ("both.png", both), ("stranger.png", stranger)):
+        photo, there = Photo(pixels, name), find_faces(pixels)[:2]
+        album.add(people_in(photo, there), photo, there, tmp_path / name)
+    found = finish(album_links.links(album.members, attacked(), strict=True))
+    assert {*found.linked} == {("me.png", "both.png"), ("both.png", "stranger.png")}
+    assert {*found.files} == {"me.png", "both.png", "stranger.png"}
+    assert len(found.files) == 3
+    worst = found.judges[0]
+    assert (worst.links, worst.groups) == (2, found.linked)
+    assert worst.words.endswith("Whoever can name the face in one can name it in all of that group.")
+
+
 @pytest.mark.parametrize("same", [True, False])
 def test_nearly_the_same_picture_is_one_statement_and_no_shortfall(same: bool, tmp_path: Path) -> None:
     """It links itself, whatever is done; where nothing else is there, nothing else is said."""

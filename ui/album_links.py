@@ -16,7 +16,7 @@ from ..attacks import packaged
 from ..attacks.person import OTHER, VOTERS, nearly_same, vote
 from ..core.files import some, some_groups
 from ..core.types import Stage, Step, Steps
-from ..eval.grouping import cosines_of, groups
+from ..eval.grouping import Groups, cosines_of, groups
 from ..eval.tracks import seen
 from ..eval.verification import UsedByAttack, used_by
 from ..weights.registry import card
@@ -28,7 +28,8 @@ class Links(BaseModel):
 
     pairs: how many show one person, by the vote of five recognisers on the files before.
     links: how many of these it takes for one person.
-    groups: the files that hang together by these links, by name.
+    groups: the files that hang together by these links, by name; one that shows two people may be in the
+        groups of both.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -69,7 +70,10 @@ class JudgeLinks(Links):
             return f"{who} links none of the {several}." if pairs > 1 else f"{who} does not link {of}."
         linked = f"{links} of the {several}" if pairs > 1 else of
         named = some_groups(self.different.groups)
-        return f"{who} still links {linked}: {named}. Whoever can name the face in one can name it in all."
+        all_of = f"all{' of that group' * (len(self.different.groups) > 1)}"
+        return (
+            f"{who} still links {linked}: {named}. Whoever can name the face in one can name it in {all_of}."
+        )
 
 
 class AlbumLinks(BaseModel):
@@ -91,7 +95,7 @@ class AlbumLinks(BaseModel):
     @property
     def files(self) -> tuple[str, ...]:
         """Those of which a recogniser links a face with one in another picture of the album."""
-        return tuple(file for group in self.linked for file in group)
+        return tuple(dict.fromkeys(file for group in self.linked for file in group))
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -155,7 +159,6 @@ def links(
     files = list(dict.fromkeys(member.source for member in members))
     places = [files.index(member.source) for member in members]
     same, alike = _same_person(members), _nearly_same(members)
-    nearly = groups(_of_files(alike, places))
     thresholds = {judge: card(judge).thresholds["far1"] for judge in judges}
     linked = {
         judge: cosines_of([row[judge][0] for row in rows]) > threshold
@@ -165,8 +168,10 @@ def links(
     def named(numbers: Iterable[int]) -> tuple[str, ...]:
         return tuple(name(files[number - 1]) for number in numbers)
 
-    def together(pairs: NDArray[np.bool_]) -> tuple[tuple[str, ...], ...]:
-        return tuple(map(named, groups(_of_files(pairs, places))))
+    def together(pairs: NDArray[np.bool_]) -> Groups:
+        """The files, by number, of faces that hang together: who else is in a file is nobody of a group."""
+        found = [dict.fromkeys(1 + places[face - 1] for face in group) for group in groups(pairs)]
+        return tuple(dict.fromkeys(map(tuple, found)))
 
     def known_again(judge: str) -> tuple[str, ...]:
         """The files of faces that are known as they were, unlike one of the person before."""
@@ -181,7 +186,8 @@ def links(
 
     def of(pairs: NDArray[np.bool_], judge: str) -> Links:
         every, found = (int(_of_files(one, places).sum()) // 2 for one in (pairs, pairs & linked[judge]))
-        return Links(pairs=every, links=found, groups=together(pairs & linked[judge]))
+        hang_together = map(named, together(pairs & linked[judge]))
+        return Links(pairs=every, links=found, groups=tuple(hang_together))
 
     def linked_by(judge: str) -> JudgeLinks:
         return JudgeLinks(
@@ -193,9 +199,10 @@ def links(
             known_again=known_again(judge),
         )
 
+    nearly = together(alike)
     return AlbumLinks(
         judges=tuple(sorted(map(linked_by, judges), key=lambda one: (-one.different.links, -one.links))),
-        linked=together(same & ~alike & np.any([*linked.values()], axis=0)),
+        linked=tuple(map(named, together(same & ~alike & np.any([*linked.values()], axis=0)))),
         nearly_same=tuple(map(named, nearly)),
         same_file=tuple(
             named(group) for group in nearly if _one_file([files[number - 1] for number in group])

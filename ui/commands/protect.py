@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -257,7 +258,7 @@ def protect(
         together = tuple[tuple[str, ...], ...]()
         if shown and shown.members:
             together = linked(terminal, shown, chosen.surrogates, fail_if_recognised, name)
-            done += [(file, ("linked",)) for group in together for file in group]
+            done += [(file, ("linked",)) for file in dict.fromkeys(chain(*together))]
     if done:
         filmed = any(result.is_file() for job in ready if (result := getattr(job, "result", None)))
         terminal.end(CLIP_LIMITS if filmed else LIMITS)
