@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from filecmp import cmp
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,8 @@ class AlbumLinks(BaseModel):
     """What can be linked of a protected album.
 
     judges: what each recogniser links, the one that links the most first.
-    linked: groups of files that hang together by links of any of them, but for nearly the same picture.
+    files: those of which a recogniser links a face with one in another picture of the album.
+    linked: the groups in which they hang together by links of any recogniser, as in `Links`.
     nearly_same: groups of files that show nearly the same picture, by name; they are not kept apart.
     same_file: those groups of which all files are the same, byte for byte.
     """
@@ -88,14 +90,10 @@ class AlbumLinks(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     judges: tuple[JudgeLinks, ...]
+    files: tuple[str, ...]
     linked: tuple[tuple[str, ...], ...]
     nearly_same: tuple[tuple[str, ...], ...]
     same_file: tuple[tuple[str, ...], ...]
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """Those of which a recogniser links a face with one in another picture of the album."""
-        return tuple(dict.fromkeys(file for group in self.linked for file in group))
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -199,10 +197,11 @@ def links(
             known_again=known_again(judge),
         )
 
-    nearly = together(alike)
+    nearly, by_any = together(alike), together(same & ~alike & np.any([*linked.values()], axis=0))
     return AlbumLinks(
         judges=tuple(sorted(map(linked_by, judges), key=lambda one: (-one.different.links, -one.links))),
-        linked=tuple(map(named, together(same & ~alike & np.any([*linked.values()], axis=0)))),
+        files=named(sorted({*chain(*by_any)})),
+        linked=tuple(map(named, by_any)),
         nearly_same=tuple(map(named, nearly)),
         same_file=tuple(
             named(group) for group in nearly if _one_file([files[number - 1] for number in group])
