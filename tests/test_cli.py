@@ -393,6 +393,12 @@ def _from_before(folder: Path) -> None:
     (folder / "a.veiled.json").write_text(json.dumps(record))
 
 
+def _unnamed(folder: Path) -> None:
+    """A record that does not name strength and effort."""
+    record = json.loads((folder / "a.veiled.json").read_text())
+    (folder / "a.veiled.json").write_text(json.dumps(record | {"strength": None, "effort": None}))
+
+
 def _another_face(folder: Path) -> None:
     """The report is of a face elsewhere."""
     record = json.loads((folder / "a.veiled.json").read_text())
@@ -411,6 +417,7 @@ def _another_face(folder: Path) -> None:
         (_from_before, [], ""),
         (_another_face, [], "of other faces."),
         (_no, ["--strength", "subtle"], "at strength balanced, effort normal."),
+        (_unnamed, ["--strength", "subtle"], "with another ceiling."),
         (_no, ["--seed", "1"], "at strength balanced, effort normal, with another seed."),
         (_no, ["--keep-metadata"], "effort normal, without --keep-metadata."),
         (_no, ["--quality", "50"], "effort normal, without --quality."),
@@ -826,6 +833,24 @@ def test_files_of_two_folders_are_told_apart(folder: Path) -> None:
     assert "Error: a.png has no face number 7." in veil("protect", both[0], "--faces", "7").stderr
 
 
+def test_a_file_beside_a_folder_is_told_apart_from_one_in_it(folder: Path) -> None:
+    inside, outside = folder / "one" / "a.png", folder / "a.png"
+    inside.parent.mkdir()
+    for path in (inside, outside):
+        Image.fromarray(PORTRAIT).save(path)
+    for asked in ((inside.parent, outside), (outside, inside.parent)):
+        said = veil("faces", *asked, "--json").stdout.splitlines()
+        assert {json.loads(line)["photo"] for line in said} == {str(inside), str(outside)}
+    assert json.loads(veil("faces", inside.parent, "--json").stdout)["photo"] == "a.png"
+
+
+def test_what_is_printed_of_a_name_is_the_name(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "[b]10:x:30 :cat:.jpg"
+    Terminal().say(name)
+    Terminal().table(("Photo",), [(name,)])
+    assert capsys.readouterr().out.count(name) == 2
+
+
 def test_a_file_or_folder_that_is_missing_is_told_as_such(folder: Path) -> None:
     for command in ("protect", "faces"):
         refused = veil(command, folder / "nowhere")
@@ -844,9 +869,9 @@ def test_faces_of_several_photos_and_folders_are_listed(folder: Path) -> None:
     listed = veil("faces", folder, folder / "photo.png", "-r", "--json")
     one, none, again = (json.loads(line) for line in listed.stdout.splitlines())
     assert listed.exit_code == 0
-    assert one["photo"] == again["photo"] == "photo.png"
+    assert one["photo"] == again["photo"] == str(folder / "photo.png")
     assert one["faces"] == again["faces"] != []
-    assert (none["photo"], none["faces"]) == (str(Path("trip", "beach.png")), [])
+    assert (none["photo"], none["faces"]) == (str(folder / "trip" / "beach.png"), [])
     (folder / "bad.png").write_bytes(b"no picture")
     listed = veil("faces", folder)
     assert listed.exit_code == 2

@@ -132,14 +132,13 @@ def temporary(stack: ExitStack) -> Path:
 
 
 def name(path: Path, asked: Sequence[Path] = ()) -> str:
-    """What to call a photo: where it lies in the folder that was asked for, with that folder where another
-    was, too; or its name, with its folder where two have it."""
+    """What to call a photo: where it lies in the folder that was asked for, with that folder where more was
+    asked for; or its name, with its folder where two have it, or where a folder was asked for, too."""
     for folder in asked:
         if path != folder and path.is_relative_to(folder):
-            several = sum(map(os.path.isdir, asked)) > 1
-            return printable(path if several else path.relative_to(folder))
-    of_one_name = sum(one.name == path.name for one in asked) > 1
-    return printable(path if of_one_name else path.name or path)
+            return printable(path if len(asked) > 1 else path.relative_to(folder))
+    alike = (one.name == path.name or os.path.isdir(one) for one in asked if one != path)
+    return printable(path if any(alike) else path.name or path)
 
 
 def write(picture: Path) -> None:

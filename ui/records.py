@@ -223,7 +223,7 @@ def check_made_so(result: Path, made: Made, of: BaseModel, settings: Settings, o
     if (made.settings, of) == (settings, origin):
         return
     said = [f"at strength {made.strength}, effort {made.effort}"] if made.strength else []
-    alike = {"strength": made.strength, "effort": made.effort} == named(settings)
+    alike = not made.strength or {"strength": made.strength, "effort": made.effort} == named(settings)
     values, old, new = settings.model_dump(), of.model_dump(), origin.model_dump()
     run = made.settings.model_dump(include=None if alike else set(FREE))
     said += [f"with another {name.replace('_', ' ')}" for name in run if run[name] != values[name]]

@@ -127,7 +127,7 @@ class Terminal:
         from rich.console import Console
 
         if not (self.json or self.quiet):
-            Console(markup=False, highlight=False, stderr=self.to_stderr).print(what)
+            Console(markup=False, emoji=False, highlight=False, stderr=self.to_stderr).print(what)
 
     def note(self, text: str, always: bool = False) -> None:
         """Say on standard error what is good to know; `always`: even when quiet."""
