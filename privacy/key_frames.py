@@ -21,7 +21,7 @@ AROUND = 1.0  # of a face's longer side: what is kept around it of a frame
 COLOURLESS = 2  # the most by which the colours of a grey frame differ, as a codec leaves them
 
 
-class Shown(NamedTuple):
+class FaceFrame(NamedTuple):
     """A face in the part of a frame around it, its mesh (468, 2), and the hands near it (K, 21, 2)."""
 
     sighting: Sighting
@@ -29,7 +29,7 @@ class Shown(NamedTuple):
     hands: Array
 
 
-def shown_of(frames_of: FramesOf, track: MeshTrack) -> list[Shown]:
+def face_frames(frames_of: FramesOf, track: MeshTrack) -> list[FaceFrame]:
     """The key of a track, frames that differ most in pose and expression, and more at regular intervals."""
     order = chosen_of(track)
     found = dict[int, tuple[Pixels, Mesh, Array]]()
@@ -41,7 +41,7 @@ def shown_of(frames_of: FramesOf, track: MeshTrack) -> list[Shown]:
         found[index] = (pixels[top:bottom, left:right].copy(), mesh - corner, track.hands.at(index) - corner)
     grey = all(int(np.ptp(pixels.astype(np.int16), 2).max()) <= COLOURLESS for pixels, *_ in found.values())
     return [
-        Shown(Sighting(Photo(pixels, "", grey=grey), face_of(mesh)), mesh, hands)
+        FaceFrame(Sighting(Photo(pixels, "", grey=grey), face_of(mesh)), mesh, hands)
         for pixels, mesh, hands in (found[index] for index in order)
     ]
 

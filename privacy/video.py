@@ -28,7 +28,7 @@ from ..core.types import Array, Item, Pixels, Sighting, Stage, Step, Steps, Trac
 from . import telling_when_full
 from .engine import elsewhere, invert_faces, objective_of, seen_of
 from .face_context import Crop, FaceContext, align_crop, context_of
-from .key_frames import VIEWED, FramesOf, Shown, shown_of
+from .key_frames import VIEWED, FaceFrame, FramesOf, face_frames
 from .latent import Optimisation, optimise
 from .mesh_placement import NO_HANDS, MeshPlacement, triangulated, with_ring
 from .occlusion import Appearance, lines_of
@@ -189,7 +189,7 @@ def find_change(
     album: the person elsewhere, protected already, with which this one should not be linked.
     references: the person elsewhere, as they are.
     """
-    shown = shown_of(frames_of, track)
+    shown = face_frames(frames_of, track)
     key, mesh, _ = shown[0]
     crop = align_crop(key.frame.pixels, key.face, used.template, used.size, used.device)
     to_crop = inverse(crop.placement.matrix)
@@ -223,7 +223,7 @@ class _View:
     context: FaceContext
 
 
-def _views(change: TrackChange, shown: Sequence[Shown], pixels: Tensor) -> list[_View]:
+def _views(change: TrackChange, shown: Sequence[FaceFrame], pixels: Tensor) -> list[_View]:
     """The views of a face in sightings, each with the canonical crop of a change; `pixels` are the key's."""
     found = list[_View]()
     for sighting, mesh, hands in shown:

@@ -290,7 +290,7 @@ def test_only_protected_faces_of_a_photo_are_in_its_album(
 def test_work_on_a_clip_that_was_stopped_goes_on(page: Page, film: Any, work: Any, tmp_path: Path) -> None:
     clip, visitor = open_clip(film(tmp_path / "a.mp4")), page.visitors.of("ann")
     wanted = clip_tab.Wanted(results.wish("balanced", "quick"))
-    held = clip_tab.begun(clip_tab.Shown(str(clip.path)), visitor)
+    held = clip_tab.begun(clip_tab.HeldClip(str(clip.path)), visitor)
     work.stops = 7
     with pytest.raises(KeyboardInterrupt):
         finish(clip_tab.protect(clip, held, wanted))
@@ -319,7 +319,7 @@ def test_other_photos_of_a_person_reach_clips(
     clip, visitor = open_clip(film(tmp_path / "a.mp4")), page.visitors.of("ann")
     for only, others, count in ((None, [portrait], 1), (portrait, [], 0), (portrait, [portrait], 1)):
         asked = results.wish("balanced", "quick", only=only and str(only), me=[*map(str, others)])
-        wanted, held = clip_tab.Wanted(asked), clip_tab.begun(clip_tab.Shown(str(clip.path)), visitor)
+        wanted, held = clip_tab.Wanted(asked), clip_tab.begun(clip_tab.HeldClip(str(clip.path)), visitor)
         done = finish(clip_tab.protect(clip, held, wanted))
         assert done.said.origin
         assert len(done.said.origin.references) == count

@@ -95,7 +95,7 @@ def test_an_album_sees_the_best_picture_of_a_clip(film: Any, work: Any, tmp_path
     source = film(tmp_path / "a.mp4")
     key = work.tracks[0].key
     left, top, right, bottom = work.tracks[0].face(key).box.round().astype(int)
-    seen = finish(clip_checks.shown(source))
+    seen = finish(clip_checks.album_view(source))
     shown = seen.photo
     assert not seen.others  # but one that is too small
     assert shown.name == "a.mp4"
@@ -103,7 +103,7 @@ def test_an_album_sees_the_best_picture_of_a_clip(film: Any, work: Any, tmp_path
     assert shown.pixels.shape[0] <= 3 * (bottom - top) + 2
     assert np.array_equal(shown.pixels, whole[: bottom + 80, max(left - 80, 0) : right + 80])
     work.tracks = ()
-    assert finish(clip_checks.shown(source)).photo.size == (192, 192)
+    assert finish(clip_checks.album_view(source)).photo.size == (192, 192)
 
 
 def test_who_else_a_clip_shows_is_named(film: Any, work: Any, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from veil.eval.grouping import groups
 from veil.eval.linking import Seen, Unusable, link
 from veil.ui import linking as front
 from veil.ui.cli import app
-from veil.ui.clip_checks import Shown
+from veil.ui.clip_checks import AlbumView
 from veil.ui.web import links
 from veil.weights.registry import card
 
@@ -169,13 +169,13 @@ def test_one_photo_is_open_at_a_time_and_embedded_once(album: Path, monkeypatch:
     monkeypatch.setattr(linking, "embedding", lambda name, *rest: (asked.append(name), embed(name, *rest))[1])
     opened: list[weakref.ref[veil.Photo]] = []
 
-    def once(path: Path) -> Steps[Shown]:
+    def once(path: Path) -> Steps[AlbumView]:
         gc.collect()
         assert sum(one() is not None for one in opened) <= 1  # the last, until the next is there
         photo = veil.open_photo(path)
         opened.append(weakref.ref(photo))
         yield from ()
-        return Shown(photo)
+        return AlbumView(photo)
 
     said = finish(front.link([album / name for name in SAME] * 2, once, ["dlib", "sface"]))
     assert said.groups == ((1, 2, 3, 4, 5, 6),)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
 
 from ..attacks.faces.sampling import part_around
 from ..attacks.person import OTHER, SAME, Vectors, nearly_same, only_face, vectors, vote
@@ -15,7 +14,6 @@ from ..core.video import Clip
 from ..privacy.video import Elsewhere
 from .clip_records import ClipFace
 
-Shown: TypeAlias = tuple[Vectors, Sighting]  # who a face is, and what it looks like
 MOST = 8  # references of a person
 
 
@@ -39,7 +37,7 @@ class Album:
     def __init__(self, apart: bool = True) -> None:
         self.apart = apart
         self.members: list[Member] = []
-        self.known: list[Shown] = []
+        self.known: list[tuple[Vectors, Sighting]] = []  # who a face is, and what it looks like
 
     @classmethod
     def of_references(cls, references: Iterable[Photo], apart: bool = False) -> Album:

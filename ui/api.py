@@ -303,8 +303,8 @@ def link(
     """
     used = frozenset(surrogates) if surrogates is not None else None
 
-    def opened(one: Source) -> Steps[clip_checks.Shown]:
-        return clip_checks.shown(Path(one) if isinstance(one, str | Path) else open_photo(one))
+    def opened(one: Source) -> Steps[clip_checks.AlbumView]:
+        return clip_checks.album_view(Path(one) if isinstance(one, str | Path) else open_photo(one))
 
     return finish(linking.link(list(photos), opened, recognizers, used), progress)
 

@@ -87,14 +87,14 @@ def check_alike(before: Clip, after: Clip) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class AlbumView:
     """What an album sees of a file; `others`: whether a clip shows other faces that are large enough."""
 
     photo: Photo
     others: bool = False
 
 
-def shown(source: Path | Photo) -> Steps[Shown]:
+def album_view(source: Path | Photo) -> Steps[AlbumView]:
     """What an album sees: a photo, or the picture of a clip that shows best who is shown most.
 
     Yields a step for each picture of a clip.
@@ -103,14 +103,14 @@ def shown(source: Path | Photo) -> Steps[Shown]:
         BadPhoto: the photo or clip cannot be used.
     """
     if isinstance(source, Photo):
-        return Shown(source)
+        return AlbumView(source)
     if not is_clip(source):
-        return Shown(open_photo(source))
+        return AlbumView(open_photo(source))
     clip = open_clip(source)
     tracks = yield from follow(clip.frames(), clip.count)
     others = bool(set(tracks.people[1:]) - too_small(tracks))
     for _, sighting in best_sightings(clip, described(clip, tracks.of(tracks.people[:1]))):
         face = sighting.face
         left, top, right, bottom = clipped(padded(face.box, AROUND * face.side), clip.size)
-        return Shown(Photo(sighting.frame.pixels[top:bottom, left:right].copy(), clip.name), others)
-    return Shown(Photo(next(clip.frames())[1], clip.name))
+        return AlbumView(Photo(sighting.frame.pixels[top:bottom, left:right].copy(), clip.name), others)
+    return AlbumView(Photo(next(clip.frames())[1], clip.name))

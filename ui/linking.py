@@ -15,7 +15,7 @@ from ..core.types import Photo, Stage, Step, Steps
 from ..eval.linking import Linking, Seen, Unusable, see
 from ..eval.linking import link as judge
 from ..weights.registry import card
-from .clip_checks import Shown
+from .clip_checks import AlbumView
 from .records import known_surrogates
 from .terminal import known
 from .wording import Row
@@ -27,7 +27,7 @@ LINK_COLUMNS = ("Recogniser", "Used", "Pairs linked", "Hang together")
 
 def link(
     sources: Sequence[Source],
-    opened: Callable[[Source], Steps[Shown]],
+    opened: Callable[[Source], Steps[AlbumView]],
     recognizers: Iterable[str] | None = None,
     surrogates: Collection[str] | None = None,
     originals: Sequence[str] = (),

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..attacks.faces.sampling import cut_around
-from ..attacks.person import OTHER, SAME, Vectors
+from ..attacks.person import OTHER, SAME, Vectors, nearly_same
+from ..core.files import some
 from ..core.types import Face, Photo, Sighting, Track, tracks_of
 from ..core.video import Clip
-from ..eval.linking import some
 from ..eval.references import References, compare
 from ..eval.verification import embedding
 from ..privacy.video import NOWHERE, Elsewhere
-from .albums import MOST, Album, best_sightings, likeness, nearly_same, people_in, people_of
+from .albums import MOST, Album, best_sightings, likeness, people_in, people_of
 from .clip_records import ClipFace
 
 

@@ -175,7 +175,7 @@ def _link(terminal: Terminal, album: Path, judges: tuple[str, ...], used: frozen
         typer.Exit: with 2, in the end, where one could not be used.
     """
     from .. import linking, originals, pipes
-    from ..clip_checks import ONE_PICTURE, shown
+    from ..clip_checks import ONE_PICTURE, album_view
     from ..wording import CLIP_LIMITS, LIMITS
 
     files = pipes.photos_in(album, False, terminal.note, results_too=True, clips=True)
@@ -183,7 +183,7 @@ def _link(terminal: Terminal, album: Path, judges: tuple[str, ...], used: frozen
         terminal.note(ONE_PICTURE)
     left = originals.originals(files)
     judged = [file for file in files if file not in left]
-    work = linking.link(judged, shown, judges, used, [*map(pipes.name, left)])
+    work = linking.link(judged, album_view, judges, used, [*map(pipes.name, left)])
     found = terminal.follow(work, pipes.name(album))
     for problem in linking.problems(found):
         complain(problem)

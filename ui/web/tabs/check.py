@@ -187,12 +187,12 @@ def linking(page: Page, paths: Sequence[str]) -> Steps[Linking]:
     """
     admit_album(page, paths)
 
-    def opened(path: str) -> Steps[clip_checks.Shown]:
+    def opened(path: str) -> Steps[clip_checks.AlbumView]:
         try:
             if is_clip(Path(path)):
                 arrived_clip(page, path)
             page.rules.admit(path)
-            return (yield from clip_checks.shown(Path(path)))
+            return (yield from clip_checks.album_view(Path(path)))
         except Exception as error:
             raise known(error) from error
 

@@ -41,7 +41,7 @@ STOPPED = "Stopped. What was found is kept as long as you are here: start again,
 
 
 @dataclass
-class Shown:
+class HeldClip:
     """The clip that lies before a visitor: who is in it once they were looked for, where their tracks lie.
 
     folder: where work that was stopped goes on.
@@ -75,7 +75,7 @@ def tab(page: Page) -> None:
         "and time are gone from the result. It takes some minutes. Voice, gait, hands, clothes and places "
         "tell who you are as well.</p>"
     )
-    shown = gr.State(Shown())
+    shown = gr.State(HeldClip())
     clip = gr.File(label="Clip (MP4, MOV, MKV, WebM)", height=140, elem_id="veil-clip")
     limits(page)
     with gr.Row():
@@ -99,7 +99,7 @@ def tab(page: Page) -> None:
     def came(path: str | None, request: gr.Request) -> Update:
         page.visitors.of(request.session_hash, [path] if path else ())
         return {
-            shown: Shown(path or ""),
+            shown: HeldClip(path or ""),
             sheet: "",
             chosen: gr.CheckboxGroup(visible=False),
             result: "",
@@ -107,7 +107,7 @@ def tab(page: Page) -> None:
         }
 
     @telling(panel)
-    def looking(held: Shown, request: gr.Request) -> Iterator[Update]:
+    def looking(held: HeldClip, request: gr.Request) -> Iterator[Update]:
         visitor = page.visitors.of(request.session_hash)
         opened = arrived_clip(page, held.path)
         held = yield from page.watch(visitor, search(opened, visitor), lambda html: {panel: html})
@@ -122,7 +122,7 @@ def tab(page: Page) -> None:
 
     @telling(panel, STOPPED)
     def run(
-        held: Shown,
+        held: HeldClip,
         numbers: list[int],
         only: str | None,
         me: list[str] | None,
@@ -163,10 +163,10 @@ def tab(page: Page) -> None:
     run_in_line(page, started, run, inputs, outputs, (panel, start, stop))
 
 
-def search(clip: Clip, visitor: Visitor) -> Steps[Shown]:
+def search(clip: Clip, visitor: Visitor) -> Steps[HeldClip]:
     """Follow the faces of a clip, and draw them."""
     tracks = yield from follow(clip.frames(), clip.count)
-    held = Shown(str(clip.path), clip_faces.described(clip, tracks))
+    held = HeldClip(str(clip.path), clip_faces.described(clip, tracks))
     if not held.faces:
         raise NoFace(f"No face was found in {clip.name}.", clip_faces.NOWHERE)
     held = replace(held, tracks=visitor.path_for("tracks.npz"), sheet=visitor.path_for("faces.png"))
@@ -177,13 +177,13 @@ def search(clip: Clip, visitor: Visitor) -> Steps[Shown]:
     return held
 
 
-def begun(held: Shown, visitor: Visitor) -> Shown:
+def begun(held: HeldClip, visitor: Visitor) -> HeldClip:
     """The same, with a folder for its protection: where that was begun, if it is still there."""
     there = held.folder and held.folder.is_dir()
     return held if there else replace(held, folder=visitor.path_for("any").parent)
 
 
-def protect(clip: Clip, held: Shown, wanted: Wanted) -> Steps[ClipOutcome]:
+def protect(clip: Clip, held: HeldClip, wanted: Wanted) -> Steps[ClipOutcome]:
     """Protect a clip in its folder, where work that was stopped goes on.
 
     Raises:
