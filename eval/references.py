@@ -65,6 +65,6 @@ def compare(
     )
 
 
-def told(faces: Iterable[tuple[int, References | None]]) -> list[str]:
+def in_words(faces: Iterable[tuple[int, References | None]]) -> list[str]:
     """What is made of faces, by number, and other photos, where such counted, a sentence each."""
     return [f"Face {number} against {found.words}" for number, found in faces if found]

@@ -21,7 +21,7 @@ from . import FACE_MEASURES, METRICS, SEEN_BY_PEOPLE
 from .behaviour import Behaviour, compare_photos
 from .behaviour.page import sentence
 from .detectors import same_place
-from .references import References, compare, told
+from .references import References, compare, in_words
 from .verification import Match, embedding, match
 
 
@@ -113,7 +113,7 @@ class Report(BaseModel):
 
     def beside_references(self) -> list[str]:
         """A sentence on what is made of each face and other photos of the person, where such counted."""
-        return told((face.number, face.references) for face in self.faces)
+        return in_words((face.number, face.references) for face in self.faces)
 
 
 def assess(

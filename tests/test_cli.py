@@ -827,6 +827,8 @@ def test_files_of_two_folders_are_told_apart(folder: Path) -> None:
         assert f"({both[0] / 'a.png'}, {both[1] / 'a.png'})" in refused.stderr
     for place in both:
         Image.fromarray(PORTRAIT).save(place / "a.png")
+    said = veil("protect", *both, "-o", folder / "out").stderr
+    assert "Note: The result of a.png is a-2.veiled.png: a.veiled is that of another a.png." in said
     refused = veil("protect", *both, "--faces", "7")
     for place in both:
         assert f"Error: {place / 'a.png'} has no face number 7." in refused.stderr
@@ -842,6 +844,8 @@ def test_a_file_beside_a_folder_is_told_apart_from_one_in_it(folder: Path) -> No
         said = veil("faces", *asked, "--json").stdout.splitlines()
         assert {json.loads(line)["photo"] for line in said} == {str(inside), str(outside)}
     assert json.loads(veil("faces", inside.parent, "--json").stdout)["photo"] == "a.png"
+    piped = CliRunner().invoke(app, ["faces", "-", str(inside.parent), "--json"], input=outside.read_bytes())
+    assert json.loads(piped.stdout.splitlines()[0])["photo"] == "stdin"
 
 
 def test_what_is_printed_of_a_name_is_the_name(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from ..core.files import atomic_write
 from ..core.progress import finish
 from ..core.types import Photo, Sighting, Step
 from ..core.video import Clip, open_clip
-from ..eval.references import told as beside_references
+from ..eval.references import in_words as references_in_words
 from ..privacy.settings import Settings
 from . import clip_words, clips, wording
 from .albums import Album, people_in
@@ -74,7 +74,7 @@ class ClipResult:
 
     def __str__(self) -> str:
         said, faces = self.report, self.report.faces
-        beside = beside_references((face.number, face.references) for face in faces)
+        beside = references_in_words((face.number, face.references) for face in faces)
         made = wording.made(said.strength, said.effort)
         return "\n".join(
             [

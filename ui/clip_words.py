@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..eval.behaviour.page import sentence
-from ..eval.references import told as beside_references
+from ..eval.references import in_words as references_in_words
 from ..eval.tracks import TrackMatch
 from .clip_records import ClipFace, ClipReport, Span, knows
 from .wording import Row, beside, count, how_many, look, verdict
@@ -113,7 +113,7 @@ def remarks(record: ClipReport) -> list[str]:
     """What the protection did not reach, and what is still expressed."""
     return [
         *still_known(record.faces),
-        *beside_references((face.number, face.references) for face in record.faces),
+        *references_in_words((face.number, face.references) for face in record.faces),
         *expressed(record.faces),
     ]
 

@@ -40,8 +40,7 @@ from .clip_faces import ClipChoice, choose, described, unmet
 from .clip_records import ClipFace, ClipOrigin, ClipPassedOver, ClipRecord, done_before, is_result
 from .outputs import Output, claimed, clip_of, numbered, real, record_of
 from .records import Shortfall, left_behind, named
-from .references import beside as beside_references
-from .references import known_of
+from .references import compare_clip, known_of
 from .selection import Whom
 from .workflow import AGAIN, told
 
@@ -290,7 +289,7 @@ def _written(
         if after.count != clip.count:
             raise BadClip(f"The result of {clip.name} has not all of its pictures.", "Try an .mkv with -o.")
         reports = yield from judge(clip, after, chosen, *how)
-        compared = beside_references((clip, after), described(clip, chosen), references, *how[:2])
+        compared = compare_clip((clip, after), described(clip, chosen), references, *how[:2])
         _check_unchanged(job, work)
         margins = dict[int, float]()
         for track, change in zip(chosen.tracks, changes, strict=True):

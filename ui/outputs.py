@@ -139,10 +139,9 @@ def numbered(source: Path, result: Path, output: Output, taken: Collection[str])
     other = _owner(result.with_name(f"{first}.json")) or next(
         (path.name for path in stems if path.stem == source.stem), "another photo or clip"
     )
-    return [
-        f"The result of {printable(source.name)} is {printable(result.name)}: {printable(first)} is that of "
-        f"{printable(other)}."
-    ]
+    of, whose = printable(source.name), printable(other)
+    whose = f"another {whose}" if whose == of else whose
+    return [f"The result of {of} is {printable(result.name)}: {printable(first)} is that of {whose}."]
 
 
 def record_of(result: Path) -> Path:

@@ -138,7 +138,7 @@ def name(path: Path, asked: Sequence[Path] = ()) -> str:
         if path != folder and path.is_relative_to(folder):
             return printable(path if len(asked) > 1 else path.relative_to(folder))
     alike = (one.name == path.name or os.path.isdir(one) for one in asked if one != path)
-    return printable(path if any(alike) else path.name or path)
+    return printable(path if path in asked and any(alike) else path.name or path)
 
 
 def write(picture: Path) -> None:

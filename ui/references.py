@@ -93,7 +93,7 @@ def _why_not(known: Vectors, people: Iterable[Vectors], name: str, kind: str) ->
     return f"{shows} who is protected in {name}", True
 
 
-def beside(
+def compare_clip(
     clips: tuple[Clip, Clip],
     faces: Iterable[ClipFace],
     references: Elsewhere,
