@@ -27,6 +27,13 @@ def printable(path: Path | str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
+def without_folders(message: str, *paths: Path) -> str:
+    """A message that names files with their folders, which a report for others should not tell."""
+    for path in paths:
+        message = message.replace(printable(path), printable(path.name))
+    return message
+
+
 def some(names: Sequence[str], most: int = 10) -> str:
     """Names, of many the first ones, and how many more there are."""
     more = f" and {len(names) - most} more" * (len(names) > most)

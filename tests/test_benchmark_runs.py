@@ -211,4 +211,5 @@ def test_a_row_leads_to_the_result_that_holds_it(tmp_path: Path, target: str, na
     store.write(str(task.key), protect_and_judge(ENGINE_HOOKS, task))
     (row,), _ = unpack(tmp_path / "photos" / f"{name}{ROWS}")
     assert "missing.png" in row["error"]
+    assert str(tmp_path) not in row["error"]
     assert result_file(tmp_path, row, ROWS) == tmp_path / "photos" / f"{name}{ROWS}"

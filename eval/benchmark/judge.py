@@ -16,6 +16,7 @@ from torch import Tensor
 from ...attacks.faces.boxes import clipped
 from ...attacks.faces.detection import find_faces
 from ...core.errors import NoFace, VeilError
+from ...core.files import without_folders
 from ...core.images import open_photo, to_tensor
 from ...core.types import Array, Face, Photo, Pixels
 from ...core.writing import png
@@ -61,7 +62,9 @@ def protect_and_judge(hooks: EngineHooks, task: Task) -> dict[str, bytes]:
             ROWS: pack([{**shared, **row} for row in rows], embeddings),
         }
     except VeilError as error:
-        row = {**_labels(task), "error": error.message, "passing": isinstance(error, TRANSIENT)}
+        photos = [task.sample.photo, task.sample.probe, *(task.target or ())]
+        told = without_folders(error.message, *filter(None, photos))
+        row = {**_labels(task), "error": told, "passing": isinstance(error, TRANSIENT)}
         return {ROWS: pack([row], {})}
 
 

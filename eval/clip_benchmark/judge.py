@@ -16,6 +16,7 @@ import numpy as np
 
 from ...core.errors import VeilError
 from ...core.extras import needs
+from ...core.files import without_folders
 from ...core.images import to_tensor
 from ...core.memory import give_back
 from ...core.types import Face, Pixels
@@ -102,7 +103,8 @@ def protect_and_judge(hooks: EngineHooks, task: ClipTask) -> dict[str, bytes]:
         pairs = (np.concatenate(pair, 1) for pair in zip(part.frames, after, strict=True))
         return {VIDEO: lossless(pairs, part.clip.rate), ROWS: json.dumps(rows).encode()}
     except VeilError as error:
-        row = {**task.labels, "error": error.message, "passing": isinstance(error, TRANSIENT)}
+        told = without_folders(error.message, task.clip)
+        row = {**task.labels, "error": told, "passing": isinstance(error, TRANSIENT)}
         return {ROWS: json.dumps({"clips": [row]}).encode()}
 
 
