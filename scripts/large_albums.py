@@ -105,7 +105,7 @@ def main(
         key = f"{strength}-{effort}-{'album' if album else 'alone'}/{person.name}-{judge}"
         jobs[key] = partial(protected, person, strength, effort, judge, album)
     rows = [row for found in finished(jobs, run) for row in found]
-    write(output, rows, table, people, (strength,))
+    write(output, rows, table, (strength,), effort, people=people, first=first)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ from veil.eval.datasets import main_face
 from veil.eval.metrics.likeness import likeness
 from veil.eval.metrics.naturalness import naturalness
 from veil.eval.summary import interval
+from veil.privacy.settings import EFFORTS
 from veil.ui.engine_hooks import ENGINE_HOOKS
 from veil.weights.registry import card
 
@@ -105,7 +106,7 @@ def main(
         judge = JUDGES[place % len(JUDGES)]
         key = f"{name}-{references}/{person.name}-{judge}"
         jobs[key] = partial(protected, person, run, name, judge, references)
-    write(output, finished(jobs, run), table, people, strength)
+    write(output, finished(jobs, run), table, strength, people=people)
 
 
 def finished(jobs: Mapping[str, Callable[[], Any]], run: Path) -> list[Any]:
@@ -126,18 +127,20 @@ def write(
     output: Path,
     rows: Iterable[Row],
     table: Callable[[pd.DataFrame], pd.DataFrame],
-    people: int,
     strengths: Iterable[str],
+    effort: str = "normal",
+    **asked: int,
 ) -> None:
-    """Write rows, without who it was, their table, and what they were made of."""
+    """Write rows, without who it was, their table, and what they were made of and `asked` for."""
     every = pd.DataFrame(rows)
     output.mkdir(parents=True, exist_ok=True)
     for name, part in (("rows", every.drop(columns="identity")), ("rates", table(every))):
         resumable.replace(output / f"{name}.csv", part.to_csv(index=False, float_format="%.4f").encode())
     made_of = {
         "versions": {name: version(name) for name in ("veil", "torch", "diffusers", "numpy")},
-        "people": people,
-        "settings": {name: ENGINE_HOOKS.resolve("veil", name, {}) for name in strengths},
+        **asked,
+        "effort": effort,
+        "settings": {name: ENGINE_HOOKS.resolve("veil", name, EFFORTS[effort]) for name in strengths},
     }
     resumable.replace(output / "manifest.json", (json.dumps(made_of, indent=1) + "\n").encode())
 

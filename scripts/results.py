@@ -441,7 +441,8 @@ def large_albums() -> str:
     head = ["four photos", "two protected ones: not linked", "the worst recogniser"]
     head += ["the first and a clean one: not matched", "the worst recogniser"]
     head += ["a later one and a clean one: not matched", "the worst recogniser", "`likeness`"]
-    people = f"{manifest('large-albums')['people']} people of `lfw`, effort normal, seed 0, FAR 1 %."
+    made = manifest("large-albums")
+    people = f"{made['people']} people of `lfw`, effort {made['effort']}, seed 0, FAR 1 %."
     return f"{people}\n\n{table(head, cells)}"
 
 
