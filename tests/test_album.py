@@ -363,6 +363,8 @@ def test_photos_of_me_are_references(faces: Path, tmp_path: Path, monkeypatch: p
     assert again.stdout == result.stdout  # the same verdict, from the record
     assert ignored in veil("protect", tmp_path / "b.png", *me, "-q").stderr
     assert json.loads(veil("protect", tmp_path / "b.png", *me, "--json").stdout)["ignored"] == [ignored]
+    turned = [part for path in me[:0:-2] for part in ("--me", path)]
+    assert "was done before" in veil("protect", tmp_path / "b.png", *turned).stderr  # in another order
     fewer = veil("protect", tmp_path / "b.png", "--album", "--strength", "strong")
     assert "made with other settings: at strength balanced, effort normal, without --album, with --me." in (
         fewer.stderr

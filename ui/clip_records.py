@@ -18,7 +18,7 @@ from ..eval.datasets import checksum
 from ..eval.references import References
 from ..eval.tracks import Flicker, TrackMatch
 from ..privacy.settings import Settings
-from .records import SCHEMA, Shortfall, check_made_so, left_behind, that_count
+from .records import SCHEMA, Files, Shortfall, check_made_so, left_behind, that_count
 from .wording import CLIP_LIMITS
 
 Span: TypeAlias = tuple[float, float]  # from when to when, in seconds from the first picture
@@ -37,11 +37,11 @@ class ClipOrigin(BaseModel):
     crf: int | None = None
     codec: str | None = None
     numbers: tuple[int, ...] = ()
-    people: tuple[str, ...] = ()
+    people: Files = ()
     spare: bool = False
     probe: str = ""
     album: bool = False
-    references: tuple[str, ...] = ()
+    references: Files = ()
 
 
 class Best(BaseModel):

@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias, TypedDict, TypeVar
+from typing import Annotated, Any, Literal, Protocol, TypeAlias, TypedDict, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from ..attacks.faces.boxes import iou
 from ..attacks.faces.detection import SAME_PLACE
@@ -41,6 +41,10 @@ Shortfall: TypeAlias = Literal[
 OPTIONS = {"references": "--me", "numbers": "--faces", "people": "--only or --except", "spare": "--except"}
 
 
+# Checksums of files, in whichever order they are given.
+Files: TypeAlias = Annotated[tuple[str, ...], AfterValidator(sorted), AfterValidator(tuple[str, ...])]
+
+
 class Origin(BaseModel):
     """What decides a result beside its settings: files, by checksum ("" for none), and how it is written.
 
@@ -57,7 +61,7 @@ class Origin(BaseModel):
     quality: int | None = None
     keep_metadata: bool = False
     album: bool = False
-    references: tuple[str, ...] = ()
+    references: Files = ()
 
 
 def origin(
