@@ -62,7 +62,10 @@ class JudgeLinks(Links):
         pairs, links = self.different.pairs, self.different.links
         which = " in different pictures" * (pairs < self.pairs)
         if not pairs:
-            return f"Album: no two files show one person{which}, as far as veil can tell: nothing to link."
+            return (
+                f"Album: of the files named no two show one person{which}, as far as veil can tell: "
+                "nothing to link among them. Others were not compared."
+            )
         met = "has never met" if self.used_by_attack == "no" else "has used"
         who = f"Album: {self.recognizer}, which the protection {met},"
         several = f"{pairs} pairs of files that show one person{which}"
