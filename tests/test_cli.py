@@ -829,6 +829,11 @@ def test_files_of_two_folders_are_told_apart(folder: Path) -> None:
         Image.fromarray(PORTRAIT).save(place / "a.png")
     said = veil("protect", *both, "-o", folder / "out").stderr
     assert "Note: The result of a.png is a-2.veiled.png: a.veiled is that of another a.png." in said
+    Image.fromarray(PORTRAIT[2:]).save(folder / "two" / "a.png")
+    assert veil("protect", *both, "-o", folder / "more", "--effort", "quick").exit_code in (0, 3)
+    for asked in (both[::-1], both[1:]):  # each finds its own, in whichever order they are given
+        again = veil("protect", *asked, "-o", folder / "more", "--effort", "quick")
+        assert again.stderr.count("was done before") == len(asked), again.output
     refused = veil("protect", *both, "--faces", "7")
     for place in both:
         assert f"Error: {place / 'a.png'} has no face number 7." in refused.stderr

@@ -19,6 +19,7 @@ from ..core.video import ENDINGS as VIDEOS
 from ..core.video_joining import CONTAINERS
 from ..core.video_writing import result_ending
 from ..core.writing import SUFFIXES, names_picture, suffix
+from ..eval.datasets import checksum
 from .pipes import is_clip
 
 
@@ -114,14 +115,20 @@ def _result_of(
     folder = output.place or source.parent
     if not output.place:
         check_writable(folder)
+    free: Path | None = None
     for number in count(1):
         mark = f"-{number}.veiled" if number > 1 else ".veiled"
         name = fitting(folder, source.stem, mark + max(ending, ".json", key=len))
         stem = name[: -len(max(ending, ".json", key=len))]
         if {real(folder / f"{stem}{one}") for one in (ending, ".json")} & set(taken):
             continue
-        if _owner(folder / f"{stem}.json") in ("", printable(source.name)):
-            return folder / f"{stem}{ending}"
+        result, record = folder / f"{stem}{ending}", folder / f"{stem}.json"
+        if _owner(record) in ("", printable(source.name)):
+            if _made_from(record, source):
+                return result
+            free = free or result
+        if free and not record.exists():
+            return free
     raise AssertionError
 
 
@@ -156,11 +163,17 @@ def record_of(result: Path) -> Path:
     return record
 
 
-class _Owner(BaseModel):
-    """The part of a record that names the photo or clip that it is of."""
+class _Files(BaseModel):
+    """A photo or clip: its name, or its checksum."""
 
     photo: str = ""
     clip: str = ""
+
+
+class _Owner(_Files):
+    """The part of a record that names the photo or clip that it is of."""
+
+    origin: _Files | None = None
 
 
 def _owner(record: Path) -> str:
@@ -170,6 +183,15 @@ def _owner(record: Path) -> str:
     except (OSError, ValidationError):
         return ""
     return named.photo or named.clip
+
+
+def _made_from(record: Path, source: Path) -> bool:
+    """Whether a record says that its result was made from just this photo or clip."""
+    try:
+        origin = _Owner.model_validate_json(record.read_bytes()).origin
+        return origin is not None and checksum(source) in (origin.photo, origin.clip)
+    except (OSError, ValidationError):
+        return False
 
 
 def claimed(paths: Collection[Path], taken: Collection[str], force: bool) -> set[str]:
