@@ -115,7 +115,7 @@ def _result_of(
     folder = output.place or source.parent
     if not output.place:
         check_writable(folder)
-    free: Path | None = None
+    ours = list[Path]()
     for number in count(1):
         mark = f"-{number}.veiled" if number > 1 else ".veiled"
         name = fitting(folder, source.stem, mark + max(ending, ".json", key=len))
@@ -123,13 +123,14 @@ def _result_of(
         if {real(folder / f"{stem}{one}") for one in (ending, ".json")} & set(taken):
             continue
         result, record = folder / f"{stem}{ending}", folder / f"{stem}.json"
+        if not record.exists():
+            ours = ours or [result]
+            break
         if _owner(record) in ("", printable(source.name)):
-            if _made_from(record, source):
-                return result
-            free = free or result
-        if free and not record.exists():
-            return free
-    raise AssertionError
+            ours.append(result)
+    if len(ours) > 1:  # files of one name: each has its own
+        return next((one for one in ours if _made_from(one.with_suffix(".json"), source)), ours[0])
+    return ours[0]
 
 
 def numbered(source: Path, result: Path, output: Output, taken: Collection[str]) -> list[str]:
