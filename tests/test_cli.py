@@ -27,7 +27,7 @@ from veil.core.types import Sighting, Stage, Step, Steps, Track
 from veil.eval.report import Report
 from veil.privacy import Protected
 from veil.privacy.settings import EFFORTS, STRENGTHS, Settings, settings
-from veil.ui import records, workflow
+from veil.ui import recognizers, records, workflow
 from veil.ui.cli import app
 from veil.ui.terminal import Terminal
 from veil.ui.web import results
@@ -513,11 +513,11 @@ def _record(path: Path) -> records.Record:
 
 
 def test_the_honest_judge_is_left_out_of_the_surrogates() -> None:
-    assert workflow.surrogates(None, False, None) == Settings().surrogates
+    assert recognizers.surrogates(None, False, None) == Settings().surrogates
     for left_out in ("dlib", "faceres", "faceres-deep"):
-        assert left_out not in workflow.surrogates(None, False, left_out)
-    assert "faceres" not in workflow.surrogates(None, False, "faceres-deep")
-    assert workflow.surrogates("dlib, faceres", False, None) == ("dlib", "faceres")
+        assert left_out not in recognizers.surrogates(None, False, left_out)
+    assert "faceres" not in recognizers.surrogates(None, False, "faceres-deep")
+    assert recognizers.surrogates("dlib, faceres", False, None) == ("dlib", "faceres")
 
 
 def test_all_surrogates_leave_no_headline(folder: Path) -> None:

@@ -68,10 +68,11 @@ class Commands(TyperGroup):
 
 
 def _check_paths(command: Any, ctx: Any, args: Sequence[str]) -> None:
-    """Check that no path is empty, as "$PHOTO" is where it is not set: it would be the current folder.
+    """Check that no path is empty, as "$PHOTO" is where it is not set: it would be the current folder; and
+    that none is a missing folder called as a photo or clip, since `Path` forgets the slash at its end.
 
     Raises:
-        BadSettings: one is.
+        BadSettings: one is, or does.
     """
     hints = get_type_hints(inspect.unwrap(command.callback))
     given, _, _ = command.make_parser(ctx).parse_args(args=[*args])
@@ -83,6 +84,20 @@ def _check_paths(command: Any, ctx: Any, args: Sequence[str]) -> None:
                 f"An empty path was given for {parameter.opts[0]}.",
                 "Is a variable not set? The current folder is called '.'.",
             )
+        for folder in values if parameter.name == "output" else ():
+            if folder and _is_lost_folder(folder):
+                raise BadSettings(
+                    f"There is no folder {printable(folder)}, and none is made that is called as a file is.",
+                    "Make it first, or name another; without the slash at its end it names one result.",
+                )
+
+
+def _is_lost_folder(path: str) -> bool:
+    if not path.endswith(("/", os.sep)) or os.path.isdir(path):
+        return False
+    from ..core import images, video
+
+    return Path(path).suffix.lower() in images.ENDINGS | video.ENDINGS
 
 
 def _takes_paths(hint: Any) -> bool:

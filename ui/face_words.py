@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from ..eval.report import Unprotected
 
 FACE_COLUMNS = ("Face", "Left, top", "Pixels", "Can be protected")
-# How to protect what only one detector takes for a face, with {} for the numbers of all that then are.
-BY_NUMBER = "give --faces {}"
 
 
 def unprotected(
@@ -40,6 +38,18 @@ def unprotected(
     return said
 
 
+def by_number(instead: str = "", several: bool = False, written: bool = False) -> str:
+    """How `veil protect` protects what only one detector takes for a face: `unprotected`'s `way`.
+
+    Args:
+        instead: the option that was given to choose faces, which excludes --faces.
+        several: whether there are other photos, whose faces have numbers of their own.
+        written: whether there is a result by now, which the new one replaces.
+    """
+    how = "protect the photo alone, with" if several else "give"
+    return f"{how} --faces {{}}{' --force' * written}{f' instead of {instead}' if instead else ''}"
+
+
 def ways_out() -> dict[Reason, str]:
     """What can be done about faces that nobody chose to leave, by why they are left."""
     from ..attacks.faces.found import SMALLEST
@@ -57,7 +67,7 @@ def face_rows(found: Found, protected: Collection[int] = ()) -> list[Row]:
             str(number),
             f"{face.box[0]:.0f}, {face.box[1]:.0f}",
             f"{face.side:.0f}",
-            _can_be_protected(found, number) + (", is protected already" if number in protected else ""),
+            "is protected already" if number in protected else _can_be_protected(found, number),
         )
         for number, face in found.numbered.items()
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -21,8 +22,8 @@ from .clip_records import ClipFace
 
 @dataclass(frozen=True)
 class Told:
-    """For whom other photos counted, or why one did not, and, apart, which show nobody who is protected; a
-    sentence each."""
+    """For whom other photos counted, or why one did not, and, apart, which show nobody who is protected, or
+    nobody for sure; a sentence each."""
 
     notes: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
@@ -46,6 +47,23 @@ def told(album: Album, people: Mapping[int, Vectors], name: str, kind: str = "ph
                 f"{sighting.frame.name} {why}: it counted for no face."
             )
     return Told(tuple(notes), tuple(ignored))
+
+
+def summed_up(ignored: Iterable[tuple[str, str, str]], kind: str = "photo") -> list[str]:
+    """What several photos or clips were `told` to be ignored: a sentence for each other photo and reason.
+
+    Args:
+        ignored: each sentence, the name of the photo or clip in it, and how that is called in what is said.
+        kind: "photo", "clip" or "file".
+    """
+    files = defaultdict[tuple[str, str], list[str]](list)
+    for sentence, of, name in ignored:
+        what, _, then = sentence.rpartition(f" in {of}")
+        files[what, then].append(name)
+    return [
+        f"{what} in {len(names)} {kind}{'s' * (len(names) > 1)} ({some(names)}){then}"
+        for (what, then), names in files.items()
+    ]
 
 
 def known_in(
@@ -81,7 +99,8 @@ def _learnt(number: int, shown: tuple[Sighting, ...]) -> str:
 
 
 def _why_not(known: Vectors, people: Iterable[Vectors], name: str, kind: str) -> tuple[str, bool]:
-    """Why a photo counted for nobody, and whether that is since it shows nobody who is protected."""
+    """Why a photo counted for nobody, and whether that is since it shows nobody who is protected, or nobody
+    for sure."""
     alike = [(likeness(known, person), nearly_same(known, person)) for person in people]
     if any(same for _, same in alike):
         very = ("a picture of " * (kind == "clip")) + f"this very {kind}"
@@ -89,8 +108,9 @@ def _why_not(known: Vectors, people: Iterable[Vectors], name: str, kind: str) ->
     most = max(number for number, _ in alike)
     if most >= SAME:
         return f"comes after {MOST} others, and more are not looked at", False
-    shows = "shows nobody" if most < OTHER else "does not surely show anybody"
-    return f"{shows} who is protected in {name}", True
+    if most < OTHER:
+        return f"shows nobody who is protected in {name}", True
+    return f"may show somebody who is protected in {name}, but that is not sure enough", True
 
 
 def compare_clip(

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from ..attacks import RECOGNIZERS, attacked, packaged
+from ..attacks import packaged
 from ..attacks.faces.boxes import clipped, padded
 from ..attacks.faces.detection import largest_face, search
 from ..attacks.faces.found import Found
 from ..attacks.person import Person
-from ..core.errors import BadPhoto, BadSettings
+from ..core.errors import BadPhoto
 from ..core.files import atomic_write, printable
 from ..core.images import open_photo
 from ..core.types import Face, Photo, Pixels, Sighting, Stage, Step, Steps
@@ -88,29 +88,6 @@ class Done:
 def device() -> str:
     """Where the environment wants the work to be done."""
     return os.environ.get("VEIL_DEVICE", "cpu")
-
-
-def names(listed: str | None) -> tuple[str, ...]:
-    """The names in "dlib,faceres"."""
-    return tuple(name.strip() for name in listed.split(",")) if listed else ()
-
-
-def surrogates(named: str | None, everyone: bool, left_out: str | None) -> tuple[str, ...]:
-    """The recognisers that the protection uses: those named, or every one, or all but one and its kin.
-
-    Raises:
-        BadSettings: more than one of the three is asked for.
-        UnknownName: no recogniser has this name.
-    """
-    if sum(map(bool, (named, everyone, left_out))) > 1:
-        raise BadSettings(
-            "--surrogates, --all-surrogates and --leave-out exclude each other.", "Give one of them."
-        )
-    if everyone:
-        return packaged()
-    if named:
-        return tuple(RECOGNIZERS.check(name) for name in names(named))
-    return attacked(left_out)
 
 
 def check_models(settings: Settings) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...core.errors import NoFace
 from ...core.files import printable
-from ..terminal import Terminal
+from ..terminal import Terminal, named
 
 if TYPE_CHECKING:
     from ...core.types import Sighting
@@ -29,83 +30,83 @@ def exit_words(short: tuple[Shortfall, ...]) -> dict[str, Any]:
 
 def protect(
     terminal: Terminal,
-    job: clips.ClipJob | clips.ClipPassedOver | clips.ClipDone,
+    job: clips.ClipJob,
     name: str,
-    called: str,
     settings: Settings,
     whom: Whom,
     probe: Sighting | None,
-    strict: bool,
     album: Album | None,
     workers: Workers | None = None,
-) -> tuple[Shortfall, ...]:
-    """Protect a clip, and say what became of it; returns why not all of it is protected.
+) -> ClipRecord | clips.ClipPassedOver:
+    """Protect a clip; returns its record, or why nothing is written for it."""
+    from .. import clip_cluster, clips
 
-    Args:
-        called: its name, where what is not protected has to be told with it.
-    """
-    from .. import clip_cluster, clip_words, clips
-
-    if isinstance(job, clips.ClipPassedOver):
-        return _passed_over(terminal, job, name)
-    if isinstance(job, clips.ClipDone):
-        terminal.note(f"{name} {job.why}: its result is left as it is.")
-        record, told = job.said, ()
-    else:
-        told = job.notes
-        for note in told:
-            terminal.note(note)
-        machines = clip_cluster.ClipWorkers(workers, job.clip) if workers else None
-        work = clips.run(job, settings, whom, probe, album=album, machines=machines)
-        record = terminal.follow(work, name)
-        if isinstance(record, clips.ClipPassedOver):
-            return _passed_over(terminal, record, name)
-    for note in record.notes[len(told) :]:
-        terminal.note(note)
-    short = record.shortfalls(strict, by_choice=bool(whom.numbers))
-    tell(terminal, job, job.result, clip_words.unprotected(record.faces, called), record, short)
-    return short
+    machines = clip_cluster.ClipWorkers(workers, job.clip) if workers else None
+    work = clips.run(job, settings, whom, probe, album=album, machines=machines)
+    return terminal.follow(work, name)
 
 
 def tell(
     terminal: Terminal,
     job: workflow.Job | workflow.Done | clips.ClipJob | clips.ClipDone,
-    result: Path,
-    left: Iterable[str],
+    first: Iterable[str],
     record: Record | ClipRecord,
     short: tuple[Shortfall, ...],
 ) -> None:
-    """Say what became of a photo or clip, or had before: first what is not protected, a sentence each."""
+    """Say what became of a photo or clip, or had before.
+
+    Args:
+        first: what is not as people would wish, a sentence each.
+    """
     from .. import clips, records, wording, workflow
 
-    for sentence in (*left, *record.ignored):
+    for sentence in first:
         terminal.warn(sentence)
+    result = job.picture if isinstance(job, workflow.Job | workflow.Done) else job.result
     if not terminal.to_stderr:  # of a picture on standard output no file is left
         terminal.path(result, job.record)
     files = {"source": job.source, "picture": result, "record": job.record}
-    named: dict[str, Any] = {name: printable(path) for name, path in files.items()}
+    more: dict[str, Any] = {name: printable(path) for name, path in files.items()}
     if isinstance(job, workflow.Done | clips.ClipDone):
-        named["passed_over"] = job.why
+        more["passed_over"] = job.why
     if isinstance(record, records.Record):
         terminal.report(record.report, record)
     else:
         terminal.clip(record, record)
     if "still recognised" in short and (words := wording.stronger(record.settings)):
         terminal.say(words)
-    terminal.object(record, **named, **exit_words(short))
+    terminal.object(record, **more, **exit_words(short))
 
 
-def _passed_over(terminal: Terminal, clip: clips.ClipPassedOver, name: str) -> tuple[Shortfall, ...]:
-    """Say why nothing is written for a clip; returns why it is not all protected."""
-    from .. import clip_words
+def passed_over(
+    terminal: Terminal,
+    one: workflow.PassedOver | clips.ClipPassedOver,
+    name: str,
+    first: Iterable[str],
+    hint: str | None,
+) -> tuple[Shortfall, ...]:
+    """Say why nothing is written for a photo or clip; returns why it is not all protected.
 
-    terminal.note(f"{name} {clip.why}: nothing is written for it.")
-    for sentence in clip_words.unprotected(clip.faces, name):
+    Args:
+        first: what is not as people would wish, a sentence each.
+        hint: the way out, where this was all that was asked for.
+
+    Raises:
+        NoFace: it was.
+    """
+    from .. import clips
+
+    if hint is None:
+        terminal.note(f"{name} {one.why}: nothing is written for it.")
+    for sentence in first:
         terminal.warn(sentence)
-    left = [face.model_dump(mode="json") for face in clip.faces]
-    named = {"clip": name, "source": printable(clip.source), **exit_words(clip.shortfalls)}
-    terminal.object(**named, passed_over=clip.why, unprotected=left)
-    return clip.shortfalls
+    if hint is not None:
+        raise NoFace(f"{name} {one.why}: nothing was written.", hint)
+    faces = one.faces if isinstance(one, clips.ClipPassedOver) else one.unprotected
+    left = [face.model_dump(mode="json") for face in faces]
+    files = {**named(name), "source": printable(one.source)}
+    terminal.object(**files, **exit_words(one.shortfalls), passed_over=one.why, unprotected=left)
+    return one.shortfalls
 
 
 def faces(terminal: Terminal, path: Path, name: str, output: Path | None, force: bool) -> None:

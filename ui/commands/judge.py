@@ -59,10 +59,11 @@ def assess(
     Exit code: 0; 3 where --fail-if-recognised asks for it; 2 where something could not be judged.
     """
     from ...attacks import RECOGNIZERS
-    from .. import pipes, workflow
+    from .. import pipes
+    from ..recognizers import names
 
-    used = None if seen is None else frozenset(RECOGNIZERS.check(name) for name in workflow.names(seen))
-    terminal, asked = Terminal(json), workflow.names(judges)
+    used = None if seen is None else frozenset(RECOGNIZERS.check(name) for name in names(seen))
+    terminal, asked = Terminal(json), names(judges)
     if album and not (before or probe):
         short = _link(terminal, album, asked, used)
     elif before and after and not album:
@@ -221,7 +222,7 @@ def faces(
     """List the faces of photos and the people of clips, numbered as `veil protect --faces` takes them.
 
     Of a photo the largest comes first; of a clip who is shown most, and a picture of all is written beside
-    it, NAME.veil-faces.png.
+    it, NAME.veil-faces.png, also with --quiet, which does not name it.
     """
     from ...attacks.faces.detection import search
     from ...core.images import open_photo

@@ -62,8 +62,9 @@ def calibrate(
     from ...eval import calibration
     from ...weights.registry import card
     from .. import workflow
+    from ..recognizers import names as named
 
-    terminal, names = Terminal(json, quiet), workflow.names(recognizers) or packaged()
+    terminal, names = Terminal(json, quiet), named(recognizers) or packaged()
     if save and all(card(name).packaged for name in names):
         raise BadSettings(
             "Packaged recognisers keep the thresholds of their cards.", "Name others with --recognizers."

@@ -12,7 +12,10 @@ from ..terminal import Terminal
 from .clips import exit_words
 
 if TYPE_CHECKING:
+    from .. import clips, workflow
     from ..albums import Album
+    from ..clip_records import ClipRecord
+    from ..records import Record
     from ..selection import Whom
 
 
@@ -26,6 +29,30 @@ def whom(faces: str | None, largest: bool, only: list[Path] | None, spare: list[
     if photos := only or spare:
         return Whom(person=workflow.person_of(photos), spare=bool(spare))
     return Whom(numbers("1" if largest else faces))
+
+
+def way_out(meant: Whom) -> str:
+    """What to do where a photo or clip shows nobody who is meant."""
+    if meant.spare:
+        return "Leave --except away to protect the person, too."
+    if meant.person:
+        return "Give other photos of the person with --only, too; or --faces, numbered as by `veil faces`."
+    return "Name another photo or clip."
+
+
+def left_as_it_is(
+    said: Record | workflow.PassedOver | ClipRecord | clips.ClipPassedOver, name: str, way: str
+) -> list[str]:
+    """What was found in a photo or clip, which may be named, and is not protected, a sentence each; `way` as
+    `face_words.unprotected` has it."""
+    from .. import clip_words, clips, face_words, workflow
+
+    if isinstance(said, clips.ClipRecord | clips.ClipPassedOver):
+        return clip_words.unprotected(said.faces, name)
+    if isinstance(said, workflow.PassedOver):
+        return face_words.unprotected(said.unprotected, name, way)
+    protected = [face.number for face in said.report.faces]
+    return face_words.unprotected(said.report.unprotected, name, way, protected)
 
 
 def known(me: Sequence[Path], album: bool) -> Album | None:

@@ -6,19 +6,15 @@ from contextlib import ExitStack
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from ...core.errors import BadSettings, NoFace
-from ...core.files import printable
+from ...core.errors import BadSettings
 from ..terminal import Json, QuietOnFaces, Terminal
-from .clips import FELL_SHORT, exit_words, tell
+from .clips import FELL_SHORT, passed_over, tell
 from .clips import protect as protect_clip
-from .people import known, linked, reopened, whom
-
-if TYPE_CHECKING:
-    from .. import records, workflow
+from .people import known, left_as_it_is, linked, reopened, way_out, whom
 
 
 def protect(
@@ -152,10 +148,10 @@ def protect(
     (by such a one); 2 where a photo or clip could not be protected at all, or has a
     result of other settings; 130 where it was stopped.
     """
-    from .. import pipes
+    from ...privacy.priors import PRIORS
+    from ...privacy.settings import settings
+    from .. import pipes, recognizers
     from ..endings import failed, fell_short
-    from ..face_words import BY_NUMBER, unprotected
-    from ..outputs import Output, real, reserved
     from ..wording import CLIP_LIMITS, GOES_ON, LIMITS
 
     if (goal == "impersonate") != (target is not None):
@@ -167,6 +163,14 @@ def protect(
         )
     if quality and format == "png":
         raise BadSettings("A PNG has no quality: it is exact.", "Leave --quality away.")
+    used = recognizers.surrogates(surrogates, all_surrogates, leave_out)
+    known_prior = PRIORS.check(prior)
+    chosen = settings(
+        strength, effort, surrogates=used, goal=goal, seed=seed, prior=known_prior, size=size, device=device
+    )
+    from .. import clips, cluster, face_words, records, references, workflow  # which load torch
+    from ..outputs import Output, names_file, real, reserved
+
     piped = output == pipes.PIPE or (output is None and pipes.PIPE in photos)
     terminal = Terminal(json, quiet, to_stderr=piped, waits=album)  # for what is linked
     with ExitStack() as stack:
@@ -176,92 +180,91 @@ def protect(
         )
         named = [photo for photos in lists for photo in photos]
         todo = list({real(photo): photo for photo in reversed(named)}.values())[::-1]
-        clips = [pipes.is_clip(path) for path in todo]
-        if piped and (json or len(todo) > 1 or any(clips)):
+        filmed = any(map(pipes.is_clip, todo))
+        if piped and (json or len(todo) > 1 or filmed):
             raise BadSettings("A picture on standard output stands alone.", "Name one photo, without --json.")
         place = pipes.temporary(stack) if piped else output
         wanted = Output(place, format, quality, keep_metadata, force, crf, codec)
         stack.enter_context(wanted.ready(len(todo)))
 
-        from ...privacy.settings import settings  # which loads torch
-        from .. import cluster, records, workflow
-
-        used = workflow.surrogates(surrogates, all_surrogates, leave_out)
-        chosen = settings(
-            strength, effort, surrogates=used, goal=goal, seed=seed, prior=prior, size=size, device=device
-        )
         # the device of a cluster's workers is not here
         workflow.check_models(chosen.model_copy(update={"device": "cpu"}) if ray else chosen)
         aim, other = workflow.photo_and_face(target), workflow.photo_and_face(probe)
-        meant, references = whom(faces, largest, only, spare), me or []
-        taken = reserved(*todo, target, probe, *references, *(only or ()), *(spare or ()))
-        alone = len(todo) == 1 and todo == photos
+        meant, people = whom(faces, largest, only, spare), only or spare or ()
+        taken = reserved(*todo, target, probe, *(me or ()), *people)
+        several, alone = len(todo) > 1, len(todo) == 1 and todo == photos
+        one_result = alone or piped or (output is not None and names_file(output))
         workers = stack.enter_context(cluster.workers(ray, chosen)) if ray else None
         find = workers.search([path for path in todo if not pipes.is_clip(path)]) if workers else None
-        common, beside = records.origin(wanted, target, probe, album, references), records.Beside()
+        common, beside = records.origin(wanted, target, probe, album, me or ()), records.Beside()
 
         def name(one: Any) -> str:
             return pipes.name(getattr(one, "source", one), photos)
 
-        def called(one: Any) -> str:
-            return name(one) if quiet or len(todo) > 1 else ""
-
         def prepare(path: Path) -> Any:
             if pipes.is_clip(path):
-                from ..clips import prepare as prepare_clip
-
-                people = only or spare or ()
-                how = chosen, people, probe, album, references
-                return prepare_clip(path, wanted, meant, taken, alone, *how)
+                how = chosen, people, probe, album, me or ()
+                return clips.prepare(path, wanted, meant, taken, alone, *how)
             return workflow.prepare(path, wanted, meant, taken, alone, chosen, common, beside, find)
 
         ready = terminal.each(todo, prepare, name)
-        shown, against = known(references, album), other.frame if other else None
+        shown, against = known(me or (), album), other.frame if other else None
         if shown and album:
             ready = terminal.each(ready, partial(reopened, shown), name)
         jobs = [job for job in ready if isinstance(job, workflow.Job)]
         arriving = workers.protect(jobs, chosen, aim, against, shown) if workers else None
-        judge = partial(records.Record.shortfalls, strict=fail_if_recognised, by_choice=bool(meant.numbers))
+        instead = "--largest" if largest else "--only" if only else "--except" if spare else ""
+        told, ignored = list[Path](), list[tuple[str, str, str]]()
+
+        def made(job: workflow.Job | clips.ClipJob) -> Any:
+            """The record of what was made; of a clip, maybe why nothing was."""
+            if isinstance(job, clips.ClipJob):
+                return protect_clip(terminal, job, name(job), chosen, meant, other, shown, workers)
+            if arriving:
+                return terminal.follow(arriving(job), name(job))
+            return terminal.follow(workflow.run(job, chosen, aim, against, shown), name(job))[1]
 
         def run(job: Any) -> tuple[records.Shortfall, ...]:
-            if pipes.is_clip(job.source):
-                more = chosen, meant, other, fail_if_recognised, shown, workers
-                return protect_clip(terminal, job, name(job), called(job), *more)
-            if isinstance(job, workflow.PassedOver):
-                return _passed_over(terminal, job, name(job), piped)
-            if isinstance(job, workflow.Done):
-                terminal.note(f"{name(job)} {job.why}: its result is left as it is.")
-                record, told = job.said, ()
-            else:
-                told = job.notes
-                for note in told:
-                    terminal.note(note)
-                if arriving:
-                    record = terminal.follow(arriving(job), name(job))
-                else:
-                    work = workflow.run(job, chosen, aim, against, shown)
-                    _, record = terminal.follow(work, name(job))
-            for note in record.notes[len(told) :]:
+            notes, said = getattr(job, "notes", ()), job
+            for note in notes:
                 terminal.note(note)
-            there = [face.number for face in record.report.faces]
-            left = unprotected(record.report.unprotected, called(job), BY_NUMBER, there)
-            tell(terminal, job, job.picture, left, record, judge(record))
+            if isinstance(job, workflow.Done | clips.ClipDone):
+                terminal.note(f"{name(job)} {job.why}: its result is left as it is.")
+                said = job.said
+            elif isinstance(job, workflow.Job | clips.ClipJob):
+                said = made(job)
+            if isinstance(said, workflow.PassedOver | clips.ClipPassedOver):
+                left = left_as_it_is(said, name(job), face_words.by_number(instead, several))
+                return passed_over(terminal, said, name(job), left, way_out(meant) if one_result else None)
+            for note in said.notes[len(notes) :]:
+                terminal.note(note)
+            way = face_words.by_number(instead, several, written=not piped)
+            first = left_as_it_is(said, name(job) if quiet or several else "", way)
+            if several:
+                of = said.clip if pipes.is_clip(job.source) else said.photo
+                ignored.extend((sentence, of, name(job)) for sentence in said.ignored)
+            else:
+                first += said.ignored
+            short = said.shortfalls(fail_if_recognised, by_choice=bool(meant.numbers))
+            tell(terminal, job, first, said, short)
+            told.append(job.source)
             if piped:
                 pipes.write(job.picture)
-            return judge(record)
+            return short
 
         try:
             done = terminal.each(ready, lambda job: (name(job), run(job)), name)
         except KeyboardInterrupt as stop:
-            stop.args = (GOES_ON,) * (any(clips) or len(todo) > 1 and not force)
+            stop.args = (GOES_ON,) * (filmed or several and not force)
             raise
         together = tuple[tuple[str, ...], ...]()
         if shown and shown.members:
             together = linked(terminal, shown, chosen.surrogates, fail_if_recognised, name)
             done += [(file, ("linked",)) for file in dict.fromkeys(chain(*together))]
-    if done:
-        filmed = any(result.is_file() for job in ready if (result := getattr(job, "result", None)))
-        terminal.end(CLIP_LIMITS if filmed else LIMITS)
+    for sentence in references.summed_up(ignored, pipes.kind_of(todo)):
+        terminal.warn(sentence)
+    if told:
+        terminal.end(CLIP_LIMITS if any(map(pipes.is_clip, told)) else LIMITS)
     if terminal.failed or terminal.left:
         if (count := len(todo) + len(photos) - len(lists)) > 1:
             terminal.note(failed(terminal.failed, count, terminal.left), always=True)
@@ -269,24 +272,3 @@ def protect(
     if any(short for _, short in done):
         terminal.note(fell_short(done, fail_if_recognised, pipes.kind_of(todo), together), always=True)
         raise typer.Exit(FELL_SHORT)
-
-
-def _passed_over(
-    terminal: Terminal, photo: workflow.PassedOver, name: str, piped: bool
-) -> tuple[records.Shortfall, ...]:
-    """Say why nothing is written for a photo; returns why it is not all protected.
-
-    Raises:
-        NoFace: a picture was to go to standard output.
-    """
-    from ..face_words import BY_NUMBER, unprotected
-
-    if piped:
-        raise NoFace(f"{name} {photo.why}.", "Nothing was written.")
-    terminal.note(f"{name} {photo.why}: nothing is written for it.")
-    for sentence in unprotected(photo.unprotected, name, BY_NUMBER):
-        terminal.warn(sentence)
-    left = [face.model_dump(mode="json") for face in photo.unprotected]
-    named = {"photo": name, "source": printable(photo.source), **exit_words(photo.shortfalls)}
-    terminal.object(**named, passed_over=photo.why, unprotected=left)
-    return photo.shortfalls

@@ -18,7 +18,7 @@ from ...core.types import Photo, Stage, Step, Steps
 from ...core.video import Clip, open_clip
 from ...eval.report import Report
 from ...privacy.settings import Goal, Settings, settings
-from .. import clips, records, workflow
+from .. import clips, recognizers, records, workflow
 from ..albums import Album
 from ..clip_records import ClipRecord
 from ..commands.people import known
@@ -104,7 +104,7 @@ def wish(
             "Looking like another person needs a photo of that person, and only that does.",
             "Add the photo under Advanced, or choose to look like nobody known.",
         )
-    used = workflow.surrogates(",".join(surrogates) if surrogates else None, False, None)
+    used = recognizers.surrogates(",".join(surrogates) if surrogates else None, False, None)
     chosen = settings(
         strength,
         effort,
