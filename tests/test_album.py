@@ -31,7 +31,7 @@ from veil.ui.cli import app
 from veil.ui.endings import fell_short
 from veil.ui.engine_hooks import ENGINE_HOOKS
 from veil.ui.records import Record
-from veil.ui.references import told
+from veil.ui.references import summed_up, told
 from veil.ui.web.links import of_album
 
 PORTRAIT = astronaut()[20:260, 100:340]
@@ -371,6 +371,24 @@ def test_photos_of_me_are_references(faces: Path, tmp_path: Path, monkeypatch: p
     )
 
 
+def test_of_several_photos_it_is_said_once_which_other_photo_shows_nobody(
+    faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched(monkeypatch, lambda track: track.references)
+    stranger = faces / "people" / "person-0" / "a.png"
+    for name in ("b.png", "c.png"):
+        Image.fromarray(PORTRAIT).save(tmp_path / name)
+    for options in (("--json",), ("-q",), ()):  # done, and then told again
+        run = veil("protect", tmp_path, "--me", stranger, *options)
+        said = run.stderr if options else run.stdout
+        assert said.count("counted for no face") == 1
+        line = "a.png shows nobody who is protected in 2 photos (b.png, c.png): it counted for no face.\n"
+        assert line in said
+        for one in map(json.loads, run.stdout.splitlines() if options == ("--json",) else ()):
+            alone = f"a.png shows nobody who is protected in {one['photo']}: it counted for no face."
+            assert one["ignored"] == [alone]
+
+
 def _of(*pictures: np.ndarray) -> list[tuple[torch.Tensor, Any]]:
     return [(to_tensor(pixels), find_faces(pixels)[0]) for pixels in pictures]
 
@@ -386,10 +404,18 @@ def test_doubtful_and_surplus_photos_count_for_nobody(monkeypatch: pytest.Monkey
     assert [note.partition(":")[0] for note in (*said.notes, *said.ignored)] == [
         "Who face 2 is was also learnt from 1 other photo (a.png).",
         "b.png comes after 8 others, and more are not looked at",
-        "c.png does not surely show anybody who is protected in e.mp4",
+        "c.png may show somebody who is protected in e.mp4, but that is not sure enough",
         "d.png shows nobody who is protected in e.mp4",
     ]
     assert len(said.ignored) == 2
+    lines = summed_up(((one, "e.mp4", f"{place}/e.mp4") for place in "xy" for one in said.ignored), "clip")
+    assert lines == [
+        f"{what} in 2 clips (x/e.mp4, y/e.mp4){but}: it counted for no face."
+        for what, but in (
+            ("c.png may show somebody who is protected", ", but that is not sure enough"),
+            ("d.png shows nobody who is protected", ""),
+        )
+    ]
     album.known = [({"sface": torch.ones(1)}, shown)]
     assert told(album, {2: person}, "e.mp4", "clip").notes == (
         "d.png is a picture of this very clip, or nearly the same picture: it counted for no face.",

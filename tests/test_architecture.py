@@ -154,6 +154,19 @@ def test_every_dependency_is_declared_and_used() -> None:
     assert foreign <= {MODULES.get(name, name) for name in main | extra}
 
 
+def test_misspelt_names_are_refused_before_torch_is_loaded() -> None:
+    program = (
+        "import sys; from veil.ui.cli import main\n"
+        "for option in ('--strength', '--effort', '--prior', '--surrogates', '--leave-out'):\n"
+        "    sys.argv = ['veil', 'protect', 'me.jpg', option, 'strnog']\n"
+        "    try: main()\n"
+        "    except SystemExit as end: assert end.code == 2\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr.count("called 'strnog'") == 5
+
+
 @pytest.mark.parametrize("argument", ["--help", "models"])
 def test_help_and_models_import_nothing_heavy(argument: str) -> None:
     program = (

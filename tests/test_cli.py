@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from errno import ENOSPC
 from functools import partial
 from io import BytesIO
@@ -23,7 +24,7 @@ from typer.testing import CliRunner, Result
 from veil.core.errors import BadPhoto, NoFace
 from veil.core.images import open_photo
 from veil.core.progress import finish
-from veil.core.types import Sighting, Stage, Step, Steps, Track
+from veil.core.types import Face, Sighting, Stage, Step, Steps, Track
 from veil.eval.report import Report
 from veil.privacy import Protected
 from veil.privacy.settings import EFFORTS, STRENGTHS, Settings, settings
@@ -222,6 +223,7 @@ BAD: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     "output in no folder": (_no, ["photo.png", "-o", "nowhere/deep"], "There is no folder nowhere"),
     "output a file": (_write("a.txt", b"words"), ["photo.png", "-o", "a.txt"], "a.txt is a file, and no"),
     "output of another kind": (_no, ["photo.png", "-o", "a.tif"], "-o a.tif names a file of a kind"),
+    "a folder that is called as a photo": (_no, ["photo.png", "-o", "new.png/"], "no folder new.png/"),
     "a folder that is made": (_no, ["photo.png", "-o", "new", "--faces", "3"], "has no face number 3"),
     "empty path": (_no, [""], "An empty path was given for photos."),
     "empty path of an option": (_no, ["photo.png", "--json", "--me", ""], "was given for --me."),
@@ -967,6 +969,62 @@ def album(folder: Path, faces: Path) -> Path:
     other.save(folder / "album" / "other.png")
     Image.fromarray(np.hstack([PORTRAIT, np.asarray(other)])).save(folder / "album" / "pair.png")
     return folder / "album"
+
+
+@pytest.fixture
+def verdict(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """What is said of whether faces are the person's whom --only and --except name: it can be changed."""
+    said = SimpleNamespace(is_="other")
+    person = SimpleNamespace(verdict=lambda *_: said.is_)
+    monkeypatch.setattr(workflow, "person_of", lambda _: person)
+    return said
+
+
+@pytest.mark.parametrize(("option", "said"), [("--only", "other"), ("--except", "same")])
+def test_one_photo_without_whom_is_to_be_protected_is_an_error(
+    folder: Path, verdict: SimpleNamespace, option: str, said: str
+) -> None:
+    verdict.is_, photo = said, folder / "photo.png"
+    before = files(folder)
+    one = [[photo], [photo, "-o", folder / "new.png"], [folder, "-o", folder / "new.png"]]
+    for arguments in one:
+        result = veil("protect", *arguments, option, photo, "--json", "-q")
+        assert result.exit_code == 2
+        (line,) = (json.loads(line) for line in result.stdout.splitlines())
+        assert (line["photo"], line["exit"]) == ("photo.png", 2)
+        assert f"Error: {line['error']}\n{line['hint']}" in result.stderr
+        assert line["error"].endswith("nothing was written.")
+        assert option in line["hint"]
+    piped = ["protect", "-", option, str(photo), "-o", str(folder)]
+    assert CliRunner().invoke(app, piped, input=photo.read_bytes()).exit_code == 2
+    several = veil("protect", folder, option, photo)
+    assert several.exit_code == 0
+    assert "nothing is written for it" in several.stderr
+    assert "does not promise" not in several.stdout  # nothing was protected
+    assert files(folder) == before
+
+
+@pytest.mark.parametrize("option", ["--only", "--except", "--largest"])
+def test_what_might_be_a_face_can_be_protected_as_it_is_said(
+    folder: Path, verdict: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    verdict.is_ = "same" if option == "--only" else "other"
+    points = np.array([[25, 200], [45, 200], [35, 210], [28, 220], [42, 220]], float)
+    might_be = Face(np.array([10.0, 180, 60, 230]), points)
+    search = workflow.search
+    monkeypatch.setattr(workflow, "search", lambda pixels: replace(search(pixels), doubtful=[might_be]))
+    shutil.copy(folder / "photo.png", folder / "other.png")
+    photo, chosen = folder / "photo.png", [option, folder / "photo.png"][: 1 + (option != "--largest")]
+    way = f"--faces 1,2 --force instead of {option}."
+    for photos, words in (
+        ([photo], "give"),
+        ([folder / "other.png", photo], "protect the photo alone, with"),
+    ):
+        said = " ".join(veil("protect", *photos, *chosen).stdout.split())
+        assert f"If it is one, {words} {way}" in said
+    result = veil("protect", photo, "--faces", "1,2", "--force")
+    assert result.exit_code in (0, 3), result.output
+    assert [face.number for face in _record(folder / "photo.veiled.json").report.faces] == [1, 2]
 
 
 @pytest.mark.slow

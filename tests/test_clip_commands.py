@@ -374,6 +374,9 @@ def test_people_are_listed_again_and_only_a_sheet_of_veils_is_replaced(
         assert run.exit_code == 0, run.output
         assert "Can be protected" in run.stdout
         assert Image.open(sheet).format == "PNG"
+    sheet.unlink()
+    assert veil("faces", source, "-q").output == ""
+    assert sheet.exists()
     assert veil("faces", source, "-o", tmp_path / "new").exit_code == 0
     assert [path.name for path in (tmp_path / "new").iterdir()] == [sheet.name]
     Image.new("RGB", (8, 8)).save(sheet)
@@ -390,8 +393,13 @@ def test_who_is_not_protected_is_named_with_the_clip(
     source, person = film(tmp_path / "a.mp4"), SimpleNamespace(verdict=lambda *_: "other")
     monkeypatch.setattr(workflow, "person_of", lambda _: person)
     run = veil("protect", source, "--only", source)
-    assert "a.mp4 does not show the person" in run.stderr
+    assert "Error: a.mp4 does not show the person who is to be protected: nothing was written." in run.stderr
     assert "Not protected: face 1 of a.mp4, another person" in run.stdout
+    assert (run.exit_code, "does not promise" in run.stdout) == (2, False)
+    run = veil("protect", tmp_path, "--only", source, "--json")
+    assert (run.exit_code, lines(run)[0]["clip"]) == (3, "a.mp4")  # face 2 is too small to tell
+    assert "does not show the person" in lines(run)[0]["passed_over"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
 
 def test_a_missing_folder_is_refused_before_any_work(

@@ -68,7 +68,8 @@ def test_what_cannot_be_protected_cannot_be_named(number: int, error: type[Excep
 def test_how_to_protect_what_one_detector_takes_for_a_face_is_said() -> None:
     doubtful = Unprotected(number=4, box=(10, 20, 70, 80), reason="taken for no face")
     too = doubtful.model_copy(update={"number": 5})
-    said, other = face_words.unprotected([doubtful, too], way=face_words.BY_NUMBER, protected=(1, 2))
+    way = face_words.by_number()
+    said, other = face_words.unprotected([doubtful, too], way=way, protected=(1, 2))
     assert other.endswith("give --faces 1,2,5.")
     assert said == (
         "Left as it is: 60x60 pixels at 10, 20, which one detector takes for a face (number 4) and another "
@@ -76,6 +77,19 @@ def test_how_to_protect_what_one_detector_takes_for_a_face_is_said() -> None:
     )
     page = html.verdict(REPORT.model_copy(update={"unprotected": (doubtful,)}), {})
     assert "If it is one, click it in the photo" in page
+
+
+@pytest.mark.parametrize(
+    ("asked", "way"),
+    [
+        ({"instead": "--only"}, "give --faces {} instead of --only"),
+        ({"instead": "--except", "written": True}, "give --faces {} --force instead of --except"),
+        ({"several": True, "written": True}, "protect the photo alone, with --faces {} --force"),
+    ],
+)
+def test_that_way_fits_what_was_asked_for(asked: dict[str, Any], way: str) -> None:
+    """--faces excludes --only, its numbers are of one photo, and the result is there by now."""
+    assert face_words.by_number(**asked) == way
 
 
 def test_page_and_report_name_it_first() -> None:
@@ -136,7 +150,7 @@ def test_faces_are_listed_with_their_reasons() -> None:
     rows = face_words.face_rows(FOUND, {2})
     assert [row[-1] for row in rows] == [
         "yes",
-        "yes, is protected already",
+        "is protected already",
         "no, too small",
         "by its number: only one of two detectors takes it for a face",
         "no, too small",

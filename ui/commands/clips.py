@@ -89,7 +89,7 @@ def passed_over(
 
     Args:
         first: what is not as people would wish, a sentence each.
-        hint: the way out, where this was all that was asked for.
+        hint: the way out, where it is the one that was asked for.
 
     Raises:
         NoFace: it was.

@@ -145,8 +145,8 @@ def protect(
     Exit code: 0 where all is protected; 3 where not, for reasons that the last line and the exit_because of
     --json name: "no face found" (in one of several photos or clips), "face left" (it is too small), "still
     recognised" (by a recogniser that was not used, as balanced mostly leaves it) or, of an album, "linked"
-    (by such a one); 2 where a photo or clip could not be protected at all, or has a
-    result of other settings; 130 where it was stopped.
+    (by such a one); 2 where a photo or clip could not be protected at all, has a result of other settings, or
+    is the one that was asked for and shows nobody whom --only or --except protect; 130 where it was stopped.
     """
     from ...privacy.priors import PRIORS
     from ...privacy.settings import settings
@@ -164,9 +164,15 @@ def protect(
     if quality and format == "png":
         raise BadSettings("A PNG has no quality: it is exact.", "Leave --quality away.")
     used = recognizers.surrogates(surrogates, all_surrogates, leave_out)
-    known_prior = PRIORS.check(prior)
     chosen = settings(
-        strength, effort, surrogates=used, goal=goal, seed=seed, prior=known_prior, size=size, device=device
+        strength,
+        effort,
+        surrogates=used,
+        goal=goal,
+        seed=seed,
+        prior=PRIORS.check(prior),
+        size=size,
+        device=device,
     )
     from .. import clips, cluster, face_words, records, references, workflow  # which load torch
     from ..outputs import Output, names_file, real, reserved
@@ -193,7 +199,8 @@ def protect(
         meant, people = whom(faces, largest, only, spare), only or spare or ()
         taken = reserved(*todo, target, probe, *(me or ()), *people)
         several, alone = len(todo) > 1, len(todo) == 1 and todo == photos
-        one_result = alone or piped or (output is not None and names_file(output))
+        one_file = piped or (output and names_file(output)) or not any(map(Path.is_dir, photos))
+        hint = way_out(meant) if one_file and not several else None
         workers = stack.enter_context(cluster.workers(ray, chosen)) if ray else None
         find = workers.search([path for path in todo if not pipes.is_clip(path)]) if workers else None
         common, beside = records.origin(wanted, target, probe, album, me or ()), records.Beside()
@@ -235,7 +242,7 @@ def protect(
                 said = made(job)
             if isinstance(said, workflow.PassedOver | clips.ClipPassedOver):
                 left = left_as_it_is(said, name(job), face_words.by_number(instead, several))
-                return passed_over(terminal, said, name(job), left, way_out(meant) if one_result else None)
+                return passed_over(terminal, said, name(job), left, hint)
             for note in said.notes[len(notes) :]:
                 terminal.note(note)
             way = face_words.by_number(instead, several, written=not piped)
