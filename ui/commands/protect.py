@@ -14,7 +14,7 @@ from ...core.errors import BadSettings
 from ..terminal import Json, QuietOnFaces, Terminal
 from .clips import FELL_SHORT, passed_over, tell
 from .clips import protect as protect_clip
-from .people import known, left_as_it_is, linked, reopened, way_out, whom
+from .people import known, left_as_it_is, linked, reopened, way_out, whom, with_earlier
 
 
 def protect(
@@ -174,7 +174,7 @@ def protect(
         size=size,
         device=device,
     )
-    from .. import clips, cluster, face_words, records, references, workflow  # which load torch
+    from .. import beside, clips, cluster, face_words, records, references, workflow  # which load torch
     from ..outputs import Output, names_file, real, reserved
 
     piped = output == pipes.PIPE or (output is None and pipes.PIPE in photos)
@@ -203,7 +203,7 @@ def protect(
         hint = way_out(meant) if one_file and not several else None
         workers = stack.enter_context(cluster.workers(ray, chosen)) if ray else None
         find = workers.search([path for path in todo if not pipes.is_clip(path)]) if workers else None
-        common, beside = records.origin(wanted, target, probe, album, me or ()), records.Beside()
+        common, earlier = records.origin(wanted, target, probe, album, me or ()), beside.Beside()
 
         def name(one: Any) -> str:
             return pipes.name(getattr(one, "source", one), photos)
@@ -212,11 +212,12 @@ def protect(
             if pipes.is_clip(path):
                 how = chosen, people, probe, album, me or ()
                 return clips.prepare(path, wanted, meant, taken, alone, *how)
-            return workflow.prepare(path, wanted, meant, taken, alone, chosen, common, beside, find)
+            return workflow.prepare(path, wanted, meant, taken, alone, chosen, common, earlier, find)
 
         ready = terminal.each(todo, prepare, name)
         shown, against = known(me or (), album), other.frame if other else None
         if shown and album:
+            with_earlier(terminal, shown, wanted, todo, taken)
             ready = terminal.each(ready, partial(reopened, shown), name)
         jobs = [job for job in ready if isinstance(job, workflow.Job)]
         arriving = workers.protect(jobs, chosen, aim, against, shown) if workers else None
