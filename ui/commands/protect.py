@@ -249,14 +249,14 @@ def protect(
             way = face_words.by_number(instead, several, written=not piped)
             first = left_as_it_is(said, name(job) if quiet or several else "", way)
             if several:
-                of = said.clip if pipes.is_clip(job.source) else said.photo
+                of = said.clip if isinstance(said, clips.ClipRecord) else said.photo
                 ignored.extend((sentence, of, name(job)) for sentence in said.ignored)
             else:
                 first += said.ignored
             short = said.shortfalls(fail_if_recognised, by_choice=bool(meant.numbers))
             tell(terminal, job, first, said, short)
             told.append(job.source)
-            if piped:
+            if piped and isinstance(job, workflow.Job):
                 pipes.write(job.picture)
             return short
 
