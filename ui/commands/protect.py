@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from functools import partial
 from itertools import chain
@@ -199,7 +200,7 @@ def protect(
         meant, people = whom(faces, largest, only, spare), only or spare or ()
         taken = reserved(*todo, target, probe, *(me or ()), *people)
         several, alone = len(todo) > 1, len(todo) == 1 and todo == photos
-        one_file = piped or (output and names_file(output)) or not any(map(Path.is_dir, photos))
+        one_file = piped or (output and names_file(output)) or not any(map(os.path.isdir, photos))
         hint = way_out(meant) if one_file and not several else None
         workers = stack.enter_context(cluster.workers(ray, chosen)) if ray else None
         find = workers.search([path for path in todo if not pipes.is_clip(path)]) if workers else None
