@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.files import printable
-from ..terminal import Terminal
+from ..terminal import Terminal, exit_words, named
 
 if TYPE_CHECKING:
     from ...core.types import Sighting
@@ -18,13 +18,6 @@ if TYPE_CHECKING:
     from ..cluster import Workers
     from ..records import Record, Shortfall
     from ..selection import Whom
-
-FELL_SHORT = 3  # the exit code where not all is protected
-
-
-def exit_words(short: tuple[Shortfall, ...]) -> dict[str, Any]:
-    """The exit code of a photo or clip and, where not all of it is protected, why, for JSON."""
-    return {"exit": FELL_SHORT if short else 0, "exit_because": short}
 
 
 def protect(
@@ -63,11 +56,11 @@ def protect(
     for note in record.notes[len(told) :]:
         terminal.note(note)
     short = record.shortfalls(strict, by_choice=bool(whom.numbers))
-    tell(terminal, job, job.result, clip_words.unprotected(record.faces, called), record, short)
+    tell_result(terminal, job, job.result, clip_words.unprotected(record.faces, called), record, short)
     return short
 
 
-def tell(
+def tell_result(
     terminal: Terminal,
     job: workflow.Job | workflow.Done | clips.ClipJob | clips.ClipDone,
     result: Path,
@@ -83,16 +76,16 @@ def tell(
     if not terminal.to_stderr:  # of a picture on standard output no file is left
         terminal.path(result, job.record)
     files = {"source": job.source, "picture": result, "record": job.record}
-    named: dict[str, Any] = {name: printable(path) for name, path in files.items()}
+    said: dict[str, Any] = {name: printable(path) for name, path in files.items()}
     if isinstance(job, workflow.Done | clips.ClipDone):
-        named["passed_over"] = job.why
+        said["passed_over"] = job.why
     if isinstance(record, records.Record):
         terminal.report(record.report, record)
     else:
         terminal.clip(record, record)
     if "still recognised" in short and (words := wording.stronger(record.settings)):
         terminal.say(words)
-    terminal.object(record, **named, **exit_words(short))
+    terminal.object(record, **said, **exit_words(short))
 
 
 def _passed_over(terminal: Terminal, clip: clips.ClipPassedOver, name: str) -> tuple[Shortfall, ...]:
@@ -103,8 +96,8 @@ def _passed_over(terminal: Terminal, clip: clips.ClipPassedOver, name: str) -> t
     for sentence in clip_words.unprotected(clip.faces, name):
         terminal.warn(sentence)
     left = [face.model_dump(mode="json") for face in clip.faces]
-    named = {"clip": name, "source": printable(clip.source), **exit_words(clip.shortfalls)}
-    terminal.object(**named, passed_over=clip.why, unprotected=left)
+    said = {**named(name, clip.source), **exit_words(clip.shortfalls)}
+    terminal.object(**said, passed_over=clip.why, unprotected=left)
     return clip.shortfalls
 
 
@@ -141,7 +134,8 @@ def faces(terminal: Terminal, path: Path, name: str, output: Path | None, force:
         }
         for face in found
     ]
-    terminal.object(clip=name, faces=listed, sheet=printable(sheet) if found else None)
+    said = {**named(name, path), **exit_words()}
+    terminal.object(**said, faces=listed, sheet=printable(sheet) if found else None)
     if not found:
         terminal.note(f"No face was found in {name}.")
         return

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ...core.errors import BadSettings, NoFace
-from ...core.files import printable
-from ..terminal import Json, QuietOnFaces, Terminal
-from .clips import FELL_SHORT, exit_words, tell
+from ..terminal import FELL_SHORT, Json, QuietOnFaces, Terminal, exit_words, named
 from .clips import protect as protect_clip
+from .clips import tell_result
 from .people import known, linked, reopened, whom
 
 if TYPE_CHECKING:
@@ -156,7 +155,7 @@ def protect(
     from ..endings import failed, fell_short
     from ..face_words import BY_NUMBER, unprotected
     from ..outputs import Output, real, reserved
-    from ..wording import CLIP_LIMITS, GOES_ON, LIMITS
+    from ..wording import CLIP_LIMITS, GOES_ON, LIMITS, ON_LIMITS
 
     if (goal == "impersonate") != (target is not None):
         raise BadSettings("--goal impersonate and --target belong together.", "Give both or neither.")
@@ -174,8 +173,8 @@ def protect(
         lists = terminal.each(
             photos, lambda path: pipes.expanded(path, recursive, stack, terminal.note), pipes.name
         )
-        named = [photo for photos in lists for photo in photos]
-        todo = list({real(photo): photo for photo in reversed(named)}.values())[::-1]
+        every = [photo for photos in lists for photo in photos]
+        todo = list({real(photo): photo for photo in reversed(every)}.values())[::-1]
         clips = [pipes.is_clip(path) for path in todo]
         if piped and (json or len(todo) > 1 or any(clips)):
             raise BadSettings("A picture on standard output stands alone.", "Name one photo, without --json.")
@@ -245,7 +244,7 @@ def protect(
                 terminal.note(note)
             there = [face.number for face in record.report.faces]
             left = unprotected(record.report.unprotected, called(job), BY_NUMBER, there)
-            tell(terminal, job, job.picture, left, record, judge(record))
+            tell_result(terminal, job, job.picture, left, record, judge(record))
             if piped:
                 pipes.write(job.picture)
             return judge(record)
@@ -256,12 +255,13 @@ def protect(
             stop.args = (GOES_ON,) * (any(clips) or len(todo) > 1 and not force)
             raise
         together = tuple[tuple[str, ...], ...]()
-        if shown and shown.members:
+        if shown and album:
             together = linked(terminal, shown, chosen.surrogates, fail_if_recognised, name)
             done += [(file, ("linked",)) for file in dict.fromkeys(chain(*together))]
     if done:
         filmed = any(result.is_file() for job in ready if (result := getattr(job, "result", None)))
-        terminal.end(CLIP_LIMITS if filmed else LIMITS)
+        anew = not all(hasattr(job, "why") for job in ready)  # not done before, nor passed over
+        terminal.end((CLIP_LIMITS if filmed else LIMITS) if anew else ON_LIMITS)
     if terminal.failed or terminal.left:
         if (count := len(todo) + len(photos) - len(lists)) > 1:
             terminal.note(failed(terminal.failed, count, terminal.left), always=True)
@@ -287,6 +287,6 @@ def _passed_over(
     for sentence in unprotected(photo.unprotected, name, BY_NUMBER):
         terminal.warn(sentence)
     left = [face.model_dump(mode="json") for face in photo.unprotected]
-    named = {"photo": name, "source": printable(photo.source), **exit_words(photo.shortfalls)}
-    terminal.object(**named, passed_over=photo.why, unprotected=left)
+    said = {**named(name, photo.source), **exit_words(photo.shortfalls)}
+    terminal.object(**said, passed_over=photo.why, unprotected=left)
     return photo.shortfalls
