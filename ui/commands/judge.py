@@ -108,8 +108,8 @@ def _used(terminal: Terminal, before: Path, after: Path) -> frozenset[str]:
     elif known is None and after.is_file():  # otherwise whoever opens it complains
         terminal.note(
             f"No report of veil, {printable(report.name)}, lies beside {printable(after)}, to name the "
-            "recognisers that it was protected against: all count as if it had never met them, and the verdict "
-            "may be better than it should be. --seen dlib,faceres names them."
+            "recognisers that it was protected against: all count as if it had never met them, and the "
+            "verdict may be better than it should be. --seen dlib,faceres names them."
         )
     return known or frozenset()
 
