@@ -842,8 +842,14 @@ def test_json_says_all_and_words_go_elsewhere(folder: Path) -> None:
     (seen,) = map(json.loads, veil("faces", folder / "photo.png", "--json").stdout.splitlines())
     (unseen,) = map(json.loads, veil("faces", missing, "--json").stdout.splitlines())
     assert (seen["exit"], seen["exit_because"], unseen["exit_because"]) == (0, [], ["error"])
+    (folder / "trip").mkdir()
+    shutil.copy(folder / "photo.png", folder / "trip" / "b.png")
+    made, *_ = (
+        json.loads(line) for line in veil("protect", folder, "-r", "--json").stdout.splitlines()[::-1]
+    )
+    assert made["photo"] == str(Path("trip", "b.png"))  # as every other object names it
     form = ("photo", "source", "exit", "exit_because")
-    for one in (bad, good, failed, passed, otherwise, seen, unseen):
+    for one in (bad, good, failed, passed, otherwise, seen, unseen, made):
         assert {*form} <= {*one}
         assert one["source"] == str(folder / one["photo"])
         assert ("error" in one) == ("hint" in one) == (one["exit"] == 2)

@@ -153,9 +153,9 @@ class Terminal:
         typer.echo(text, err=self.json or self.quiet or self.to_stderr)
 
     def object(self, model: BaseModel | None = None, /, **values: Any) -> None:
-        """Print an object as a line of JSON, where that was asked for."""
+        """Print an object as a line of JSON, where that was asked for; `values` go before what a model says."""
         if self.json:
-            said = values | (model.model_dump(mode="json") if model else {})
+            said = (model.model_dump(mode="json") if model else {}) | values
             if self.waits:
                 self.waiting.append(said)
             else:

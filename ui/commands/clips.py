@@ -56,13 +56,15 @@ def protect(
     for note in record.notes[len(told) :]:
         terminal.note(note)
     short = record.shortfalls(strict, by_choice=bool(whom.numbers))
-    tell_result(terminal, job, job.result, clip_words.unprotected(record.faces, called), record, short)
+    left = clip_words.unprotected(record.faces, called)
+    tell_result(terminal, job, name, job.result, left, record, short)
     return short
 
 
 def tell_result(
     terminal: Terminal,
     job: workflow.Job | workflow.Done | clips.ClipJob | clips.ClipDone,
+    name: str,
     result: Path,
     left: Iterable[str],
     record: Record | ClipRecord,
@@ -75,8 +77,8 @@ def tell_result(
         terminal.warn(sentence)
     if not terminal.to_stderr:  # of a picture on standard output no file is left
         terminal.path(result, job.record)
-    files = {"source": job.source, "picture": result, "record": job.record}
-    said: dict[str, Any] = {name: printable(path) for name, path in files.items()}
+    files = {"picture": printable(result), "record": printable(job.record)}
+    said: dict[str, Any] = named(name, job.source) | files
     if isinstance(job, workflow.Done | clips.ClipDone):
         said["passed_over"] = job.why
     if isinstance(record, records.Record):

@@ -244,7 +244,7 @@ def protect(
                 terminal.note(note)
             there = [face.number for face in record.report.faces]
             left = unprotected(record.report.unprotected, called(job), BY_NUMBER, there)
-            tell_result(terminal, job, job.picture, left, record, judge(record))
+            tell_result(terminal, job, name(job), job.picture, left, record, judge(record))
             if piped:
                 pipes.write(job.picture)
             return judge(record)
