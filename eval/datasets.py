@@ -12,7 +12,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
+from hashlib import file_digest
 from itertools import zip_longest
 from pathlib import Path
 
@@ -117,4 +117,5 @@ def main_face(pixels: Pixels, find: Detector = find_faces) -> Face | None:
 
 def checksum(path: Path) -> str:
     """The SHA-256 of a file."""
-    return sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()

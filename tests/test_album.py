@@ -266,6 +266,29 @@ def test_photos_of_a_folder_are_kept_apart_from_those_that_were_done(
     assert "exists already" in alone.output
 
 
+def test_an_album_goes_on_with_files_that_are_not_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are found beside those that are; what was protected without an album does not belong to one."""
+    asked, out = watched(monkeypatch, lambda track: track.album), tmp_path / "out"
+    photos = [tmp_path / name for name in ("alone.png", "b.png", "c.png", "d.png")]
+    for photo, pixels in zip(photos, (BRIGHTER, PORTRAIT, DARKER, PORTRAIT[10:]), strict=True):
+        Image.fromarray(pixels).save(photo)
+    alone, first, second, third = photos
+    veil("protect", alone, "-o", out)
+    veil("protect", first, "-o", out, "--album")
+    told = json.loads(veil("protect", second, "-o", out, "--album", "--json").stdout.splitlines()[-1])
+    assert asked == {"alone.png": [], "b.png": [], "c.png": ["b.veiled.png"]}
+    assert told["album"] == ["b.png", "c.png"]
+    assert {one["pairs"] for one in told["links"]} == {1}
+    first.unlink()
+    Image.fromarray(BRIGHTER).save(second)  # another photo of this name
+    said = veil("protect", third, "-o", out, "--album", "--quiet")
+    assert asked["d.png"] == []
+    assert "neither named nor beside those that are: b.png, c.png." in said.stderr
+    assert "is not kept apart from them" in said.stderr
+
+
 def test_a_benchmark_keeps_the_other_photo_apart_from_the_first(faces: Path, tmp_path: Path) -> None:
     spec = read(faces / "six.toml")
     method = spec.methods[0].model_copy(

@@ -27,7 +27,8 @@ from veil.core.types import Sighting, Stage, Step, Steps, Track
 from veil.eval.report import Report
 from veil.privacy import Protected
 from veil.privacy.settings import EFFORTS, STRENGTHS, Settings, settings
-from veil.ui import records, workflow
+from veil.ui import beside, records, workflow
+from veil.ui.beside import Beside
 from veil.ui.cli import app
 from veil.ui.terminal import Terminal
 from veil.ui.web import results
@@ -952,7 +953,7 @@ def test_faces_of_several_photos_and_folders_are_listed(folder: Path) -> None:
 
 
 def test_records_and_the_target_are_read_once_a_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read, reports = list[Path](), records._reports
+    read, reports = list[Path](), beside._reports
     hashed, checksum = list[Path](), records.checksum
     for name in ("a.png", "b.png", "c.png"):
         shutil.copy(folder / "photo.png", folder / name)
@@ -966,7 +967,7 @@ def test_records_and_the_target_are_read_once_a_run(folder: Path, monkeypatch: p
         hashed.append(path)
         return checksum(path)
 
-    monkeypatch.setattr(records, "_reports", reported)
+    monkeypatch.setattr(beside, "_reports", reported)
     monkeypatch.setattr(records, "checksum", summed)
     result = veil("protect", folder, "--probe", folder / "photo.png", "-o", folder, "--largest")
     assert result.exit_code in (0, 3), result.output
@@ -1112,7 +1113,7 @@ def test_what_is_protected_already_is_known_again(folder: Path, monkeypatch: pyt
     assert (passed["photo"], passed["passed_over"]) == ("photo.veiled.png", "is protected already")
     copy = shutil.copy(result, folder / "b.png")  # that a record before its own says what was made from it
     veil("protect", copy, "-o", folder / "a.veiled.png")
-    assert records.Beside().earlier(copy)
+    assert Beside().earlier(copy)
     assert (done["photo"], done["notes"]) == ("edited.png", [])
     assert "photo.veiled.png is protected already: nothing is written" in several.stderr
 

@@ -145,6 +145,18 @@ def test_clips_of_an_album_are_kept_apart(film: Any, work: Any, one_person: None
     assert np.array_equal(again[0].frame.pixels, sighting.frame.pixels)
 
 
+def test_an_album_goes_on_with_a_clip_that_is_not_named(
+    film: Any, work: Any, one_person: None, tmp_path: Path
+) -> None:
+    films = [film(tmp_path / name) for name in ("a.mp4", "b.mp4")]
+    runs = [veil("protect", one, "-o", tmp_path / "out", "--album", "--json") for one in films]
+    first, second = work.apart
+    assert first == {1: ()}
+    ((sighting,),) = second.values()
+    assert sighting.frame.pixels[..., 2].max() > 220  # as it was protected
+    assert lines(runs[-1])[-1]["album"] == ["a.mp4", "b.mp4"]
+
+
 def test_clips_are_matched_with_other_photos_of_the_person(
     film: Any, work: Any, photo: Path, one_person: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

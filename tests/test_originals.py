@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from veil.core.errors import BadSettings
-from veil.ui.originals import known_to_either, originals, swapped
+from veil.ui.beside import known_to_either
+from veil.ui.originals import originals, swapped
 
 
 def put(path: Path, content: str = "") -> Path:

@@ -63,8 +63,8 @@ class JudgeLinks(Links):
         which = " in different pictures" * (pairs < self.pairs)
         if not pairs:
             return (
-                f"Album: of the files named no two show one person{which}, as far as veil can tell: "
-                "nothing to link among them. Others were not compared."
+                f"Album: no two of its files show one person{which}, as far as veil can tell: nothing to "
+                "link. What lies elsewhere was not compared."
             )
         met = "has never met" if self.used_by_attack == "no" else "has used"
         who = f"Album: {self.recognizer}, which the protection {met},"

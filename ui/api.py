@@ -27,7 +27,7 @@ from ..eval.report import Report
 from ..privacy import protect as protected
 from ..privacy.settings import Settings, settings
 from ..weights.registry import Card, card, cards
-from . import clip_checks, face_words, linking, originals, pipes, records, wording, workflow
+from . import beside, clip_checks, face_words, linking, pipes, records, wording, workflow
 from .clip_api import ClipResult, album_of, protect_clip
 from .clip_records import ClipReport
 from .outputs import Output, record_of
@@ -236,7 +236,7 @@ def assess(
     used = frozenset(surrogates) if surrogates is not None else None
     if used is None and isinstance(after, str | Path):
         first = before if isinstance(before, str | Path) else after
-        used = originals.known_to_either(Path(first), Path(after))
+        used = beside.known_to_either(Path(first), Path(after))
     return judge.assess(
         open_photo(before),
         open_photo(after),
@@ -269,7 +269,7 @@ def assess_clip(
         BadSettings: the report beside `after` does not say what was used; the extra `video` is missing.
         UnknownName, WeightsMissing, WeightsCorrupt: a recogniser does not exist, or its file.
     """
-    used = originals.known_to_either(Path(before), Path(after)) if surrogates is None else surrogates
+    used = beside.known_to_either(Path(before), Path(after)) if surrogates is None else surrogates
     other = workflow.with_largest_face(open_photo(probe)) if probe is not None else None
     judging = clip_checks.assess(
         Path(before), Path(after), tuple(used or ()), tuple(recognizers or ()), other

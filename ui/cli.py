@@ -91,9 +91,9 @@ def _takes_paths(hint: Any) -> bool:
 
 def _of_file(error: OSError) -> VeilError:
     """What a file system refuses, as an error for people."""
-    named = bool(error.filename) and not isinstance(error.filename, int)  # a descriptor tells people nothing
-    place = printable(error.filename) if named else "A file"
-    if named and isinstance(error, FileNotFoundError):
+    name: Any = None if isinstance(error.filename, int) else error.filename  # and no file descriptor
+    place = printable(name) if name else "A file"
+    if name and isinstance(error, FileNotFoundError):
         return VeilError(f"There is no file {place}.", "Check its name and folder.")
     hints: dict[type[OSError], str] = {
         FileNotFoundError: "Check its name and folder.",

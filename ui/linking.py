@@ -15,8 +15,8 @@ from ..core.types import Photo, Stage, Step, Steps
 from ..eval.linking import Linking, Seen, Unusable, see
 from ..eval.linking import link as judge
 from ..weights.registry import card
+from .beside import known_surrogates
 from .clip_checks import AlbumView
-from .records import known_surrogates
 from .terminal import known
 from .wording import Row
 

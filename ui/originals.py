@@ -8,54 +8,56 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from ..core.errors import BadSettings
 from ..eval.datasets import checksum
 from .pipes import is_clip, is_named_as_result
-from .records import known_surrogates
 
 
-class _Origin(BaseModel):
-    """The checksum of the photo, or clip, that a result was made from."""
+class _Files(BaseModel):
+    """A photo or clip: its name, or its checksum."""
 
     photo: str = ""
     clip: str = ""
 
+    @property
+    def either(self) -> str:
+        return self.photo or self.clip
 
-class _Made(BaseModel):
+
+class _Made(_Files):
     """The part of a record that tells what was made from what."""
 
-    picture_sha256: str
-    origin: _Origin
+    picture_sha256: str = ""
+    origin: _Files = _Files()
+
+
+def _read(record: Path) -> _Made:
+    """What a record says of that; nothing where there is none, or it does not."""
+    with suppress(OSError, ValidationError):
+        return _Made.model_validate_json(record.read_bytes())
+    return _Made()
+
+
+def name_in(record: Path) -> str:
+    """The name of the photo or clip that a record is of; nothing where there is none, or it does not say."""
+    return _read(record).either
+
+
+def is_of(record: Path, source: Path) -> bool:
+    """Whether a record says that its result was made from just this photo or clip."""
+    return bool(origin := _read(record).origin.either) and origin == _checksum(source)
 
 
 def made_from(result: Path, record: Path | None = None) -> str:
     """The checksum of what a file was made from, as a record of just this file says, by default the one
     beside it; otherwise nothing."""
-    with suppress(OSError, ValidationError):
-        made = _Made.model_validate_json((record or result.with_suffix(".json")).read_bytes())
-        if made.picture_sha256 == checksum(result):
-            return made.origin.photo or made.origin.clip
-    return ""
+    made = _read(record or result.with_suffix(".json"))
+    return made.origin.either if made.picture_sha256 and made.picture_sha256 == _checksum(result) else ""
 
 
 def swapped(before: Path, after: Path, record: Path | None = None) -> bool:
     """Whether of two files the first is the protected one, made from the second."""
     source = made_from(before, record)
     return bool(source) and source == _checksum(after)
-
-
-def known_to_either(before: Path, after: Path) -> frozenset[str] | None:
-    """The recognisers that made a protected photo or clip, as the record beside it says, or that of what it
-    was before, which then was protected already; None where neither has one.
-
-    Raises:
-        BadSettings: the record beside `after` does not say it; see `records.known_surrogates`.
-    """
-    if (known := known_surrogates(after)) is not None:
-        return known
-    with suppress(BadSettings):
-        return known_surrogates(before)
-    return None
 
 
 def originals(files: Sequence[Path]) -> list[Path]:

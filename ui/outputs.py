@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
-
 from ..core.errors import BadPhoto, BadSettings
 from ..core.files import check_writable, fitting, made_folder, printable
 from ..core.images import ENDINGS
@@ -19,7 +17,7 @@ from ..core.video import ENDINGS as VIDEOS
 from ..core.video_joining import CONTAINERS
 from ..core.video_writing import result_ending
 from ..core.writing import SUFFIXES, names_picture, suffix
-from ..eval.datasets import checksum
+from .originals import is_of, name_in
 from .pipes import is_clip
 
 
@@ -41,6 +39,12 @@ class Output:
     force: bool = False
     crf: int | None = None
     codec: str | None = None
+
+    def folder(self, source: Path) -> Path:
+        """Where the result of a photo or clip is written."""
+        if self.place and names_file(self.place):
+            return self.place.parent
+        return self.place or source.parent
 
     @contextmanager
     def ready(self, photos: int) -> Generator[None]:
@@ -112,7 +116,7 @@ def _result_of(
                 f"Name a folder, or a file that ends in {ending}.",
             )
         return output.place
-    folder = output.place or source.parent
+    folder = output.folder(source)
     if not output.place:
         check_writable(folder)
     ours = list[Path]()
@@ -126,10 +130,10 @@ def _result_of(
         if not record.exists():
             ours = ours or [result]
             break
-        if _owner(record) in ("", printable(source.name)):
+        if name_in(record) in ("", printable(source.name)):
             ours.append(result)
     if len(ours) > 1:  # files of one name: each has its own
-        return next((one for one in ours if _made_from(one.with_suffix(".json"), source)), ours[0])
+        return next((one for one in ours if is_of(one.with_suffix(".json"), source)), ours[0])
     return ours[0]
 
 
@@ -144,7 +148,7 @@ def numbered(source: Path, result: Path, output: Output, taken: Collection[str])
     if result == output.place or result.stem == first:
         return []
     stems = (Path(path) for path in taken if real(source) != path)
-    other = _owner(result.with_name(f"{first}.json")) or next(
+    other = name_in(result.with_name(f"{first}.json")) or next(
         (path.name for path in stems if path.stem == source.stem), "another photo or clip"
     )
     of, whose = printable(source.name), printable(other)
@@ -159,40 +163,9 @@ def record_of(result: Path) -> Path:
         BadPhoto: there is one of a clip, for a photo, or of a photo, for a clip.
     """
     record = result.with_suffix(".json")
-    if (other := _owner(record)) and is_clip(Path(other)) != is_clip(result):
+    if (other := name_in(record)) and is_clip(Path(other)) != is_clip(result):
         raise BadPhoto(f"{printable(record)} is the report of {other}.", "Give another name.")
     return record
-
-
-class _Files(BaseModel):
-    """A photo or clip: its name, or its checksum."""
-
-    photo: str = ""
-    clip: str = ""
-
-
-class _Owner(_Files):
-    """The part of a record that names the photo or clip that it is of."""
-
-    origin: _Files | None = None
-
-
-def _owner(record: Path) -> str:
-    """The name of the photo or clip that a record is of; nothing where there is none, or it does not say."""
-    try:
-        named = _Owner.model_validate_json(record.read_bytes())
-    except (OSError, ValidationError):
-        return ""
-    return named.photo or named.clip
-
-
-def _made_from(record: Path, source: Path) -> bool:
-    """Whether a record says that its result was made from just this photo or clip."""
-    try:
-        origin = _Owner.model_validate_json(record.read_bytes()).origin
-        return origin is not None and checksum(source) in (origin.photo, origin.clip)
-    except (OSError, ValidationError):
-        return False
 
 
 def claimed(paths: Collection[Path], taken: Collection[str], force: bool) -> set[str]:

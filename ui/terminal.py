@@ -153,7 +153,7 @@ class Terminal:
         typer.echo(text, err=self.json or self.quiet or self.to_stderr)
 
     def object(self, model: BaseModel | None = None, /, **values: Any) -> None:
-        """Print an object as a line of JSON, where that was asked for; `values` go before what a model says."""
+        """Print an object as a line of JSON, where that was asked for; `values` before those of a model."""
         if self.json:
             said = (model.model_dump(mode="json") if model else {}) | values
             if self.waits:
@@ -180,7 +180,8 @@ class Terminal:
                     complain(problem)
                 self.complaints.add(problem.message)
                 (self.left if isinstance(problem, MadeOtherwise) else self.failed).append(name(item))
-                self.object(**named(name(item), getattr(item, "source", item)), **failure(problem))
+                source: Any = getattr(item, "source", item)
+                self.object(**named(name(item), source), **failure(problem))
         return results
 
     def follow(self, work: Steps[R], title: str) -> R:

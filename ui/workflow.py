@@ -28,8 +28,9 @@ from ..privacy.settings import Settings
 from ..weights import store
 from ..weights.registry import card, cards, remember
 from .albums import Album
+from .beside import Beside
 from .outputs import Output, claimed, fallen_back, numbered, picture_of, real, record_of
-from .records import Beside, Origin, Record, Shortfall, done_before, left_behind, named, origin
+from .records import Origin, Record, Shortfall, done_before, left_behind, named, origin
 from .references import known_in
 from .selection import Choice, Whom, choose, left_of
 from .wording import AGAIN
@@ -140,10 +141,9 @@ def prepare(
         taken: the real paths that must not be written to; those of this job are added.
         alone: whether it is the one photo that was asked for; then a result of veil is protected again,
             with a word, and one that shows no face is an error; otherwise they are passed over.
-        settings, common: what `run` is going to be given, `common` by `records.origin`. A result that was
-            made in just this way is done; without settings, or where results are to be replaced, none is.
-        beside: the records beside photos, where many are prepared.
-        find: what finds the faces of a photo, where it is not done here.
+        settings, common: what `run` is given, `common` by `records.origin`. A result that was made in just
+            this way is done; without settings, or where results are to be replaced, none is.
+        beside, find: the records, where many are prepared; what finds faces, where it is not done here.
 
     Raises:
         BadPhoto: the photo cannot be used, or the result not be written.

@@ -98,9 +98,9 @@ def _in_order(terminal: Terminal, before: Path, after: Path) -> tuple[Path, Path
 
 def _used(terminal: Terminal, before: Path, after: Path) -> frozenset[str]:
     """The recognisers that made a protected photo or clip, as the report beside it says."""
-    from .. import originals
+    from .. import beside
 
-    known, report = originals.known_to_either(before, after), after.with_suffix(".json")
+    known, report = beside.known_to_either(before, after), after.with_suffix(".json")
     if known is not None and not report.exists():
         terminal.note(
             f"{printable(before)} was protected already, as the report beside it says: what that used counts."
@@ -226,12 +226,13 @@ def faces(
     from ...attacks.faces.detection import search
     from ...core.images import open_photo
     from ...core.writing import names_picture
-    from .. import outputs, pipes, records
+    from .. import outputs, pipes
+    from ..beside import Beside
     from ..endings import failed
     from ..face_words import FACE_COLUMNS, face_rows
     from .clips import faces as faces_of_clip
 
-    terminal, beside = Terminal(json, quiet), records.Beside()
+    terminal, beside = Terminal(json, quiet), Beside()
     name = partial(pipes.name, asked=photos)
 
     def list_faces(path: Path) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import BadSettings
-from ...core.files import printable
+from ...core.files import printable, some
 from ..terminal import FAILED, Terminal, exit_words
 
 if TYPE_CHECKING:
     from ..albums import Album
+    from ..outputs import Output
     from ..selection import Whom
 
 
@@ -34,6 +35,25 @@ def known(me: Sequence[Path], album: bool) -> Album | None:
     from ..albums import Album
 
     return Album.of_references(map(open_photo, me), album) if me or album else None
+
+
+def with_earlier(
+    terminal: Terminal, album: Album, output: Output, sources: list[Path], taken: set[str]
+) -> None:
+    """Give an album what commands before have protected of it, and say of what that cannot be done.
+
+    Args:
+        taken: the real paths of what is read and written now.
+    """
+    from .. import earlier
+
+    found = earlier.results(map(output.folder, sources), sources, taken)
+    if missing := terminal.follow(earlier.reopen(album, found), "Album"):
+        terminal.note(
+            f"The album holds results of files that are neither named nor beside those that are: "
+            f"{some(missing)}. What is protected now is not kept apart from them; name these files, too.",
+            always=True,
+        )
 
 
 def reopened(album: Album, job: Any) -> Any:

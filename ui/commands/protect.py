@@ -14,7 +14,7 @@ from ...core.errors import BadSettings, NoFace
 from ..terminal import FELL_SHORT, Json, QuietOnFaces, Terminal, exit_words, named
 from .clips import protect as protect_clip
 from .clips import tell_result
-from .people import known, linked, reopened, whom
+from .people import known, linked, reopened, whom, with_earlier
 
 if TYPE_CHECKING:
     from .. import records, workflow
@@ -183,7 +183,7 @@ def protect(
         stack.enter_context(wanted.ready(len(todo)))
 
         from ...privacy.settings import settings  # which loads torch
-        from .. import cluster, records, workflow
+        from .. import beside, cluster, records, workflow
 
         used = workflow.surrogates(surrogates, all_surrogates, leave_out)
         chosen = settings(
@@ -197,7 +197,7 @@ def protect(
         alone = len(todo) == 1 and todo == photos
         workers = stack.enter_context(cluster.workers(ray, chosen)) if ray else None
         find = workers.search([path for path in todo if not pipes.is_clip(path)]) if workers else None
-        common, beside = records.origin(wanted, target, probe, album, references), records.Beside()
+        common, earlier = records.origin(wanted, target, probe, album, references), beside.Beside()
 
         def name(one: Any) -> str:
             return pipes.name(getattr(one, "source", one), photos)
@@ -212,11 +212,12 @@ def protect(
                 people = only or spare or ()
                 how = chosen, people, probe, album, references
                 return prepare_clip(path, wanted, meant, taken, alone, *how)
-            return workflow.prepare(path, wanted, meant, taken, alone, chosen, common, beside, find)
+            return workflow.prepare(path, wanted, meant, taken, alone, chosen, common, earlier, find)
 
         ready = terminal.each(todo, prepare, name)
         shown, against = known(references, album), other.frame if other else None
         if shown and album:
+            with_earlier(terminal, shown, wanted, todo, taken)
             ready = terminal.each(ready, partial(reopened, shown), name)
         jobs = [job for job in ready if isinstance(job, workflow.Job)]
         arriving = workers.protect(jobs, chosen, aim, against, shown) if workers else None

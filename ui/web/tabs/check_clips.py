@@ -10,10 +10,10 @@ import gradio as gr
 
 from ....core.errors import BadSettings
 from ....core.types import Steps
+from ...beside import known_surrogates
 from ...clip_checks import assess
 from ...clip_records import ClipReport
 from ...originals import swapped
-from ...records import known_surrogates
 from .. import clip_html, html
 from ..page import JUDGED, Page
 from ..uploads import arrived_clip

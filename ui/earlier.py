@@ -1,0 +1,115 @@
+"""What commands before have protected of an album: results in its folder, and the files that they were made
+of."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from ..attacks.faces.detection import search
+from ..core.errors import VeilError
+from ..core.images import open_photo
+from ..core.types import Stage, Step, Steps
+from ..core.video import open_clip
+from ..eval.datasets import checksum
+from .albums import Album
+from .beside import protected_faces
+from .clip_records import ClipRecord
+from .originals import is_of
+from .outputs import real
+from .pipes import is_clip
+from .records import Record
+
+
+class _Entry(BaseModel):
+    """The part of a record that says that its result belongs to an album, and of which file it is."""
+
+    class Kept(BaseModel):
+        album: bool
+
+    photo: str = ""
+    clip: str = ""
+    picture_sha256: str
+    origin: Kept
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A result of an album, its record, the name of the file that it was made of, and that file, where it is
+    still there."""
+
+    result: Path
+    record: Path
+    name: str
+    source: Path | None
+
+
+def results(folders: Iterable[Path], sources: Collection[Path], taken: Collection[str]) -> list[Earlier]:
+    """The results of `veil protect --album` in folders, as they were written.
+
+    Args:
+        sources: the files that are protected now; those of before are looked for among and beside these.
+        taken: the real paths of what is read and written now, which is left out.
+    """
+    places = dict.fromkeys(source.parent for source in sources)
+    return [
+        found
+        for folder in dict.fromkeys(folders)
+        for record in sorted(folder.glob("*.veiled.json"))
+        if real(record) not in taken and (found := _earlier(record, places))
+    ]
+
+
+def _earlier(record: Path, places: Iterable[Path]) -> Earlier | None:
+    with suppress(OSError, ValidationError):
+        entry = _Entry.model_validate_json(record.read_bytes())
+        result = next((one for one in _called_like(record) if checksum(one) == entry.picture_sha256), None)
+        if entry.origin.album and result:
+            name = Path(entry.photo or entry.clip).name
+            found = (place / name for place in places if (place / name).is_file())
+            return Earlier(result, record, name, next((one for one in found if is_of(record, one)), None))
+    return None
+
+
+def _called_like(record: Path) -> Iterator[Path]:
+    """The files that are called like a record, but for their ending."""
+    for one in record.parent.iterdir():
+        if one.stem == record.stem and one != record and one.is_file():
+            yield one
+
+
+def reopen(album: Album, earlier: Collection[Earlier]) -> Steps[list[str]]:
+    """Add results of before to an album; returns the names of the files that are missing, or cannot be read.
+
+    Yields a step a result.
+    """
+    missing = list[str]()
+    for number, one in enumerate(earlier, 1):
+        try:
+            _reopen(album, one)
+        except (VeilError, OSError, ValidationError):
+            missing.append(one.name)
+        yield Step(Stage.EMBEDDING, number, len(earlier))
+    return missing
+
+
+def _reopen(album: Album, earlier: Earlier) -> None:
+    """Add a result of before to an album.
+
+    Raises:
+        VeilError, OSError, ValidationError: its source is missing, or one of its files cannot be read.
+    """
+    source, said = earlier.source, earlier.record.read_bytes()
+    if not source:
+        raise FileNotFoundError(earlier.name)
+    if is_clip(source):
+        faces = ClipRecord.model_validate_json(said).faces
+        album.reopen_clip(open_clip(source), open_clip(earlier.result), faces)
+    else:
+        report = Record.model_validate_json(said).report
+        found = search(open_photo(source).pixels)
+        album.reopen(source, earlier.result, protected_faces(report, found).values())
