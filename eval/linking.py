@@ -188,7 +188,7 @@ class Linking(BaseModel):
             "by tells who you are, too.": self.with_others,
             "No report of veil, NAME.json, lies beside {}: if veil made "
             f"{'them' if len(self.unreported) > 1 else 'it'}, the recognisers that were used are not known, "
-            "and count as if they had never met the protection.": self.unreported,
+            "and count as if they had never met the protection; others may link more.": self.unreported,
         }
         left = [originals_left(self.originals)] if self.originals else []
         return left + [words.format(some(names)) for words, names in said.items() if names]

@@ -34,9 +34,12 @@ class References(BaseModel):
         judges = [found for found in self.matches if found.used_by_attack == "no" and found.recognised]
         if not judges:
             return f"{photos}: no recogniser that the protection has never met matched {what} even before."
-        still = sum(found.still_recognised for found in judges)
-        who = f"recogniser{'s' * (len(judges) > 1)} that the protection has never met"
-        return f"{photos}: {still} of {len(judges)} {who} still match{'es' * (len(judges) == 1)} {what}."
+        still, met = sum(found.still_recognised for found in judges), "that the protection has never met"
+        if len(judges) == 1:
+            return f"{photos}: the one recogniser {met} {'still' if still else 'no longer'} matches {what}."
+        return (
+            f"{photos}: {still} of {len(judges)} recognisers {met} still match{'es' * (still == 1)} {what}."
+        )
 
 
 def compare(

@@ -21,7 +21,7 @@ from PIL import Image
 from skimage.data import astronaut
 from typer.testing import CliRunner, Result
 
-from veil.core.errors import BadPhoto, NoFace
+from veil.core.errors import BadPhoto, NoFace, WeightsMissing
 from veil.core.images import open_photo
 from veil.core.progress import finish
 from veil.core.types import Face, Sighting, Stage, Step, Steps, Track
@@ -34,8 +34,9 @@ from veil.ui.cli import app
 from veil.ui.terminal import Terminal
 from veil.ui.web import results
 from veil.ui.web.sessions import Visitor
-from veil.ui.wording import LIMITS, headline, machines, people
+from veil.ui.wording import LIMITS, ON_LIMITS, headline, machines, people
 from veil.weights import store
+from veil.weights.registry import cards
 from veil.weights.store import WeightsStore, default_store
 
 PORTRAIT = astronaut()[20:260, 100:340]
@@ -226,8 +227,8 @@ BAD: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     "output of another kind": (_no, ["photo.png", "-o", "a.tif"], "-o a.tif names a file of a kind"),
     "a folder that is called as a photo": (_no, ["photo.png", "-o", "new.png/"], "no folder new.png/"),
     "a folder that is made": (_no, ["photo.png", "-o", "new", "--faces", "3"], "has no face number 3"),
-    "empty path": (_no, [""], "An empty path was given for photos."),
-    "empty path of an option": (_no, ["photo.png", "--json", "--me", ""], "was given for --me."),
+    "empty path": (_no, [""], "An empty path was given for 'photos'."),
+    "empty path of an option": (_no, ["photo.png", "--json", "--me", ""], "was given for '--me'."),
     "existing": (_write("photo.veiled.json", b"old"), ["photo.png"], "exists already"),
     "existing picture": (_write("photo.veiled.png", b"old"), ["photo.png"], "exists already"),
     "goal without target": (_no, ["photo.png", "--goal", "impersonate"], "belong together"),
@@ -283,6 +284,11 @@ def test_a_read_only_folder_is_refused(folder: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("os.mkdir", refuse)  # as root, no mode stops us from writing
     refuses(folder, ["photo.png", "-o", "."], "Nothing can be written into")
     refuses(folder, ["photo.png"], "Nothing can be written into")
+    shutil.copy("photo.png", "other.png")
+    several = veil("protect", "photo.png", "other.png", "--json")
+    assert several.stderr.count("Error: Nothing can be written into") == 1  # it concerns both
+    assert [json.loads(line)["source"] for line in several.stdout.splitlines()] == ["photo.png", "other.png"]
+    assert "2 of 2 could not be protected (photo.png, other.png)" in several.stderr
 
 
 @pytest.fixture
@@ -305,6 +311,37 @@ def test_damaged_weights_are_refused(folder: Path, flipped: Path, monkeypatch: p
     states = {line.split()[0]: line.split()[-1] for line in result.stdout.splitlines() if " MB" in line}
     assert states["faceres"] == "damaged"
     assert states["dlib"] == "yes"
+
+
+def test_a_model_that_only_the_judge_needs_is_looked_for_before_the_work(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def path(name: str) -> None:
+        if name == "facemesh":
+            raise WeightsMissing("It is not here.", "Install veil again.")
+
+    monkeypatch.setattr(workflow, "cards", cards)
+    monkeypatch.setattr(store, "path", path)
+    monkeypatch.setattr(workflow, "prepare", None)
+    shutil.copy(folder / "photo.png", folder / "b.png")
+    refuses(folder, [str(folder)], "It is not here.")
+
+
+@pytest.mark.parametrize("name", [None, 3, "", "a.png"])
+@pytest.mark.parametrize("kind", [FileNotFoundError, PermissionError])
+def test_what_the_file_system_refuses_names_a_file_and_no_descriptor(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str | int | None, kind: type[OSError]
+) -> None:
+    def refuse(*_: object) -> None:
+        error = kind(1, "refused")
+        error.filename = name
+        raise error
+
+    monkeypatch.setattr(workflow, "surrogates", refuse)
+    first, second = veil("protect", folder / "photo.png").stderr.splitlines()
+    missing = "There is no file a.png." if kind is FileNotFoundError else "a.png cannot be used (refused)."
+    assert first == f"Error: {missing if name == 'a.png' else 'A file cannot be used (refused).'}"
+    assert second
 
 
 def test_a_bad_photo_does_not_lose_the_others(folder: Path) -> None:
@@ -357,6 +394,7 @@ def test_a_run_that_goes_on_passes_over_what_is_done(
     before = files(half_done)
     again = veil("protect", half_done)
     assert (again.exit_code, again.stdout.count("Machines:")) == (0, 2)
+    assert again.stdout.endswith(f"\n{ON_LIMITS}\n")  # at length it was said when they were made
     parts = ("a.veiled.json", "People:", "Used  ", "On the face", "Strength balanced, effort normal.")
     places = [again.stdout.index(part) for part in parts]
     assert places == sorted(places)  # the answer right after the names
@@ -574,7 +612,8 @@ def test_assess_reads_what_was_used_from_the_report(folder: Path) -> None:
     assert result.exit_code == (3 if " yes" in result.stdout else 0)
     (folder / "photo.veiled.json").unlink()
     result = veil(*arguments, "--probe", folder / "photo.png")
-    assert "No report photo.veiled.json lies beside" in result.stderr
+    assert f"No report of veil, photo.veiled.json, lies beside {folder / 'photo.veiled.png'}" in result.stderr
+    assert "the verdict may be better than it should be" in result.stderr
     assert "another photo of the person" in " ".join(result.stdout.split())
     result = veil(*arguments, "--seen", "dlib,mobilefacenet,faceres,mobileface,faceplugin,sface")
     assert "No honest judge is left" in " ".join(result.stdout.split())  # whose lines are broken
@@ -759,7 +798,8 @@ def test_folders(folder: Path) -> None:
     (folder / "out").mkdir()
     result = veil("protect", folder / "in", "--recursive", "-o", folder / "out", "--quiet")
     assert result.exit_code == 0, result.output
-    assert result.output == ""
+    loop = folder / "in" / "deep" / "loop"
+    assert result.output == f"Note: {loop} is a link to a folder, and not followed.\n"
     assert names(folder / "out") == {*("a.veiled.jpg", "a.veiled.json", "a-2.veiled.jpg", "a-2.veiled.json")}
 
 
@@ -798,6 +838,27 @@ def test_json_says_all_and_words_go_elsewhere(folder: Path) -> None:
     assert (good["photo"], good["exit"], good["schema_number"]) == ("photo.png", 0, records.SCHEMA)
     assert Path(good["picture"]).exists()
     assert good["report"] == json.loads(Path(good["record"]).read_text())["report"]
+    missing = folder / "missing.jpg"
+    again = veil("protect", missing, folder / "small.png", folder / "photo.png", "--json", "--seed", 1)
+    failed, otherwise, passed = (json.loads(line) for line in again.stdout.splitlines())
+    assert (failed["exit_because"], otherwise["exit_because"]) == (["error"], ["other settings"])
+    assert (failed["exit"], otherwise["exit"]) == (2, 2)
+    (seen,) = map(json.loads, veil("faces", folder / "photo.png", "--json").stdout.splitlines())
+    (unseen,) = map(json.loads, veil("faces", missing, "--json").stdout.splitlines())
+    assert (seen["exit"], seen["exit_because"], unseen["exit_because"]) == (0, [], ["error"])
+    (folder / "trip").mkdir()
+    shutil.copy(folder / "photo.png", folder / "trip" / "b.png")
+    made, *_ = (
+        json.loads(line) for line in veil("protect", folder, "-r", "--json").stdout.splitlines()[::-1]
+    )
+    assert made["photo"] == str(Path("trip", "b.png"))  # as every other object names it
+    form = ("photo", "source", "exit", "exit_because")
+    for one in (bad, good, failed, passed, otherwise, seen, unseen, made):
+        assert {*form} <= {*one}
+        assert one["source"] == str(folder / one["photo"])
+        assert ("error" in one) == ("hint" in one) == (one["exit"] == 2)
+    (refused,) = map(json.loads, veil("protect", folder, "--faces", "x", "--json").stdout.splitlines())
+    assert (refused["exit_because"], "source" in refused) == (["error"], False)  # it is of no file
 
 
 def test_a_photo_of_a_folder_without_a_face_is_named_and_ends_with_3(folder: Path) -> None:
@@ -1100,6 +1161,8 @@ def test_what_is_protected_already_is_known_again(folder: Path, monkeypatch: pyt
         again = veil("protect", path)
         assert again.exit_code in (0, 3), again.output
         assert f"Note: {path.name} is protected already" in again.stderr
+        quiet = veil("protect", path, "-q", "--force")
+        assert quiet.stderr.startswith(f"Note: {path.name} is protected already, and is protected once more")
         warned = max(place for place, text in enumerate(order) if "is protected once more" in text)
         assert order[warned + 1] == "work"
         assert "is protected already" in _record(path.with_suffix(".veiled.json")).notes[0]
@@ -1168,8 +1231,9 @@ def test_a_photo_that_is_named_twice_is_protected_once(folder: Path) -> None:
 def test_links_to_folders_are_named(folder: Path) -> None:
     (folder / "inside").mkdir()
     os.symlink(folder, folder / "inside" / "round")
-    result = veil("protect", folder, "--recursive")
-    assert "is a link to a folder, and not followed" in result.stderr
+    for options in ((), ("-q",)):  # what is in it may stay as it is
+        result = veil("protect", folder, "--recursive", *options)
+        assert "is a link to a folder, and not followed" in result.stderr
 
 
 def test_where_errors_cannot_be_written_the_exit_code_tells_and_the_batch_goes_on(

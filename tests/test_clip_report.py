@@ -126,7 +126,7 @@ def test_a_clips_verdict_agrees_with_its_figures() -> None:
 @pytest.mark.parametrize(
     ("after", "mean", "words"),
     [
-        (1.0, 0.95, "1 of 1 recognisers that were used still knows the person, in every picture"),
+        (1.0, 0.95, "the one recogniser that was used still knows the person, in every picture"),
         (0.25, 0.95, "still knows the person, in 25% of the pictures"),
         (0.0, 0.95, "still knows the person, only by all pictures together"),
         (0.0, 0.1, "may still know the person in other pictures"),
@@ -149,7 +149,8 @@ def test_all_who_were_used_and_still_know_are_called_all() -> None:
 def test_both_halves_of_the_promise_are_told_of_clips() -> None:
     honest = matched("sface", "no", 0.0, 0.1, 0.1)
     assert clip_words.headline(report(honest, likeness=0.98)).startswith(
-        "People: looks like you (likeness 0.980 in the mean of some pictures; of pictures"
+        "People: looks like you (likeness 0.980 in the mean of some pictures; a vision-language model took "
+        "half of the pictures at 0.973 for the same person, at 0.927 for a sibling). Machines: "
     )
     assert "may look like a relative" in clip_words.headline(report(honest, likeness=0.95))
     assert "may look like somebody else" in clip_words.headline(report(honest, likeness=0.9))

@@ -262,6 +262,15 @@ def test_what_cannot_be_asked_is_told(album: Path, tmp_path: Path) -> None:
         assert not result.stdout
 
 
+def test_what_concerns_several_photos_is_told_once(found: veil.Linking) -> None:
+    bad = [
+        Unusable(photo=name, error=error, hint="")
+        for name, error in (("a", "No."), ("b", "No."), ("c", "c."))
+    ]
+    told = front.problems(found.model_copy(update={"unusable": tuple(bad)}))
+    assert [one.message for one in told] == ["No.", "c."]
+
+
 def test_bad_photos_are_left_out_in_python(album: Path) -> None:
     photos = [album / "a.jpg", astronaut(), np.zeros((3, 3)), Path("nowhere.jpg")]
     said = veil.link(photos, recognizers=["dlib"], surrogates=())

@@ -191,8 +191,8 @@ def test_only_a_strength_or_effort_that_there_is_is_advised() -> None:
     for strength, effort, larger, longer in (
         ("balanced", "quick", "Only a higher strength changes more", "A longer one (effort normal) may find"),
         ("balanced", "normal", "Only a higher strength", "A longer one (effort thorough) may find more."),
-        ("strong", "thorough", "No strength changes more.", "No effort searches for longer."),
-        ("paper", "quick", "No strength changes more.", "or in copies of it."),
+        ("strong", "thorough", "No strength changes more. Other photos", "No effort searches for longer."),
+        ("paper", "quick", "No strength changes more. Other photos", "or in copies of it."),
     ):
         limited, ended = wording.limits_met(report, settings(strength, effort))
         assert f"copies of it. {larger}" in limited

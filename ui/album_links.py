@@ -122,11 +122,12 @@ class AlbumLinks(BaseModel):
         parted = [file for file in known if file not in self.files]
         linked = [file for file in known if file in self.files]
         step = "`veil protect FILE -o OTHER_FOLDER` at the same strength, on the page Protect or Clip"
+        alone = "Protected alone it may be hidden better, but then be linked with the others"
         return [
             f"Keeping it apart may have cost protection of its own{too}: {some(files)}. A recogniser that "
             f"judges knows this face again, and not that of a file before. {then}."
             for too, files, then in (
-                ("", parted, "Protected without the album it may be hidden better, and be linked"),
+                ("", parted, f"{alone}: {step}"),
                 (
                     ", and it is linked all the same",
                     linked,

@@ -26,7 +26,7 @@ from .commands.judge import assess, faces
 from .commands.models import calibrate, fetch, models
 from .commands.page import ui
 from .commands.protect import protect
-from .terminal import Terminal, complain, print_any_name
+from .terminal import FAILED, Terminal, complain, failure, print_any_name
 
 JSON = "veil.json"  # of click's notes: whether --json was given
 STOPPED = 130  # the exit code of what was stopped, as shells have it
@@ -61,7 +61,7 @@ class Commands(TyperGroup):
         except BrokenPipeError:  # nobody reads on, which typer bears in silence
             raise
         except OSError as error:  # where results are written, or a file is read that is no photo
-            _refuse(ctx, _told(error))
+            _refuse(ctx, _of_file(error))
         except KeyboardInterrupt as stop:
             typer.echo(" ".join(("Stopped. Nothing was left half-written.", *stop.args)), err=True)
             raise typer.Exit(STOPPED) from stop
@@ -81,7 +81,7 @@ def _check_paths(command: Any, ctx: Any, args: Sequence[str]) -> None:
         values = value if isinstance(value, list | tuple) else [value]
         if "" in values and _takes_paths(hints.get(parameter.name)):
             raise BadSettings(
-                f"An empty path was given for {parameter.opts[0]}.",
+                f"An empty path was given for {parameter.get_error_hint()}.",
                 "Is a variable not set? The current folder is called '.'.",
             )
         for folder in values if parameter.name == "output" else ():
@@ -104,12 +104,14 @@ def _takes_paths(hint: Any) -> bool:
     return hint is Path or any(map(_takes_paths, get_args(hint)))
 
 
-def _told(error: OSError) -> VeilError:
+def _of_file(error: OSError) -> VeilError:
     """What a file system refuses, as an error for people."""
-    place = printable(error.filename or "A file")
-    if isinstance(error, FileNotFoundError):
+    name: Any = None if isinstance(error.filename, int) else error.filename  # and no file descriptor
+    place = printable(name) if name else "A file"
+    if name and isinstance(error, FileNotFoundError):
         return VeilError(f"There is no file {place}.", "Check its name and folder.")
     hints: dict[type[OSError], str] = {
+        FileNotFoundError: "Check its name and folder.",
         IsADirectoryError: "Name a file that is in it.",
         PermissionError: "Make it readable and writable, or name another.",
     }
@@ -120,8 +122,8 @@ def _told(error: OSError) -> VeilError:
 def _refuse(ctx: Any, error: VeilError) -> NoReturn:
     """End with an error that stands for all that was asked for."""
     complain(error)
-    Terminal(json=ctx.meta[JSON]).object(exit=2, error=error.message, hint=error.hint)
-    raise typer.Exit(2) from error
+    Terminal(json=ctx.meta[JSON]).object(**failure(error))
+    raise typer.Exit(FAILED) from error
 
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)

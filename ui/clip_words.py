@@ -130,10 +130,12 @@ def still_known(faces: Iterable[ClipFace]) -> list[str]:
                 1.0: "in every picture that was looked at",
             }
             some = f"in {most:.0%} of the pictures that were looked at"
+            who = f"{how_many(len(known), len(used))} recognisers that were used"
+            who = "the one recogniser that was used" if len(used) == 1 else who
             one = "at least one of them " * (len(known) > 1 and most > 0)
             said.append(
-                f"Face {face.number}: {how_many(len(known), len(used))} recognisers that were used still "
-                f"know{'s' * (len(known) == 1)} the person, {one}{where.get(most, some)}."
+                f"Face {face.number}: {who} still know{'s' * (len(known) == 1)} the person, "
+                f"{one}{where.get(most, some)}."
             )
         elif face.margin is not None and face.margin < 0:
             said.append(

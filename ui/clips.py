@@ -42,7 +42,8 @@ from .outputs import Output, claimed, clip_of, numbered, real, record_of
 from .records import Shortfall, left_behind, named
 from .references import compare_clip, known_of
 from .selection import Whom
-from .workflow import AGAIN, told
+from .wording import AGAIN
+from .workflow import telling_when_unwritable
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def run(
         NoFace, BadSettings: as `clip_faces.choose`.
         BadClip: a picture cannot be decoded, the clip changes meanwhile, or the result cannot be written.
     """
-    with told(job.result), kept_workplace(job.result) as work:
+    with telling_when_unwritable(job.result), kept_workplace(job.result) as work:
         clip = job.clip
         _check_unchanged(job, work)
         tracks = tracks or (yield from _tracks(clip, job.origin, work))

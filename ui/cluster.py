@@ -137,7 +137,10 @@ def _protected(
 
 def _write(job: workflow.Job, files: tuple[bytes, bytes]) -> Record:
     paths = job.picture, job.record
-    with workflow.told(job.picture), atomic_write(*paths, replace=job.output.force) as parts:
+    with (
+        workflow.telling_when_unwritable(job.picture),
+        atomic_write(*paths, replace=job.output.force) as parts,
+    ):
         for part, data in zip(parts, files, strict=True):
             part.write_bytes(data)
     return Record.model_validate_json(files[1])

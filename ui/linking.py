@@ -74,8 +74,8 @@ def link(
 
 
 def problems(found: Linking) -> list[VeilError]:
-    """What went wrong with the photos that could not be used."""
-    return [VeilError(one.error, one.hint) for one in found.unusable]
+    """What went wrong with the photos that could not be used; what concerns several, once."""
+    return [VeilError(*said) for said in dict.fromkeys((one.error, one.hint) for one in found.unusable)]
 
 
 def link_rows(found: Linking) -> list[Row]:

@@ -15,6 +15,7 @@ from ..core.files import printable, workplace
 from ..core.images import ENDINGS, open_photo
 from ..core.pillow import picture_format
 from ..core.video_streams import is_video
+from .wording import NOT_FOLLOWED
 
 PIPE = Path("-")
 
@@ -97,7 +98,7 @@ def photos_in(
 
     for place, folders, names in os.walk(folder, onerror=unreadable):
         for link in (name for name in folders if recursive and os.path.islink(os.path.join(place, name))):
-            note(f"{printable(os.path.join(place, link))} is a link to a folder, and not followed.")
+            note(NOT_FOLLOWED.format(printable(os.path.join(place, link))))
         folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
         pictures = [Path(place, name) for name in sorted(names) if _is_picture(name, clips)]
         left_out = _is_sheet if results_too else is_named_as_result

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from ..core.errors import MadeOtherwise, VeilError
+from ..core.files import printable
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
+FAILED, FELL_SHORT = 2, 3  # the exit codes where something could not be done, and where not all is protected
+ERROR, OTHERWISE = "error", "other settings"  # why something could not be done, in JSON
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line; words go to stderr.")]
 Quiet = Annotated[
     bool,
@@ -35,8 +39,9 @@ QuietOnFaces = Annotated[
     typer.Option(
         "--quiet",
         "-q",
-        help="Say nothing but what went wrong, which faces stayed as they were, which --me shows nobody who "
-        "is protected, and why the exit code is not 0.",
+        help="Say nothing but what went wrong, which faces stayed as they were, what is protected once more, "
+        "which links to folders are not followed, which --me shows nobody who is protected, and why the exit "
+        "code is not 0.",
     ),
 ]
 
@@ -49,6 +54,7 @@ class Terminal:
     quiet: no words, tables or progress; errors are told.
     to_stderr: words and tables go there, since standard output holds a picture.
     failed, left: what `each` complained of, by name; apart, those whose result was made with other settings.
+    complaints: what it said, so that what concerns several files is said once.
     waits: whether objects are kept until `release`, in `waiting`.
     legends: how to read the tables that were printed, for `end`.
     """
@@ -59,8 +65,14 @@ class Terminal:
     waits: bool = False
     failed: list[str] = field(default_factory=list[str])
     left: list[str] = field(default_factory=list[str])
+    complaints: set[str] = field(default_factory=set[str])
     waiting: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     legends: list[str] = field(default_factory=list[str])
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Why files could not be protected, as `exit_words` takes it."""
+        return (ERROR,) * bool(self.failed) + (OTHERWISE,) * bool(self.left)
 
     def say(self, text: str) -> None:
         """Print text, broken between words."""
@@ -130,8 +142,10 @@ class Terminal:
             Console(markup=False, emoji=False, highlight=False, stderr=self.to_stderr).print(what)
 
     def note(self, text: str, always: bool = False) -> None:
-        """Say on standard error what is good to know; `always`: even when quiet."""
-        if always or not self.quiet:
+        """Say on standard error what is good to know; `always`, and `wording.EVEN_QUIET`: even when quiet."""
+        from .wording import EVEN_QUIET
+
+        if always or not self.quiet or text.endswith(EVEN_QUIET):
             typer.echo(f"Note: {text}", err=True)
 
     def warn(self, text: str) -> None:
@@ -139,9 +153,9 @@ class Terminal:
         typer.echo(text, err=self.json or self.quiet or self.to_stderr)
 
     def object(self, model: BaseModel | None = None, /, **values: Any) -> None:
-        """Print an object as a line of JSON, where that was asked for."""
+        """Print an object as a line of JSON, where that was asked for; `values` before those of a model."""
         if self.json:
-            said = values | (model.model_dump(mode="json") if model else {})
+            said = (model.model_dump(mode="json") if model else {}) | values
             if self.waits:
                 self.waiting.append(said)
             else:
@@ -162,9 +176,12 @@ class Terminal:
                 raise
             except Exception as error:
                 problem = in_its_folder(known(error, name(item)), name(item))
-                complain(problem)
+                if problem.message not in self.complaints:
+                    complain(problem)
+                self.complaints.add(problem.message)
                 (self.left if isinstance(problem, MadeOtherwise) else self.failed).append(name(item))
-                self.object(**named(name(item)), exit=2, error=problem.message, hint=problem.hint)
+                source: Any = getattr(item, "source", item)
+                self.object(**named(name(item), source), **failure(problem))
         return results
 
     def follow(self, work: Steps[R], title: str) -> R:
@@ -199,11 +216,23 @@ class Terminal:
             return finish(work, show)
 
 
-def named(name: str) -> dict[str, str]:
-    """What a file is called in JSON."""
+def named(name: str, source: Path) -> dict[str, str]:
+    """What a file is called in JSON, and its path as it was given."""
     from .pipes import is_clip
 
-    return {"clip" if is_clip(Path(name)) else "photo": name}
+    return {"clip" if is_clip(Path(name)) else "photo": name, "source": printable(source)}
+
+
+def exit_words(short: Sequence[str] = (), failed: Sequence[str] = ()) -> dict[str, Any]:
+    """The exit code of a file and, where it is not 0, why, for JSON: what could not be done, and what falls
+    short."""
+    return {"exit": FAILED if failed else FELL_SHORT if short else 0, "exit_because": (*failed, *short)}
+
+
+def failure(error: VeilError) -> dict[str, Any]:
+    """The exit code of what could not be done, why, and what to do, for JSON."""
+    because = OTHERWISE if isinstance(error, MadeOtherwise) else ERROR
+    return {**exit_words(failed=(because,)), "error": error.message, "hint": error.hint}
 
 
 def known(error: Exception, name: str) -> VeilError:

@@ -30,6 +30,14 @@ CLIP_LIMITS = (
     f"they are. And {_LIMITS.format(what='clip').removeprefix('What this does not promise: ')}"
 )
 
+AGAIN = (
+    "{} is protected already, and is protected once more: that changes the faces further. Better protect the "
+    "file as it was before."
+)
+NOT_FOLLOWED = "{} is a link to a folder, and not followed."
+# How notes end that are told even when quiet: a face is changed too far, or may stay as it is.
+EVEN_QUIET = tuple(text.removeprefix("{}") for text in (AGAIN, NOT_FOLLOWED))
+ON_LIMITS = 'What this does not promise stands in the report beside each result, under "limits".'
 GOES_ON = "What was done is kept; the same command goes on from there."
 MATCH_COLUMNS = ("Face", "Recogniser", "Used", "Before", "After", "Threshold", "Knows you")
 STAGES = {  # by the values of `core.types.Stage`, which would load numpy
@@ -118,8 +126,8 @@ def look(likenesses: Iterable[float | None], kind: str = "photos", of: str = "")
     if least >= RELATIVE:
         words = "looks like you" if least >= SAME else "may look like a relative of yours"
     return (
-        f"{words} (likeness {least:.3f}{of}; of pictures that a vision-language model rated blind, half pass "
-        f"for the same person with small changes at {SAME}, for a sibling at {RELATIVE})."
+        f"{words} (likeness {least:.3f}{of}; a vision-language model took half of the pictures at {SAME} for "
+        f"the same person, at {RELATIVE} for a sibling)."
     )
 
 
@@ -257,7 +265,10 @@ def limits_met(report: Report, used: Settings | None = None) -> list[str]:
 
 def _larger_change(used: Settings) -> str:
     if hides_most(used):
-        return "No strength changes more."
+        return (
+            "No strength changes more. Other photos of you that are out already can be led away from, too "
+            "(--me); beyond that, what is left is not to post this one."
+        )
     return "Only a higher strength changes more, and then looks less like the person."
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from ..attacks import packaged
 from ..attacks.faces.boxes import clipped, padded
 from ..attacks.faces.detection import largest_face, search
 from ..attacks.faces.found import Found
@@ -33,11 +32,7 @@ from .outputs import Output, claimed, fallen_back, numbered, picture_of, real, r
 from .records import Origin, Record, Shortfall, done_before, left_behind, named, origin
 from .references import known_in
 from .selection import Choice, Whom, choose, left_of
-
-AGAIN = (
-    "{} is protected already, and is protected once more: that changes the faces further. Better protect the "
-    "file as it was before."
-)
+from .wording import AGAIN
 
 
 @dataclass(frozen=True)
@@ -92,14 +87,15 @@ def device() -> str:
 
 
 def check_models(settings: Settings) -> None:
-    """Check that the prior and all recognisers, which judge in the end, are here and undamaged.
+    """Check that the prior, the recognisers that are attacked, and all that is packaged are here, undamaged.
 
     Raises:
         UnknownName, WeightsMissing, WeightsCorrupt: as it says.
         BadSettings: this machine has no such device.
     """
     resolve_device(settings.device)
-    for name in (PRIORS.check(settings.prior), *settings.surrogates, *packaged()):
+    ours = (name for name in cards() if card(name).packaged)
+    for name in (PRIORS.check(settings.prior), *settings.surrogates, *ours):
         if name.partition(":")[0] in cards():
             store.path(name)
 
@@ -243,7 +239,7 @@ def keep(made: Made, picture: Path, record: Path, output: Output, probe: Photo |
     Raises:
         BadPhoto: they cannot be written, or something has appeared in their place.
     """
-    with told(picture), atomic_write(picture, record, replace=output.force) as parts:
+    with telling_when_unwritable(picture), atomic_write(picture, record, replace=output.force) as parts:
         save_photo(made.protected.photo, parts[0], keep_metadata=output.keep_metadata, quality=output.quality)
         written = Record(
             veil=version("veil"),
@@ -262,7 +258,7 @@ def keep(made: Made, picture: Path, record: Path, output: Output, probe: Photo |
 
 
 @contextmanager
-def told(path: Path) -> Generator[None]:
+def telling_when_unwritable(path: Path) -> Generator[None]:
     """What the file system refuses, as an error for people."""
     try:
         yield

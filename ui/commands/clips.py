@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.errors import NoFace
 from ...core.files import printable
-from ..terminal import Terminal, named
+from ..terminal import Terminal, exit_words, named
 
 if TYPE_CHECKING:
     from ...core.types import Sighting
@@ -19,13 +19,6 @@ if TYPE_CHECKING:
     from ..cluster import Workers
     from ..records import Record, Shortfall
     from ..selection import Whom
-
-FELL_SHORT = 3  # the exit code where not all is protected
-
-
-def exit_words(short: tuple[Shortfall, ...]) -> dict[str, Any]:
-    """The exit code of a photo or clip and, where not all of it is protected, why, for JSON."""
-    return {"exit": FELL_SHORT if short else 0, "exit_because": short}
 
 
 def protect(
@@ -46,9 +39,10 @@ def protect(
     return terminal.follow(work, name)
 
 
-def tell(
+def tell_result(
     terminal: Terminal,
     job: workflow.Job | workflow.Done | clips.ClipJob | clips.ClipDone,
+    name: str,
     first: Iterable[str],
     record: Record | ClipRecord,
     short: tuple[Shortfall, ...],
@@ -65,8 +59,8 @@ def tell(
     result = job.picture if isinstance(job, workflow.Job | workflow.Done) else job.result
     if not terminal.to_stderr:  # of a picture on standard output no file is left
         terminal.path(result, job.record)
-    files = {"source": job.source, "picture": result, "record": job.record}
-    more: dict[str, Any] = {name: printable(path) for name, path in files.items()}
+    files = {"picture": printable(result), "record": printable(job.record)}
+    more: dict[str, Any] = named(name, job.source) | files
     if isinstance(job, workflow.Done | clips.ClipDone):
         more["passed_over"] = job.why
     if isinstance(record, records.Record):
@@ -104,8 +98,9 @@ def passed_over(
         raise NoFace(f"{name} {one.why}: nothing was written.", hint)
     faces = one.faces if isinstance(one, clips.ClipPassedOver) else one.unprotected
     left = [face.model_dump(mode="json") for face in faces]
-    files = {**named(name), "source": printable(one.source)}
-    terminal.object(**files, **exit_words(one.shortfalls), passed_over=one.why, unprotected=left)
+    terminal.object(
+        **named(name, one.source), **exit_words(one.shortfalls), passed_over=one.why, unprotected=left
+    )
     return one.shortfalls
 
 
@@ -142,7 +137,8 @@ def faces(terminal: Terminal, path: Path, name: str, output: Path | None, force:
         }
         for face in found
     ]
-    terminal.object(clip=name, faces=listed, sheet=printable(sheet) if found else None)
+    said = {**named(name, path), **exit_words()}
+    terminal.object(**said, faces=listed, sheet=printable(sheet) if found else None)
     if not found:
         terminal.note(f"No face was found in {name}.")
         return

@@ -11,8 +11,7 @@ import typer
 
 from ...core.errors import BadSettings
 from ...core.files import printable
-from ..terminal import Json, Quiet, Terminal, complain
-from .protect import FELL_SHORT
+from ..terminal import FELL_SHORT, Json, Quiet, Terminal, complain, exit_words, named
 
 TWO = (
     "`veil assess photo.jpg photo.veiled.jpg`, two clips as well, or `veil assess --album FOLDER`. Another "
@@ -109,8 +108,9 @@ def _used(terminal: Terminal, before: Path, after: Path) -> frozenset[str]:
         )
     elif known is None and after.is_file():  # otherwise whoever opens it complains
         terminal.note(
-            f"No report {printable(report.name)} lies beside {printable(after)}: so it is not known which "
-            "recognisers its protection used, and all count as if it had never met them. --seen names them."
+            f"No report of veil, {printable(report.name)}, lies beside {printable(after)}, to name the "
+            "recognisers that it was protected against: all count as if it had never met them, and the "
+            "verdict may be better than it should be. --seen dlib,faceres names them."
         )
     return known or frozenset()
 
@@ -236,7 +236,7 @@ def faces(
     terminal, beside = Terminal(json, quiet), Beside()
     name = partial(pipes.name, asked=photos)
 
-    def tell(path: Path) -> None:
+    def list_faces(path: Path) -> None:
         if pipes.is_clip(path):
             return faces_of_clip(terminal, path, name(path), output, force)
         found = search(open_photo(path).pixels)
@@ -244,7 +244,8 @@ def faces(
         if len(todo) > 1:
             terminal.path(name(path))
         terminal.object(
-            photo=name(path),
+            **named(name(path), path),
+            **exit_words(),
             faces=[
                 {
                     "number": number,
@@ -268,7 +269,7 @@ def faces(
             )
         if output and not names_picture(output):
             stack.enter_context(outputs.ready_folder(output))
-        terminal.each(todo, tell, name)
+        terminal.each(todo, list_faces, name)
     if terminal.failed:
         if (count := len(todo) + len(photos) - len(lists)) > 1:
             terminal.note(failed(terminal.failed, count, what="looked at"), always=True)

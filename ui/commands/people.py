@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.errors import BadSettings
 from ...core.files import printable, some
-from ..terminal import Terminal
-from .clips import exit_words
+from ..terminal import FAILED, Terminal, exit_words
 
 if TYPE_CHECKING:
     from .. import clips, workflow
@@ -103,17 +102,20 @@ def linked(
     returns these files, by groups that hang together."""
     from .. import album_links
 
+    if not album.members:  # whoever reads JSON waits for the line of the album
+        terminal.object(album=[], **exit_words(failed=terminal.failures), links=[], nearly_same=[])
+        return ()
     found = terminal.follow(album_links.links(album.members, surrogates, strict, name), "Album")
     terminal.say("\n" + "\n".join(found.words))
     sources = {printable(one.source) for one in album.members if name(one.source) in found.files}
     for told in terminal.waiting:
-        if told.get("source") in sources:
+        if told.get("source") in sources and told["exit"] != FAILED:
             told |= exit_words((*told["exit_because"], "linked"))
     files = [*dict.fromkeys(name(member.source) for member in album.members)]
     said = found.model_dump(mode="json")
     terminal.object(
         album=files,
-        **exit_words(("linked",) if found.files else ()),
+        **exit_words(("linked",) if found.files else (), terminal.failures),
         links=said["judges"],
         nearly_same=said["nearly_same"],
     )

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from ...core.errors import BadSettings
-from ..terminal import Json, QuietOnFaces, Terminal
-from .clips import FELL_SHORT, passed_over, tell
+from ..terminal import FELL_SHORT, Json, QuietOnFaces, Terminal
+from .clips import passed_over, tell_result
 from .clips import protect as protect_clip
 from .people import known, left_as_it_is, linked, reopened, way_out, whom, with_earlier
 
@@ -153,7 +153,7 @@ def protect(
     from ...privacy.settings import settings
     from .. import pipes, recognizers
     from ..endings import failed, fell_short
-    from ..wording import CLIP_LIMITS, GOES_ON, LIMITS
+    from ..wording import CLIP_LIMITS, GOES_ON, LIMITS, ON_LIMITS
 
     if (goal == "impersonate") != (target is not None):
         raise BadSettings("--goal impersonate and --target belong together.", "Give both or neither.")
@@ -223,7 +223,7 @@ def protect(
         jobs = [job for job in ready if isinstance(job, workflow.Job)]
         arriving = workers.protect(jobs, chosen, aim, against, shown) if workers else None
         instead = "--largest" if largest else "--only" if only else "--except" if spare else ""
-        told, ignored = list[Path](), list[tuple[str, str, str]]()
+        told, ignored = list[Any](), list[tuple[str, str, str]]()
 
         def made(job: workflow.Job | clips.ClipJob) -> Any:
             """The record of what was made; of a clip, maybe why nothing was."""
@@ -255,8 +255,8 @@ def protect(
             else:
                 first += said.ignored
             short = said.shortfalls(fail_if_recognised, by_choice=bool(meant.numbers))
-            tell(terminal, job, first, said, short)
-            told.append(job.source)
+            tell_result(terminal, job, name(job), first, said, short)
+            told.append(job)
             if piped and isinstance(job, workflow.Job):
                 pipes.write(job.picture)
             return short
@@ -267,13 +267,15 @@ def protect(
             stop.args = (GOES_ON,) * (filmed or several and not force)
             raise
         together = tuple[tuple[str, ...], ...]()
-        if shown and shown.members:
+        if shown and album:
             together = linked(terminal, shown, chosen.surrogates, fail_if_recognised, name)
             done += [(file, ("linked",)) for file in dict.fromkeys(chain(*together))]
     for sentence in references.summed_up(ignored, pipes.kind_of(todo)):
         terminal.warn(sentence)
     if told:
-        terminal.end(CLIP_LIMITS if any(map(pipes.is_clip, told)) else LIMITS)
+        anew = not all(isinstance(job, workflow.Done | clips.ClipDone) for job in told)
+        limits = CLIP_LIMITS if any(pipes.is_clip(job.source) for job in told) else LIMITS
+        terminal.end(limits if anew else ON_LIMITS)
     if terminal.failed or terminal.left:
         if (count := len(todo) + len(photos) - len(lists)) > 1:
             terminal.note(failed(terminal.failed, count, terminal.left), always=True)

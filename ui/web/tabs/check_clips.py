@@ -23,8 +23,8 @@ Update = dict[Any, Any]
 # Of a report: what is not known where no record of the clip was given.
 UNKNOWN: Any = {"faces": {"__all__": {"matches": {"__all__": {"used_by_attack"}}}}}
 UNREPORTED = (
-    "No report was given, NAME.veiled.json: so it is not known which recognisers the protection used, and "
-    "all count as if it had never met them."
+    "No report was given (NAME.veiled.json), which would name the recognisers that the clip was protected "
+    "against: all count as if it had never met them, and the verdict may be better than it should be."
 )
 
 
