@@ -227,7 +227,6 @@ def ray_cluster(address: str) -> Generator[Cluster]:
     Raises:
         BadSettings: Ray is not installed, or there is no such cluster.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports to its maker otherwise
     with needs("cluster"):
         ray: Any = import_module("ray")
     inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}

@@ -131,7 +131,6 @@ def open_page(**changes: Any) -> Generator[Opened]:
         patch.setattr(privacy, "METHODS", methods)
         patch.setattr(workflow, "assess", partial(workflow.assess, recognizers=("dlib", "sface")))
         patch.setenv("GRADIO_TEMP_DIR", "")  # so that it is put back afterwards
-        patch.setenv("GRADIO_ANALYTICS_ENABLED", "")
         with server.opened(replace(base, **changes), mcp=mcp) as (blocks, address):
             page: Any = getattr(blocks, "veil")  # noqa: B009
             yield Opened(address, page.visitors.root, engine, page)

@@ -24,8 +24,7 @@ pytestmark = [
 
 
 def test_the_astronaut_is_protected(portrait: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("GRADIO_TEMP_DIR", "GRADIO_ANALYTICS_ENABLED"):
-        monkeypatch.setenv(name, "")  # so that they are put back afterwards
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # so that it is put back afterwards
     SHOTS.mkdir(parents=True, exist_ok=True)
     with opened() as (_, address), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])

@@ -306,8 +306,7 @@ def test_rules_come_from_the_environment() -> None:
 
 
 def test_what_a_killed_page_kept_goes_with_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("GRADIO_TEMP_DIR", "GRADIO_ANALYTICS_ENABLED"):
-        monkeypatch.setenv(variable, "")  # so that it is put back afterwards
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # so that it is put back afterwards
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     folder = tmp_path / "veil-page-a_killed"
     for left in (folder / ".lock", folder / "files" / "visitor-0" / "me.jpg"):

@@ -13,6 +13,8 @@ import pytest
 from PIL import Image
 from skimage.data import astronaut
 
+from veil.core import telemetry
+
 # Python tells its audit hooks of whatever opens a file or a connection, whichever library does it.
 PROGRAM = r"""
 import json, os, sys
@@ -140,3 +142,14 @@ def test_the_audit_hears_of_the_network(tmp_path: Path) -> None:
     )
     assert spoken.returncode != 0
     assert "no network here" in spoken.stderr
+
+
+def test_libraries_report_nothing() -> None:
+    program = (
+        "import veil, os, huggingface_hub.constants as hub, gradio.analytics as gradio; "
+        "assert hub.HF_HUB_DISABLE_TELEMETRY; assert not gradio.analytics_enabled(); "
+        "assert os.environ['RAY_USAGE_STATS_ENABLED'] == '0'"
+    )
+    kept = {name: value for name, value in os.environ.items() if name not in telemetry.OFF}
+    done = subprocess.run([sys.executable, "-c", program], env=kept, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -15,6 +15,8 @@ from importlib import import_module
 from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
+from .core import telemetry
+
 if TYPE_CHECKING:
     from .core.errors import VeilError
     from .core.types import Face, Photo, Step
@@ -50,6 +52,7 @@ __all__ = [
         "__version__",
     ),
 ]
+telemetry.switch_off()
 __version__ = _version("veil")
 _PLACES = {
     **dict.fromkeys(

@@ -80,7 +80,7 @@ def opened(
     with workplace(Path(tempfile.gettempdir()), "veil-page-") as place:
         folder = place / "files"
         folder.mkdir()
-        os.environ |= {"GRADIO_TEMP_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False"}
+        os.environ["GRADIO_TEMP_DIR"] = str(folder)
         if mcp:
             gradio_queue.keep_mcp_uploads_in(folder)
         blocks = build(rules)
