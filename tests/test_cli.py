@@ -337,7 +337,7 @@ def test_what_the_file_system_refuses_names_a_file_and_no_descriptor(
         error.filename = name
         raise error
 
-    monkeypatch.setattr(workflow, "surrogates", refuse)
+    monkeypatch.setattr(workflow, "check_models", refuse)
     first, second = veil("protect", folder / "photo.png").stderr.splitlines()
     missing = "There is no file a.png." if kind is FileNotFoundError else "a.png cannot be used (refused)."
     assert first == f"Error: {missing if name == 'a.png' else 'A file cannot be used (refused).'}"

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...core.errors import BadSettings
 from ...core.files import printable, some
+from ...core.images import open_photo
+from ...core.video import open_clip
+from .. import album_links, clip_words, clips, earlier, face_words, workflow
+from ..albums import Album
+from ..clip_records import ClipRecord
+from ..outputs import Output
+from ..records import Record
+from ..selection import Whom, numbers
 from ..terminal import FAILED, Terminal, exit_words
-
-if TYPE_CHECKING:
-    from .. import clips, workflow
-    from ..albums import Album
-    from ..clip_records import ClipRecord
-    from ..outputs import Output
-    from ..records import Record
-    from ..selection import Whom
 
 
 def whom(faces: str | None, largest: bool, only: list[Path] | None, spare: list[Path] | None) -> Whom:
     """Whom to protect: the faces of numbers "1,3", the largest, a person, all but a person, or everyone."""
-    from .. import workflow
-    from ..selection import Whom, numbers
-
     if sum(map(bool, (faces, largest, only, spare))) > 1:
         raise BadSettings("--faces, --largest, --only and --except exclude each other.", "Give one of them.")
     if photos := only or spare:
@@ -45,8 +42,6 @@ def left_as_it_is(
 ) -> list[str]:
     """What was found in a photo or clip, which may be named, and is not protected, a sentence each; `way` as
     `face_words.unprotected` has it."""
-    from .. import clip_words, clips, face_words, workflow
-
     if isinstance(said, clips.ClipRecord | clips.ClipPassedOver):
         return clip_words.unprotected(said.faces, name)
     if isinstance(said, workflow.PassedOver):
@@ -58,22 +53,17 @@ def left_as_it_is(
 def known(me: Sequence[Path], album: bool) -> Album | None:
     """What is known beside each photo: other photos of the person, and what of an album is protected; or
     nothing."""
-    from ...core.images import open_photo
-    from ..albums import Album
-
     return Album.of_references(map(open_photo, me), album) if me or album else None
 
 
 def with_earlier(
-    terminal: Terminal, album: Album, output: Output, sources: list[Path], taken: set[str]
+    terminal: Terminal, album: Album, output: Output, sources: Sequence[Path], taken: set[str]
 ) -> None:
     """Give an album what commands before have protected of it, and say of what that cannot be done.
 
     Args:
         taken: the real paths of what is read and written now.
     """
-    from .. import earlier
-
     found = earlier.results(map(output.folder, sources), sources, taken)
     if missing := terminal.follow(earlier.reopen(album, found), "Album"):
         terminal.note(
@@ -85,9 +75,6 @@ def with_earlier(
 
 def reopened(album: Album, job: Any) -> Any:
     """A job, of which an album is given what was protected before: a photo or a clip."""
-    from ...core.video import open_clip
-    from .. import clips, workflow
-
     if isinstance(job, workflow.Done):
         album.reopen(job.source, job.picture, job.choice.faces.values())
     elif isinstance(job, clips.ClipDone):
@@ -100,8 +87,6 @@ def linked(
 ) -> tuple[tuple[str, ...], ...]:
     """Say what of an album recognisers that judge still link, also of files that wait to be told as JSON;
     returns these files, by groups that hang together."""
-    from .. import album_links
-
     if not album.members:  # whoever reads JSON waits for the line of the album
         terminal.object(album=[], **exit_words(failed=terminal.failures), links=[], nearly_same=[])
         return ()

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
-from functools import partial
-from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from ...core.errors import BadSettings
-from ..terminal import FELL_SHORT, Json, QuietOnFaces, Terminal
-from .clips import passed_over, tell_result
-from .clips import protect as protect_clip
-from .people import known, left_as_it_is, linked, reopened, way_out, whom, with_earlier
+from ..terminal import Json, QuietOnFaces, Terminal
 
 
 def protect(
@@ -152,8 +146,6 @@ def protect(
     from ...privacy.priors import PRIORS
     from ...privacy.settings import settings
     from .. import pipes, recognizers
-    from ..endings import failed, fell_short
-    from ..wording import CLIP_LIMITS, GOES_ON, LIMITS, ON_LIMITS
 
     if (goal == "impersonate") != (target is not None):
         raise BadSettings("--goal impersonate and --target belong together.", "Give both or neither.")
@@ -175,111 +167,42 @@ def protect(
         size=size,
         device=device,
     )
-    from .. import beside, clips, cluster, face_words, records, references, workflow  # which load torch
-    from ..outputs import Output, names_file, real, reserved
-
     piped = output == pipes.PIPE or (output is None and pipes.PIPE in photos)
     terminal = Terminal(json, quiet, to_stderr=piped, waits=album)  # for what is linked
     with ExitStack() as stack:
+        from ..outputs import Output, real  # which load torch, as all from here on
+
         stack.callback(terminal.release)
         lists = terminal.each(
             photos, lambda path: pipes.expanded(path, recursive, stack, terminal.note), pipes.name
         )
-        named = [photo for photos in lists for photo in photos]
-        todo = list({real(photo): photo for photo in reversed(named)}.values())[::-1]
-        filmed = any(map(pipes.is_clip, todo))
-        if piped and (json or len(todo) > 1 or filmed):
+        every = [file for files in lists for file in files]
+        todo = list({real(file): file for file in reversed(every)}.values())[::-1]
+        if piped and (json or len(todo) > 1 or any(map(pipes.is_clip, todo))):
             raise BadSettings("A picture on standard output stands alone.", "Name one photo, without --json.")
         place = pipes.temporary(stack) if piped else output
         wanted = Output(place, format, quality, keep_metadata, force, crf, codec)
         stack.enter_context(wanted.ready(len(todo)))
 
+        from .. import cluster, workflow
+        from .batch import Asked, Batch
+        from .people import whom
+
         # the device of a cluster's workers is not here
         workflow.check_models(chosen.model_copy(update={"device": "cpu"}) if ray else chosen)
-        aim, other = workflow.photo_and_face(target), workflow.photo_and_face(probe)
-        meant, people = whom(faces, largest, only, spare), only or spare or ()
-        taken = reserved(*todo, target, probe, *(me or ()), *people)
-        several, alone = len(todo) > 1, len(todo) == 1 and todo == photos
-        one_file = piped or (output and names_file(output)) or not any(map(os.path.isdir, photos))
-        hint = way_out(meant) if one_file and not several else None
+        asked = Asked(
+            settings=chosen,
+            output=wanted,
+            whom=whom(faces, largest, only, spare),
+            instead="--largest" if largest else "--only" if only else "--except" if spare else "",
+            people=only or spare or (),
+            references=me or (),
+            target=target,
+            probe=probe,
+            album=album,
+            strict=fail_if_recognised,
+        )
         workers = stack.enter_context(cluster.workers(ray, chosen)) if ray else None
-        find = workers.search([path for path in todo if not pipes.is_clip(path)]) if workers else None
-        common, earlier = records.origin(wanted, target, probe, album, me or ()), beside.Beside()
-
-        def name(one: Any) -> str:
-            return pipes.name(getattr(one, "source", one), photos)
-
-        def prepare(path: Path) -> Any:
-            if pipes.is_clip(path):
-                how = chosen, people, probe, album, me or ()
-                return clips.prepare(path, wanted, meant, taken, alone, *how)
-            return workflow.prepare(path, wanted, meant, taken, alone, chosen, common, earlier, find)
-
-        ready = terminal.each(todo, prepare, name)
-        shown, against = known(me or (), album), other.frame if other else None
-        if shown and album:
-            with_earlier(terminal, shown, wanted, todo, taken)
-            ready = terminal.each(ready, partial(reopened, shown), name)
-        jobs = [job for job in ready if isinstance(job, workflow.Job)]
-        arriving = workers.protect(jobs, chosen, aim, against, shown) if workers else None
-        instead = "--largest" if largest else "--only" if only else "--except" if spare else ""
-        told, ignored = list[Any](), list[tuple[str, str, str]]()
-
-        def made(job: workflow.Job | clips.ClipJob) -> Any:
-            """The record of what was made; of a clip, maybe why nothing was."""
-            if isinstance(job, clips.ClipJob):
-                return protect_clip(terminal, job, name(job), chosen, meant, other, shown, workers)
-            if arriving:
-                return terminal.follow(arriving(job), name(job))
-            return terminal.follow(workflow.run(job, chosen, aim, against, shown), name(job))[1]
-
-        def run(job: Any) -> tuple[records.Shortfall, ...]:
-            notes, said = getattr(job, "notes", ()), job
-            for note in notes:
-                terminal.note(note)
-            if isinstance(job, workflow.Done | clips.ClipDone):
-                terminal.note(f"{name(job)} {job.why}: its result is left as it is.")
-                said = job.said
-            elif isinstance(job, workflow.Job | clips.ClipJob):
-                said = made(job)
-            if isinstance(said, workflow.PassedOver | clips.ClipPassedOver):
-                left = left_as_it_is(said, name(job), face_words.by_number(instead, several))
-                return passed_over(terminal, said, name(job), left, hint)
-            for note in said.notes[len(notes) :]:
-                terminal.note(note)
-            way = face_words.by_number(instead, several, written=not piped)
-            first = left_as_it_is(said, name(job) if quiet or several else "", way)
-            if several:
-                of = said.clip if isinstance(said, clips.ClipRecord) else said.photo
-                ignored.extend((sentence, of, name(job)) for sentence in said.ignored)
-            else:
-                first += said.ignored
-            short = said.shortfalls(fail_if_recognised, by_choice=bool(meant.numbers))
-            tell_result(terminal, job, name(job), first, said, short)
-            told.append(job)
-            if piped and isinstance(job, workflow.Job):
-                pipes.write(job.picture)
-            return short
-
-        try:
-            done = terminal.each(ready, lambda job: (name(job), run(job)), name)
-        except KeyboardInterrupt as stop:
-            stop.args = (GOES_ON,) * (filmed or several and not force)
-            raise
-        together = tuple[tuple[str, ...], ...]()
-        if shown and album:
-            together = linked(terminal, shown, chosen.surrogates, fail_if_recognised, name)
-            done += [(file, ("linked",)) for file in dict.fromkeys(chain(*together))]
-    for sentence in references.summed_up(ignored, pipes.kind_of(todo)):
-        terminal.warn(sentence)
-    if told:
-        anew = not all(isinstance(job, workflow.Done | clips.ClipDone) for job in told)
-        limits = CLIP_LIMITS if any(pipes.is_clip(job.source) for job in told) else LIMITS
-        terminal.end(limits if anew else ON_LIMITS)
-    if terminal.failed or terminal.left:
-        if (count := len(todo) + len(photos) - len(lists)) > 1:
-            terminal.note(failed(terminal.failed, count, terminal.left), always=True)
-        raise typer.Exit(2)
-    if any(short for _, short in done):
-        terminal.note(fell_short(done, fail_if_recognised, pipes.kind_of(todo), together), always=True)
-        raise typer.Exit(FELL_SHORT)
+        batch = Batch(terminal, photos, todo, asked, workers)
+        batch.run()
+    batch.end(len(todo) + len(photos) - len(lists))
