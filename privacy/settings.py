@@ -268,17 +268,27 @@ EFFORTS: dict[str, dict[str, Any]] = {
     "normal": {"steps": 60},
     "thorough": {"steps": 180},
 }
-SECONDS = {"quick": 5, "normal": 20, "thorough": 60}  # a face, about, on two idle cores
+SECONDS = {"quick": 5, "normal": 20, "thorough": 60}  # a face of a photo, about, on two idle cores
+CLIP_SECONDS = {"quick": 25, "normal": 35}  # of 1.2 s with one face, about, on the same; docs/using.md
 # What fits a prior, or a family of them, better than the defaults: the paper's for Stable Diffusion.
 FITTING: dict[str, dict[str, Any]] = {"stable-diffusion": {"embedding_steps": 20, "embedding_rate": 0.1}}
 # Likeness as a vision-language model rated it blind; the README says how often and what else.
 DESCRIPTIONS = {
     "subtle": "People see you, side by side too (97 % of blind ratings by a vision-language model). Hides "
-    "you only from recognisers that it has met, if at all.",
+    "you only from recognisers that the protection has met, if at all.",
     "balanced": "People mostly see you, with small changes (58 to 87 % of blind ratings by a vision-language "
-    "model). One in five recognisers that it has not met no longer matches it to your other photos.",
-    "strong": "Hides you from nine in ten recognisers that it has not met; people see a relative or somebody "
-    "else (no rating by that model says the same person).",
+    "model). One in five recognisers that the protection has not met no longer matches the photo to your "
+    "others.",
+    "strong": "Hides you from nine in ten recognisers that the protection has not met; people see a relative "
+    "or somebody else (no rating by that model says the same person).",
+}
+# The same of clips, of which a machine takes the best picture: benchmarks/video, ratings/round-14.
+CLIP_DESCRIPTIONS = {
+    "subtle": "Was not measured in clips. Changes less than balanced, which hides nobody there.",
+    "balanced": "People mostly see you (83 % of blind ratings of pictures by a vision-language model). Hides "
+    "you in 0 of 9 clips: a recogniser that the protection has not met matched every picture.",
+    "strong": "Hides you in 7 of 9 clips from a recogniser that the protection has not met; people see "
+    "somebody else (no rating by that model says the same person).",
 }
 
 

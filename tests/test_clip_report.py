@@ -48,13 +48,16 @@ def test_what_is_kept_the_least_is_named_in_a_sentence() -> None:
     worst = figure("correlation, up and down", 0.4, 0.9, weak=(Part(name="left", value=0.4, control=0.9),))
     said = sentence(behaviour(kept, slight, worst), " of face 2")
     assert said == (
-        "What is expressed of face 2: over 24 pictures, 1 of 3 figures are as encoding alone leaves them; "
-        "kept least: where the eyes look (0.4 of 1; encoding alone 0.9)."
+        "What is expressed of face 2: over 24 pictures, 1 of 3 figures are as encoding alone leaves them. "
+        "The least is kept of where the eyes look: it goes with that before by 0.4 of 1 (0.9 after encoding "
+        "alone)."
     )
     far = figure("error of the flow", 21.94, 5.81, better="lower", unit="% of the crop")
     assert sentence(behaviour(far)).endswith(
-        "kept least: where the eyes look (off by 22 % of the crop; encoding alone 5.8)."
+        "The least is kept of where the eyes look: it is off by 22 % of the crop (5.8 after encoding alone)."
     )
+    fewer = figure("the same one", 80, 95, unit="% of frames")
+    assert sentence(behaviour(fewer)).endswith("the same one: 80 % of frames (95 after encoding alone).")
     assert sentence(behaviour(kept)).endswith("1 of 1 figures are as encoding alone leaves them.")
     lost = behaviour(kept).model_copy(update={"read_after": 0.0})
     assert "can no longer be read" in sentence(lost)
@@ -70,7 +73,15 @@ def test_blendshapes_have_plain_names() -> None:
     face = behaviour(least).model_copy(
         update={"aspects": (Aspect(name="blendshapes", independent=True, figures=(least,)),)}
     )
-    assert sentence(face).endswith("kept least: where the left eye looks (0.71 of 1; encoding alone 0.94).")
+    words = (
+        "The least is kept of where the left eye looks: it goes with that before by 0.71 of 1 (0.94 after "
+        "encoding alone); that is one movement as a network names it: the irises, read apart, {}."
+    )
+    assert sentence(face).endswith(words.format("hardly move in these pictures"))
+    still = figure("correlation, up and down", 0, 0).model_copy(update={"value": None})
+    gaze = behaviour(figure("correlation, sideways", 0.98, 0.99), still).aspects
+    both = face.model_copy(update={"aspects": (*face.aspects, *gaze)})
+    assert sentence(both).endswith(words.format("go with those before by 0.98 of 1 sideways"))
     largest = figure("error, the largest", 0.2, 0.1, better="lower", unit="of 1", weak=(part,))
     same = figure("the same one", 100, 100, unit="%")
     one = face.model_copy(

@@ -8,7 +8,7 @@ from ..eval.behaviour.page import sentence
 from ..eval.references import in_words as references_in_words
 from ..eval.tracks import TrackMatch
 from .clip_records import ClipFace, ClipReport, Span, knows
-from .wording import Row, beside, count, how_many, look, verdict
+from .wording import USED, Row, beside, count, how_many, look, verdict
 
 TRACK_COLUMNS = ("Face", "Recogniser", "Used", "Before", "After", "Closest", "All", "Threshold", "Knows you")
 PEOPLE_COLUMNS = ("Face", "Shown", "Pixels", "Can be protected")
@@ -102,7 +102,8 @@ def legend(record: ClipReport) -> list[str]:
         "Before and after: in how many of the pictures that were looked at a recogniser knows the person. "
         f"Closest and all: similarities (cosines) to {other}, of the picture that is most like them, and of "
         "all pictures together. Above its threshold, which 1 % of the pairs of strangers exceed, a "
-        "recogniser takes both for one person. Used: whether the protection was made against it."
+        "recogniser takes both for one person. "
+        f"{USED}"
     ]
     if any(row[-1] == BY_ALL for row in match_rows(record)):
         said.append("By all: no picture alone gives the person away, but all together do.")

@@ -22,13 +22,13 @@ _LIMITS = (
     "names and places in the picture tell who you are. Take it as one layer of protection, not as a "
     "guarantee."
 )
-LIMITS = _LIMITS.format(what="photo")
-
-CLIP_LIMITS = (
+_WATCHED = (
     "What this does not promise: a machine that watches takes the best picture of many, and one in which the "
     "face was missed is enough. Voice, gait, hands, clothes and places tell who you are, too, and stay as "
-    f"they are. And {_LIMITS.format(what='clip').removeprefix('What this does not promise: ')}"
+    f"they are. And {_LIMITS.removeprefix('What this does not promise: ')}"
 )
+LIMITS, CLIP_LIMITS = _LIMITS.format(what="photo"), _WATCHED.format(what="clip")
+LIMITS_OF = {"photo": LIMITS, "clip": CLIP_LIMITS, "file": _WATCHED.format(what="photo or clip")}
 
 AGAIN = (
     "{} is protected already, and is protected once more: that changes the faces further. Better protect the "
@@ -78,11 +78,16 @@ def how_many(count: int, of: int) -> str:
     return f"all {of}" if count == of > 1 else f"{count or 'none'} of {of}"
 
 
-def beside(cosines: Iterable[float], threshold: float) -> list[str]:
-    """Cosines and the threshold beside which they are shown, to as many digits as tell them apart."""
+def beside(cosines: Iterable[float], threshold: float, digits: int = 3) -> list[str]:
+    """Cosines and the threshold beside which they are shown, to as many digits as tell them apart, at least
+    so many and at most 4."""
     values = [*cosines, threshold]
-    close = any(value != threshold and f"{value:.3f}" == f"{threshold:.3f}" for value in values)
-    return [f"{value:.{4 if close else 3}f}" for value in values]
+
+    def close(digits: int) -> bool:
+        return any(one != threshold and f"{one:.{digits}f}" == f"{threshold:.{digits}f}" for one in values)
+
+    digits = next((count for count in range(digits, 4) if not close(count)), 4)
+    return [f"{value:.{digits}f}" for value in values]
 
 
 def match_rows(report: Report) -> list[Row]:
@@ -181,14 +186,22 @@ def _still_recognise(knows: Sequence[bool], where: str = "", who: str = "") -> s
     return f"{still} of {of} still recognise{'s' * (still == 1)} you"
 
 
+USED = "Used: whether the protection was made against it, or against a relative of it."
+
+
 def legend(report: Report) -> list[str]:
     """How to read the rows."""
+    return [f"{similarities(report)} {USED}"]
+
+
+def similarities(report: Report) -> str:
+    """How to read the similarities of a report."""
     other = "another photo of the person" if report.other_photo else "the photo before"
-    return [
+    return (
         f"Before and after are similarities (cosines) to {other}: 1 is the same picture. Above its "
         "threshold, which 1 % of the pairs of strangers exceed, a recogniser takes two pictures for one "
-        "person. Used: whether the protection was made against it."
-    ]
+        "person."
+    )
 
 
 def remarks(report: Report, used: Settings | None = None) -> list[str]:
@@ -305,7 +318,8 @@ def sentence(match: Match, escape: Callable[[str], str]) -> str:
         "yes": '<span class="veil-used">used to make the protection</span>',
     }[match.used_by_attack]
     kind = "bad" if match.still_recognised else "good"
+    before, after, threshold = beside((match.before, match.after), match.threshold, 2)
     return (
         f'<b>{escape(match.recognizer)}</b>: <span class="veil-mark veil-{kind}">{says}</span><br>similarity '
-        f"{match.before:.2f} → {match.after:.2f}, threshold {match.threshold:.2f} {judge}"
+        f"{before} → {after}, threshold {threshold} {judge}"
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader
 
-from .figures import Behaviour, Figure
+from .figures import Behaviour, Figure, Part
 
 HEADING = "What you express"
 COLUMNS = ("What", "Figure", "After", "Only coded again", "Unit", "Kept", "Weakest (only coded again)")
@@ -123,10 +123,34 @@ def _of_frames(behaviour: Behaviour, whose: str) -> str:
     aspect, figure = max(lost, key=lambda one: _lost(one[1]))
     part = figure.weak[0] if aspect.name == "blendshapes" and figure.weak else None
     what, one = (plain(part.name), part) if part else (PLAIN[aspect.name], figure)
-    unit = f" {figure.unit or 'of 1'}" if figure.unit != "cosine" else " of 1"
-    off = "off by " if figure.better == "lower" else ""
-    alone = f"; encoding alone {one.control:.2g}" if one.control is not None else ""
-    return f"{words}; kept least: {what} ({off}{one.value:.2g}{unit}{alone})."
+    least = f"{words}. The least is kept of {what}: {_so_much(figure, one)}"
+    gaze = _gaze(behaviour) if part and part.name.startswith("eyeLook") else ""
+    return f"{least}{gaze}."
+
+
+def _so_much(figure: Figure, one: Figure | Part) -> str:
+    """How much is kept, and how much after encoding alone: of a figure, or of a part of it."""
+    if figure.better == "lower":
+        how, unit = "it is off by {}", figure.unit or "of 1"
+    elif figure.unit.startswith("%"):
+        how, unit = f"{figure.name}: {{}}", figure.unit
+    else:
+        how, unit = "it goes with that before by {}", "of 1"
+    alone = f" ({one.control:.2g} after encoding alone)" if one.control is not None else ""
+    return how.format(f"{one.value:.2g} {unit}") + alone
+
+
+def _gaze(behaviour: Behaviour) -> str:
+    """What the irises show of where the eyes look, beside one blendshape, which may lie far off alone."""
+    told = [
+        f"by {one.value:.2g} of 1 {one.name.removeprefix('correlation, ')}"
+        for aspect in behaviour.aspects
+        if aspect.name == "gaze"
+        for one in aspect.figures
+        if one.name.startswith("correlation, ") and one.value is not None
+    ]
+    seen = f"go with those before {' and '.join(told)}" if told else "hardly move in these pictures"
+    return f"; that is one movement as a network names it: the irises, read apart, {seen}"
 
 
 def _lost(figure: Figure) -> float:

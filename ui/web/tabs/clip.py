@@ -14,6 +14,7 @@ from ....attacks.faces.tracks import Tracks
 from ....core.errors import NoFace
 from ....core.types import Steps
 from ....core.video import Clip
+from ....privacy.settings import CLIP_DESCRIPTIONS
 from ... import clip_faces
 from ...clip_records import ClipFace
 from ...selection import Whom
@@ -26,7 +27,7 @@ from ..uploads import admit_references, arrived_clip, refusals
 from .parts import (
     AT_ONCE,
     QUIET,
-    efforts,
+    clip_efforts,
     getting_ready,
     limits,
     others_of_you,
@@ -34,6 +35,8 @@ from .parts import (
     run_in_line,
     strengths,
     telling,
+    wait_for,
+    whom,
 )
 
 Update = dict[Any, Any]
@@ -79,22 +82,25 @@ def tab(page: Page) -> None:
     clip = gr.File(label="Clip (MP4, MOV, MKV, WebM)", height=140, elem_id="veil-clip")
     limits(page)
     with gr.Row():
-        look = gr.Button("Look for faces first", elem_id="veil-clip-look")
+        look = gr.Button("Look for faces first", interactive=False, elem_id="veil-clip-look")
     sheet = gr.HTML(elem_id="veil-clip-sheet", elem_classes="veil-hollow")
     chosen = gr.CheckboxGroup(label="Faces to protect", visible=False, elem_id="veil-clip-faces")
-    only = gr.File(
-        label="Only one person's face? A photo that shows nobody else", height=130, elem_id="veil-clip-only"
-    )
+    only = whom("veil-clip-only")
     me = others_of_you(page, "veil-clip-me")
-    strength, effort = strengths(), efforts()
+    strength, effort = strengths(CLIP_DESCRIPTIONS), clip_efforts()
     with gr.Row():
-        start = gr.Button("Protect the clip", variant="primary", elem_id="veil-clip-start")
+        start = gr.Button(
+            "Protect the clip", variant="primary", interactive=False, elem_id="veil-clip-start"
+        )
         stop = gr.Button("Stop", interactive=False, elem_id="veil-clip-stop")
     panel = gr.HTML(elem_id="veil-clip-panel", elem_classes="veil-hollow")
     result = gr.HTML(elem_id="veil-clip-result", elem_classes="veil-hollow")
 
     def begin() -> Update:
-        return {**getting_ready(panel, start, stop), result: ""}
+        return getting_ready(panel, start, stop)
+
+    def begin_anew() -> Update:
+        return {**begin(), result: ""}
 
     def came(path: str | None, request: gr.Request) -> Update:
         page.visitors.of(request.session_hash, [path] if path else ())
@@ -153,14 +159,14 @@ def tab(page: Page) -> None:
 
     outputs = [shown, panel, sheet, chosen, result]
     clip.change(came, clip, outputs, **QUIET)
+    wait_for(page, [clip], look, start)
     own(page, only)
-    buttons = [panel, start, stop, result]
-    run_in_line(
-        page, look.click(begin, None, buttons, **AT_ONCE), looking, [shown], outputs, (panel, start, stop)
-    )
-    started = start.click(begin, None, buttons, **AT_ONCE)
+    buttons = (panel, start, stop)
+    looked = look.click(begin, None, [*buttons], **AT_ONCE)
+    run_in_line(page, looked, looking, [shown], outputs, buttons, [clip])
+    started = start.click(begin_anew, None, [*buttons, result], **AT_ONCE)
     inputs = [shown, chosen, only, me, strength, effort]
-    run_in_line(page, started, run, inputs, outputs, (panel, start, stop))
+    run_in_line(page, started, run, inputs, outputs, buttons, [clip])
 
 
 def search(clip: Clip, visitor: Visitor) -> Steps[HeldClip]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, TypeAlias
 
 import gradio as gr
 
-from ....privacy.settings import DESCRIPTIONS, SECONDS
+from ....privacy.settings import CLIP_SECONDS, DESCRIPTIONS, EFFORTS, SECONDS
 from .. import html
 from ..page import Page, known
 from ..policy import ENGINE
@@ -49,8 +49,10 @@ def limits(page: Page) -> None:
         gr.HTML(html.note(page.rules.said))
 
 
-def tell_at_once(page: Page, files: gr.File, film: bool = False) -> None:
+def tell_at_once(page: Page, files: gr.File, film: bool = False) -> gr.HTML:
     """Say below files what of them cannot be used as soon as they have come; they belong to who sends them.
+
+    Returns where that is said.
 
     Args:
         film: whether they have to be clips.
@@ -63,6 +65,25 @@ def tell_at_once(page: Page, files: gr.File, film: bool = False) -> None:
         return html.problem(*refusals(page, paths, film))
 
     files.change(came, files, trouble, **QUIET)
+    return trouble
+
+
+def wait_for(page: Page, files: Sequence[gr.File], *buttons: gr.Button) -> None:
+    """Let buttons be pressed only while all these files are there, and no job of the visitor runs."""
+
+    def came(request: gr.Request, *sent: object) -> Any:
+        ready = all(sent) and not page.busy(request.session_hash)
+        return [gr.Button(interactive=ready) for _ in buttons]
+
+    for file in files:
+        file.change(came, [*files], [*buttons], **AT_ONCE)
+
+
+def whom(name: str) -> gr.File:
+    """Where a photo of the one person whose face is meant may be dropped."""
+    with gr.Column(elem_classes="veil-whom"):
+        gr.HTML(html.note("Only one person's face? Drop a photo here that shows this person and nobody else."))
+        return gr.File(label="The person (optional)", height=130, elem_id=name)
 
 
 def others_of_you(page: Page, name: str) -> gr.File:
@@ -112,22 +133,23 @@ def run_in_line(
     inputs: Any,
     outputs: Any,
     parts: tuple[gr.HTML, gr.Button, gr.Button],
-    desk: gr.State | None = None,
+    desk: gr.State | Sequence[gr.File] = (),
 ) -> None:
     """Run a job of the engine in its line, after the event `started`; let it be stopped, and the next one be
     started when it has ended, failed, or left the line, if there is one.
 
     Args:
         parts: where its progress is shown, the button that starts it, and the one that stops it.
-        desk: the state of a `Desk`, where not every moment has something to do.
+        desk: the state of a `Desk`, or the files that it takes, where not every moment has something to do.
     """
     panel, start, stop = parts
 
     async def stopped(request: gr.Request) -> str:
         return await page.stop(request.session_hash)
 
-    def again(held: Desk | None = None) -> tuple[gr.Button, gr.Button]:
-        return gr.Button(interactive=held is None or bool(held.todo)), gr.Button(interactive=False)
+    def again(*held: object) -> tuple[gr.Button, gr.Button]:
+        ready = all(one.todo if isinstance(one, Desk) else one for one in held)
+        return gr.Button(interactive=ready), gr.Button(interactive=False)
 
     running = started.then(
         run,
@@ -143,9 +165,9 @@ def run_in_line(
         end(again, desk, [start, stop], **AT_ONCE)
 
 
-def strengths() -> gr.Radio:
+def strengths(said: Mapping[str, str] = DESCRIPTIONS) -> gr.Radio:
     """The choice of a strength, each with its sentence."""
-    choices = [(f"{name.capitalize()}: {text}", name) for name, text in DESCRIPTIONS.items()]
+    choices = [(f"{name.capitalize()}: {text}", name) for name, text in said.items()]
     return gr.Radio(
         choices,
         value="balanced",
@@ -155,7 +177,20 @@ def strengths() -> gr.Radio:
     )
 
 
-def efforts() -> gr.Radio:
+def efforts(info: str = "On two idle cores") -> gr.Radio:
     """The choice of an effort, each with its time."""
     choices = [(f"{name.capitalize()}: about {count} s a face", name) for name, count in SECONDS.items()]
-    return gr.Radio(choices, value="normal", label="How long to search", info="On two idle cores")
+    return gr.Radio(choices, value="normal", label="How long to search", info=info)
+
+
+def clip_efforts() -> gr.Radio:
+    """The same for clips."""
+    known = {name: f"about {count} s" for name, count in CLIP_SECONDS.items()}
+    known["thorough"] = f"{EFFORTS['thorough']['steps'] // EFFORTS['normal']['steps']} times the steps of normal"
+    return gr.Radio(
+        [(f"{name.capitalize()}: {text}", name) for name, text in known.items()],
+        value="normal",
+        label="How long to search",
+        info="Of a clip of 1.2 s that shows one face, on two idle cores; each further second of it takes some "
+        "seconds more, and for each further face and shot a change is sought anew",
+    )
