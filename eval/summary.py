@@ -72,11 +72,16 @@ def table(file: Path) -> Frame:
         raise BadSettings(f"{file.name} cannot be read as Parquet or CSV.", HINT) from error
     missing = [name for name in (*TEXTS, *NUMBERS, "seed", "found") if name not in rows]
     if missing:
-        raise BadSettings(f"{file.name} has no column {missing[0]!r}.", HINT)
+        raise BadSettings(
+            f"{file.name} does not hold the rows of a benchmark: it has no column {missing[0]!r}.", HINT
+        )
     return rows
 
 
-HINT = "Choose the rows.parquet or rows.csv that `veil benchmark` wrote."
+HINT = (
+    "Choose the rows.parquet or rows.csv that `veil benchmark` wrote; tables that were made of them, and "
+    "those of other measurements, are for spreadsheets."
+)
 
 
 def read(file: Path) -> Frame:

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from ..eval.report import Unprotected
 
 FACE_COLUMNS = ("Face", "Left, top", "Pixels", "Can be protected")
+BY_CHOICE = (
+    "not chosen",
+    "another person",
+    "spared",
+)  # reasons to leave a face that nobody need be warned of
 
 
 def unprotected(

@@ -305,6 +305,13 @@ def fairest_first(matches: Iterable[Match]) -> list[Match]:
     return sorted(matches, key=lambda match: ("no", "related", "yes").index(match.used_by_attack))
 
 
+JUDGE: dict[UsedByAttack, str] = {  # whether a recogniser was used, in HTML
+    "no": '<span class="veil-judge">honest judge: the protection has never met it</span>',
+    "related": '<span class="veil-used">a relative of it was used</span>',
+    "yes": '<span class="veil-used">used to make the protection</span>',
+}
+
+
 def sentence(match: Match, escape: Callable[[str], str]) -> str:
     """A match as a sentence, in HTML."""
     says = {
@@ -312,11 +319,7 @@ def sentence(match: Match, escape: Callable[[str], str]) -> str:
         "no longer": "no longer recognises you",
         "not before": "did not recognise you before either",
     }[verdict(match.recognised, match.still_recognised)]
-    judge = {
-        "no": '<span class="veil-judge">honest judge: the protection has never met it</span>',
-        "related": '<span class="veil-used">a relative of it was used</span>',
-        "yes": '<span class="veil-used">used to make the protection</span>',
-    }[match.used_by_attack]
+    judge = JUDGE[match.used_by_attack]
     kind = "bad" if match.still_recognised else "good"
     before, after, threshold = beside((match.before, match.after), match.threshold, 2)
     return (

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 from ...attacks import packaged
 from ...attacks.faces.detection import find_faces
+from ...core.errors import BadSettings
 from ...core.images import to_tensor
 from ...core.types import Face, Photo, Sighting, Stage, Step, Steps
 from ...eval.disturbances import DISTURBANCES
 from ...eval.report import Report, same_place
-from ...eval.verification import embedding
+from ...eval.verification import UsedByAttack, embedding, used_by
 from ...weights.registry import card
+from ..beside import known_surrogates
 
 ENDURED = {"saved as JPEG 75": "jpeg-75", "shrunk to half": "resize-50"}  # what the page tries on results
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a recogniser makes of two photos; above the threshold it takes them for one person."""
+    """What a recogniser makes of two photos; above the threshold it takes them for one person.
+
+    used: whether a protection was made against it, as in `eval.verification.Match`; None where that is not
+        known.
+    """
 
     recognizer: str
     similarity: float
     threshold: float
+    used: UsedByAttack | None = None
 
     @property
     def same(self) -> bool:
@@ -61,8 +69,13 @@ def endure(photo: Photo, after: Photo, faces: Mapping[int, Face], report: Report
     return survival
 
 
-def same_person(one: Sighting, other: Sighting) -> list[Comparison]:
+def same_person(
+    one: Sighting, other: Sighting, surrogates: Collection[str] | None = None
+) -> list[Comparison]:
     """What every packaged recogniser makes of the faces of any two photos.
+
+    Args:
+        surrogates: the recognisers that the protection of one of them used, if that is known.
 
     Raises:
         WeightsMissing, WeightsCorrupt: as `attacks.recognizer` does.
@@ -71,5 +84,22 @@ def same_person(one: Sighting, other: Sighting) -> list[Comparison]:
     found: list[Comparison] = []
     for name in packaged():
         first, second = (embedding(name, image, face) for image, face in images)
-        found.append(Comparison(name, round(float(first @ second), 4), card(name).thresholds["far1"]))
+        used = None if surrogates is None else used_by(name, surrogates)
+        found.append(Comparison(name, round(float(first @ second), 4), card(name).thresholds["far1"], used))
     return found
+
+
+def used_as_reported(report: Path, results: Sequence[Path]) -> frozenset[str]:
+    """The recognisers that made one of some photos or clips, as a report says.
+
+    Raises:
+        BadSettings: it is the report of none of them, or does not say it.
+    """
+    errors = list[BadSettings]()
+    for result in results:
+        try:
+            return known_surrogates(result, report) or frozenset()
+        except BadSettings as error:
+            errors.append(error)
+    hint = "Drop the report that veil wrote for what is protected here, or none."
+    raise BadSettings(errors[-1].message, hint) from errors[-1]

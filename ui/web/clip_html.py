@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .. import clip_words, wording
 from ..clip_records import ClipRecord, ClipReport
+from ..face_words import BY_CHOICE
 from ..wording import CLIP_LIMITS
 from . import html
 
@@ -40,16 +41,24 @@ def sheet(picture: Path) -> str:
     return f'<img class="veil-sheet" src="{html.source(picture)}" alt="The faces of the clip, numbered">'
 
 
-def verdict(record: ClipReport) -> str:
-    """What recognisers say of the people of a clip, what these still express, and what is not promised."""
+def verdict(record: ClipReport, reported: bool = True) -> str:
+    """What recognisers say of the people of a clip, what these still express, and what is not promised.
+
+    Args:
+        reported: whether it is known which recognisers were used.
+    """
     made = wording.made(record.strength, record.effort) if isinstance(record, ClipRecord) else ""
     said = (*clip_words.legend(record), *clip_words.remarks(record))
-    left = "".join(f"<p>{escape(text)}</p>" for text in clip_words.unprotected(record.faces))
+    left = html.left_out(
+        (face.left in BY_CHOICE, text) for face in record.faces for text in clip_words.unprotected([face])
+    )
     remarks = "".join(f"<li>{escape(text)}</li>" for text in said)
     rows = [clip_words.TRACK_COLUMNS, *clip_words.match_rows(record)]
+    if not reported:
+        used = rows[0].index("Used")
+        rows[1:] = [(*row[:used], "not known", *row[used + 1 :]) for row in rows[1:]]
     return (
-        '<section class="veil-verdict">'
-        + (f'<div class="veil-problem">{left}</div>' if left else "")
+        f'<section class="veil-verdict">{left}'
         + f'<p class="veil-headline">{escape(clip_words.headline(record))}</p>'
         + (html.note(made) if made else "")
         + f'<div class="veil-wide">{html.plain_table(rows)}</div>'

@@ -140,12 +140,16 @@ def verdict(report: Report, survives: Survival, made: str = "", used: Settings |
     tables = "".join(
         (f"<h3>Face {face.number}</h3>" if several else "") + _table(face, survives) for face in report.faces
     )
-    said = (*wording.legend(report), *wording.remarks(report, used))
+    said = (wording.similarities(report), *wording.remarks(report, used))
     remarks = "".join(f"<li>{escape(text)}</li>" for text in said)
     way = "click it in the photo, and protect it again"
-    left = "".join(f"<p>{escape(text)}</p>" for text in face_words.unprotected(report.unprotected, way=way))
+    left = left_out(
+        (face.reason in face_words.BY_CHOICE, text)
+        for face in report.unprotected
+        for text in face_words.unprotected([face], way=way)
+    )
     return (
-        f'<section class="veil-verdict">{_warning(left)}'
+        f'<section class="veil-verdict">{left}'
         f'<p class="veil-headline">{escape(wording.headline(report))}</p>{note(made) if made else ""}'
         f"{tables}<ul>{remarks}</ul></section>{expressed(report.faces)}"
     )
@@ -178,8 +182,16 @@ def plain_table(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _warning(lines: str) -> str:
-    return f'<div class="veil-problem">{lines}</div>' if lines else ""
+def left_out(said: Iterable[tuple[bool, str]]) -> str:
+    """What is left as it was, or may be: a remark where somebody chose so, otherwise a warning.
+
+    Args:
+        said: of each sentence also whether somebody did.
+    """
+    every = [*said]
+    lines = "".join(f"<p>{escape(text)}</p>" for chosen, text in every if not chosen)
+    warning = f'<div class="veil-problem">{lines}</div>' if lines else ""
+    return warning + "".join(note(text) for chosen, text in every if chosen)
 
 
 def _table(face: FaceReport, survives: Survival) -> str:
@@ -200,8 +212,9 @@ def _table(face: FaceReport, survives: Survival) -> str:
 
 
 def _mark(said: Comparison) -> str:
-    kind, words = ("bad", "recognises you") if said.same else ("good", "does not")
-    return f'<span class="veil-mark veil-{kind}">{words}</span><br>{said.similarity:.2f}'
+    kind, words = ("bad", "recognises you") if said.same else ("good", "does not recognise you")
+    similarity, _ = wording.beside([said.similarity], said.threshold, 2)
+    return f'<span class="veil-mark veil-{kind}">{words}</span><br>{similarity}'
 
 
 def downloads(files: Iterable[tuple[str, Path]]) -> str:
@@ -223,11 +236,11 @@ def limits(words: str = wording.LIMITS) -> str:
 
 
 def outcomes(rows: Sequence[Sequence[str]]) -> str:
-    """The album: a row for each photo or clip."""
+    """The album: a row for each photo or clip, of its kind, its name, its outcome, and HTML to look at."""
     body = "".join(
         f'<tr class="veil-{escape(kind)}"><td data-of="File">{escape(name)}</td>'
-        f'<td data-of="Outcome">{escape(text)}</td></tr>'
-        for kind, name, text in rows
+        f'<td data-of="Outcome">{escape(text)}{"".join(more)}</td></tr>'
+        for kind, name, text, *more in rows
     )
     return (
         "<div class='veil-table'><table><thead><tr><th scope='col'>File</th>"
@@ -235,22 +248,42 @@ def outcomes(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
+def pair(small: Iterable[Path], whole: Iterable[Path], name: str) -> str:
+    """A photo or clip before and after, small and side by side; each leads to the whole.
+
+    Args:
+        small, whole: the files before and after.
+    """
+    pictures = "".join(
+        f'<a href="{source(file)}" target="_blank"><img loading="lazy" src="{source(picture)}" '
+        f'alt="{escape(name)} {when}"><span>{when}</span></a>'
+        for when, picture, file in zip(("before", "after"), small, whole, strict=True)
+    )
+    return f'<span class="veil-small-pair">{pictures}</span>'
+
+
 def same_person(rows: Iterable[Comparison]) -> str:
-    """Check: what each recogniser says of two photos."""
-    found = list(rows)
-    same = sum(row.same for row in found)
-    take = f"recognisers take{'s' * (same < 2)} them for the same person."
+    """Check: what each recogniser says of two photos, honest judges first where they are known."""
+    found = sorted(rows, key=lambda row: ("no", "related", "yes").index(row.used or "no"))
+    same, honest = sum(row.same for row in found), [row.same for row in found if row.used == "no"]
+    take = f"recognisers take{'s' * (same < 2)} them for the same person"
     says = f"{wording.how_many(same, len(found)).capitalize()} {take}"
+    if honest:
+        says += f"; of those that the protection has never met, {wording.how_many(sum(honest), len(honest))}"
+    elif found[0].used:
+        says += "; no honest judge is left: every recogniser, or a relative of it, was used"
     body = "".join(
-        f'<tr><td data-of="Recogniser"><b>{escape(row.recognizer)}</b></td><td data-of="Says">'
+        f'<tr><td data-of="Recogniser"><b>{escape(row.recognizer)}</b>'
+        f'{wording.JUDGE[row.used] if row.used else ""}</td><td data-of="Says">'
         f'<span class="veil-mark veil-{"bad" if row.same else "good"}">'
         f"{'the same person' if row.same else 'two people'}</span></td>"
-        f'<td data-of="Similarity">{row.similarity:.2f} <small>(threshold {row.threshold:.2f})</small></td>'
-        "</tr>"
+        '<td data-of="Similarity">{} <small>(threshold {})</small></td></tr>'.format(
+            *wording.beside([row.similarity], row.threshold, 2)
+        )
         for row in found
     )
     return (
-        f'<section class="veil-verdict"><p class="veil-headline">{says}</p>'
+        f'<section class="veil-verdict"><p class="veil-headline">{says}.</p>'
         "<div class='veil-table'><table><thead><tr>"
         "<th scope='col'>Recogniser</th>"
         "<th scope='col'>Says</th><th scope='col'>Similarity</th></tr></thead>"
@@ -292,8 +325,8 @@ def figures(heading: str, rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def models() -> str:
-    """A card for each model."""
+def models(hosted: bool = False) -> str:
+    """A card for each model; on one's own machine also how to get one that is not here."""
     states = {row[0]: row[4] for row in model_words.model_rows()}
     items: list[str] = []
     for card in cards().values():
@@ -305,6 +338,8 @@ def models() -> str:
         }
         lines = "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in facts.items())
         state = {"yes": "here", "no": "not here"}.get(states[card.name], states[card.name])
+        if state != "here" and not hosted:
+            lines += f"<dt>To get it</dt><dd><code>veil fetch {escape(card.name)}</code> in a terminal</dd>"
         items.append(
             f'<article class="veil-card"><h3>{escape(card.name)}</h3><p class="veil-kind">'
             f"{escape(card.kind)}, "

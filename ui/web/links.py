@@ -15,11 +15,15 @@ from ..pipes import is_clip
 from . import html
 
 MATRIX = 40  # photos: larger tables of every pair nobody reads
+TOGETHER = (
+    "Hang together: the files that a recogniser links with one another, some of them perhaps only by way of "
+    "a third."
+)
 
 
 def shown(found: Linking) -> str:
     """Check: who links which photos of an album, the table of every two, and the groups in words."""
-    verdict, *more = found.words
+    verdict, *more = found.model_copy(update={"unusable": ()}).words  # told above them, with what is wrong
     groups = "".join(
         f'<tr><td data-of="Recogniser"><b>{escape(judge.recognizer)}</b></td><td data-of="Links">'
         f'<span class="veil-mark veil-{"bad" if judge.links else "good"}">'
@@ -28,6 +32,7 @@ def shown(found: Linking) -> str:
         for judge in found.judges
     )
     more += [ONE_PICTURE] if any(is_clip(Path(name)) for name in found.photos) else []
+    more.append(TOGETHER)
     remarks = "".join(f"<li>{escape(text)}</li>" for text in more)
     return (
         f'<section class="veil-verdict">{html.problem(*problems(found))}'

@@ -75,11 +75,15 @@ def rows_file(place: str) -> Path:
         BadSettings: there are none.
     """
     path = Path(place.strip()).expanduser()
-    if path.is_dir():
-        path = path / "rows.parquet"
-    if not path.is_file():
-        raise BadSettings(f"There is no {path}.", summary.HINT)
-    return path
+    if not path.is_dir():
+        if not path.is_file():
+            raise BadSettings(f"There is no {path}.", summary.HINT)
+        return path
+    tables = [path / name for name in ("rows.parquet", "rows.csv")]
+    found = next((table for table in tables if table.is_file()), None)
+    if not found:
+        raise BadSettings(f"The folder {path} holds neither rows.parquet nor rows.csv.", summary.HINT)
+    return found
 
 
 def read(file: Path) -> Frame:

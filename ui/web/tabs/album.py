@@ -3,45 +3,63 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from ....attacks.faces.boxes import clipped, padded
 from ....attacks.person import Person
 from ....core.files import atomic_write
-from ....core.types import Stage, Step, Steps
+from ....core.images import open_photo
+from ....core.types import Photo, Stage, Step, Steps
+from ....core.video import Clip, open_clip
+from ....privacy.settings import CLIP_DESCRIPTIONS
 from ... import album_links, clip_words
-from ...albums import Album
+from ...albums import Album, best_sightings
+from ...clip_records import ClipFace
 from ...face_words import unprotected
 from ...pipes import is_clip, kind_of
 from ...selection import Whom
-from ...wording import CLIP_LIMITS, headline
+from ...wording import LIMITS_OF, headline
 from ...workflow import person_of
 from .. import html
 from ..links import of_album
 from ..page import OF_CLIP, SHARES, Page, known
+from ..pictures import small_copy
 from ..results import Wish, beside, protect, protect_clip, reopen, wish
 from ..sessions import Stopped, Visitor
-from ..uploads import admit_album, admit_references, arrive, arrived_clip
-from .parts import AT_ONCE, efforts, getting_ready, limits, own, run_in_line, strengths, tell_at_once, telling
+from ..uploads import admit_album, admit_references, arrive, arrived_clip, refusals
+from .parts import (
+    AT_ONCE,
+    efforts,
+    getting_ready,
+    limits,
+    own,
+    run_in_line,
+    strengths,
+    tell_at_once,
+    telling,
+    wait_for,
+    whom,
+)
 
 Update = dict[Any, Any]
 File = tuple[str, Path]  # a name, and where it lies
+Row = tuple[str, ...]  # of a file: kind, name, outcome, and, once it is done, HTML that shows it
 
 
 @dataclass
 class Held:
-    """The photos and clips by their paths with (kind, name, outcome) of each, and the files of those that are
-    done.
+    """The photos and clips by their paths with a row of each, and the files of those that are done.
 
     zip: the place for a file of all results; places: the folders in which work on clips goes on.
     """
 
     asked: Wish | None = None
-    rows: dict[str, tuple[str, str, str]] = field(default_factory=dict[str, tuple[str, str, str]])
+    rows: dict[str, Row] = field(default_factory=dict[str, Row])
     results: dict[str, tuple[Path, Path]] = field(default_factory=dict[str, tuple[Path, Path]])
     zip: Path | None = None
     places: dict[str, Path] = field(default_factory=dict[str, Path])
@@ -86,32 +104,43 @@ def tab(page: Page) -> None:
         "<div class='veil-step'><h2>Many photos and clips, one download</h2></div><p class='veil-note'>Every "
         "face that is large enough is protected, or one person's alone; a clip takes some minutes. One that "
         "fails does not stop the others; after a stop, or when you add some, only what is missing is done. "
-        "The rows say what recognisers make of each; whether people still see the same person, compare "
-        "yourself.</p>"
+        "The rows say what recognisers make of each, and show it before and after: whether people still see "
+        "the same person, judge yourself; a click shows it whole.</p>"
     )
     album = gr.State(Held())
     photos = gr.File(label="Photos and clips", file_count="multiple", height=180, elem_id="veil-album")
     limits(page)
-    tell_at_once(page, photos)
-    only = gr.File(
-        label="Only one person's face? A photo that shows nobody else", height=130, elem_id="veil-album-only"
-    )
-    strength, effort = strengths(), efforts()
+    trouble = tell_at_once(page, photos)
+    only = whom("veil-album-only")
+    strength, effort = strengths(), efforts("On two idle cores; a clip takes longer, as the tab Clip says")
+    in_clips = gr.HTML(elem_classes="veil-hollow")
     apart = gr.Checkbox(
         True,
         label="Keep them apart: a machine should not link those of one person with one another",
         elem_id="veil-album-apart",
     )
     with gr.Row():
-        start = gr.Button("Protect the album", variant="primary", elem_id="veil-album-start")
+        start = gr.Button(
+            "Protect the album", variant="primary", interactive=False, elem_id="veil-album-start"
+        )
         stop = gr.Button("Stop", interactive=False, elem_id="veil-album-stop")
     panel, download = gr.HTML(elem_classes="veil-hollow"), gr.HTML(elem_classes="veil-hollow")
     table = gr.HTML(elem_id="veil-album-rows", elem_classes="veil-hollow")
     links = gr.HTML(elem_id="veil-album-links", elem_classes="veil-hollow")
-    gr.HTML(html.limits(CLIP_LIMITS))
+    promise = gr.HTML(html.limits())
 
-    def begin() -> Update:
-        return {**getting_ready(panel, start, stop), download: "", links: ""}
+    def came(paths: list[str] | None) -> Update:
+        kind = what(paths or ())
+        clips = [f"{name.capitalize()}: {text}" for name, text in CLIP_DESCRIPTIONS.items()]
+        return {
+            in_clips: ""
+            if kind == "photo"
+            else html.note(f"In clips the strengths do less. {' '.join(clips)}"),
+            promise: html.limits(LIMITS_OF[kind]),
+        }
+
+    def begin() -> Update:  # what is wrong with a file is told in its row
+        return {**getting_ready(panel, start, stop), trouble: "", download: "", links: ""}
 
     @telling(panel)
     def run(
@@ -132,7 +161,7 @@ def tab(page: Page) -> None:
         learning = known_before(held, asked)
         shown = yield from page.watch(visitor, learning, lambda html: {panel: html})
         for number, path in enumerate(paths or (), 1):
-            if path in held.results:
+            if held.rows[path][0] != "waiting":
                 continue
             held.rows[path] = ("running", Path(path).name, "being protected")
             yield {album: held, table: html.outcomes([*held.rows.values()])}
@@ -158,18 +187,18 @@ def tab(page: Page) -> None:
         yield ended(held)
 
     def ended(held: Held) -> Update:
-        for path, (kind, name, _) in held.rows.items():
+        for path, (kind, name, *_) in held.rows.items():
             if kind == "running":
                 held.rows[path] = ("waiting", name, "not done yet")
         files = list[File]()
-        said = html.note(f"{held.count} of {len(held.rows)} {what(held.rows, 2)} are protected.")
+        said = html.note(so_many(held.rows))
         if held.zip and held.count:
             try:
                 held.pack()
                 files.append((f"Download the zip ({held.count} {what(held.results, held.count)})", held.zip))
             except Exception as error:
                 said = html.problem(known(error)) + said
-        missing = sum(kind == "waiting" for kind, _, _ in held.rows.values())
+        missing = sum(row[0] == "waiting" for row in held.rows.values())
         return {
             album: held,
             panel: said,
@@ -179,7 +208,9 @@ def tab(page: Page) -> None:
         }
 
     own(page, only)
-    started = start.click(begin, None, [panel, start, stop, download, links], **AT_ONCE)
+    photos.change(came, photos, [in_clips, promise], **AT_ONCE)
+    wait_for(page, [photos], start)
+    started = start.click(begin, None, [panel, start, stop, trouble, download, links], **AT_ONCE)
     run_in_line(
         page,
         started,
@@ -187,11 +218,23 @@ def tab(page: Page) -> None:
         [album, photos, only, strength, effort, apart],
         [album, panel, table, start, download, links],
         (panel, start, stop),
+        [photos],
     )
 
 
+def so_many(rows: Mapping[str, Row]) -> str:
+    """How many of the files that can be used are protected, and how many cannot be."""
+    use = [path for path, row in rows.items() if row[0] != "refused"]
+    done, refused = sum(rows[path][0] == "done" for path in use), len(rows) - len(use)
+    said = [f"{done} of {len(use)} {what(use or rows, 2)} are protected."]
+    if refused:
+        said.append(f"{refused} {'files' if refused > 1 else 'file'} cannot be used.")
+    return " ".join(said)
+
+
 def continued(page: Page, held: Held, visitor: Visitor, paths: list[str], asked: Wish) -> Held:
-    """The album with these photos and clips: what was done as it is asked for now stays done.
+    """The album with these photos and clips: what was done as it is asked for now stays done, and what cannot
+    be used, as far as it can be told before the work, is refused.
 
     Raises:
         BadPhoto: there are none, or too many.
@@ -200,9 +243,16 @@ def continued(page: Page, held: Held, visitor: Visitor, paths: list[str], asked:
     here = all(file.exists() for files in held.results.values() for file in files)  # they are deleted in time
     same = here and asked == held.asked and set(held.rows) <= set(paths)
     old = held if same else Held(asked)
-    rows = {path: ("waiting", Path(path).name, "not done yet") for path in paths}
+    rows = {path: _not_yet(page, path) for path in paths if path not in old.results}
     kept = {path: old.rows[path] for path in old.results}
-    return Held(asked, rows | kept, old.results, old.zip or visitor.path_for("veiled.zip"), old.places)
+    rows = {path: (rows | kept)[path] for path in paths}
+    return Held(asked, rows, old.results, old.zip or visitor.path_for("veiled.zip"), old.places)
+
+
+def _not_yet(page: Page, path: str) -> Row:
+    """What there is to say of a file before its turn comes."""
+    said = [f"{problem.message} {problem.hint}" for problem in refusals(page, [path])]
+    return ("refused" if said else "waiting"), Path(path).name, " ".join(said) or "not done yet"
 
 
 def what(paths: Iterable[str], count: int = 1) -> str:
@@ -246,7 +296,9 @@ def each(
         held.results[path] = done.after, done.record
         faces, notes = done.said.faces, (*done.said.ignored, *done.said.notes)
         said = (*clip_words.unprotected(faces), *notes, clip_words.headline(done.said))
-        held.rows[path] = ("done", clip.name, " ".join(said))
+        small = (_still(one, faces, visitor) for one in (clip, open_clip(done.after)))
+        shown_small = html.pair(small, (clip.path, done.after), clip.name)
+        held.rows[path] = ("done", clip.name, " ".join(said), shown_small)
         return
     arrival = arrive(page, visitor, path)
     outcome = yield from protect(
@@ -257,4 +309,17 @@ def each(
         outcome.report.unprotected, way="protect the photo in the tab Protect, and click it there"
     )
     said = (*left, *outcome.notes, headline(outcome.report))
-    held.rows[path] = ("done", arrival.name, " ".join(said))
+    whole = outcome.before, outcome.shown
+    small = (small_copy(open_photo(one), outcome.close_up, visitor.path_for("face.jpg")) for one in whole)
+    held.rows[path] = ("done", arrival.name, " ".join(said), html.pair(small, whole, arrival.name))
+
+
+def _still(clip: Clip, faces: Sequence[ClipFace], visitor: Visitor) -> Path:
+    """A small picture of a clip: that which shows best who is shown most of those that are protected."""
+    protected = [face for face in faces if face.best and not face.left][:1]
+    for _, shown in best_sightings(clip, protected):
+        box = clipped(padded(shown.face.box, 0.4 * shown.face.side), clip.size)
+        return small_copy(shown.frame, box, visitor.path_for("face.jpg"))
+    return small_copy(
+        Photo(next(clip.frames())[1], clip.name), (0, 0, *clip.size), visitor.path_for("face.jpg")
+    )

@@ -10,13 +10,14 @@ from typing import Any
 import gradio as gr
 
 from ....core.errors import BadPhoto, BadSettings
+from ....core.files import some
 from ....core.images import open_photo
 from ....core.types import Sighting, Steps
 from ....eval.linking import Linking
 from ... import clip_checks
 from ...linking import link
 from ...originals import originals
-from ...pipes import is_clip
+from ...pipes import is_clip, is_named_as_result
 from .. import checks, html, links
 from ..gradio_queue import no_mcp_tool
 from ..page import Page, known, plain
@@ -24,7 +25,7 @@ from ..policy import ENGINE
 from ..sessions import Stopped, Visitor
 from ..uploads import Arrival, admit_album, arrive, arrived_clip
 from . import check_clips
-from .parts import AT_ONCE, getting_ready, limits, run_in_line, tell_at_once
+from .parts import AT_ONCE, getting_ready, limits, own, run_in_line, tell_at_once, wait_for
 
 Update = dict[Any, Any]
 
@@ -34,20 +35,32 @@ def tab(page: Page) -> None:
     gr.HTML(
         "<div class='veil-step'><h2>Would a machine say this is the same person?</h2></div>"
         "<p class='veil-note'>Any two photos: a protected one and your profile picture, say, or two "
-        "that veil never saw.</p>"
+        "that veil never saw. The report of a protected one, NAME.veiled.json, tells which recognisers were "
+        "used, and so who is an honest judge.</p>"
     )
     with gr.Row():
-        one, other = (_side(page, label, group) for label, group in SIDES)
-    ask = gr.Button("Check", variant="primary", elem_id="veil-check")
+        (one, came), (other, also_came) = (_side(page, label, group) for label, group in SIDES)
+        with gr.Column():
+            report = gr.File(label="Its report (optional)", height=130, elem_id="veil-check-report")
+    own(page, report)
+    ask = gr.Button("Check", variant="primary", interactive=False, elem_id="veil-check")
     answer = gr.HTML(elem_id="veil-answer")
 
-    def say(first: Arrival | None, second: Arrival | None) -> str:
+    def ready(*photos: Arrival | None) -> gr.Button:
+        return gr.Button(interactive=all(photos))
+
+    def say(first: Arrival | None, second: Arrival | None, report: str | None) -> str:
         try:
-            return html.same_person(compare(first, second))
+            if report:
+                page.rules.admit(report)
+            found = compare(first, second, report)
+            return html.same_person(found) + ("" if report else unreported(first, second))
         except Exception as error:
             return html.problem(known(error))
 
-    ask.click(say, [one, other], answer, concurrency_id="light", api_visibility="private")
+    for arrived in (came, also_came):
+        arrived.then(ready, [one, other], ask, **AT_ONCE)
+    ask.click(say, [one, other, report], answer, concurrency_id="light", api_visibility="private")
     _endpoint(page)
     check_clips.section(page)
     _album(page)
@@ -57,8 +70,8 @@ def tab(page: Page) -> None:
 SIDES = (("One photo", "veil-one"), ("The other photo", "veil-other"))
 
 
-def _side(page: Page, label: str, group: str) -> gr.State:
-    """One of the two photos; returns the state that holds its arrival."""
+def _side(page: Page, label: str, group: str) -> tuple[gr.State, Any]:
+    """One of the two photos; returns the state that holds its arrival, and the event of its coming."""
     held = gr.State(None)
     with gr.Column():
         photo = gr.File(label=label, height=130, elem_id=f"{group}-file")
@@ -85,21 +98,36 @@ def _side(page: Page, label: str, group: str) -> gr.State:
         "api_visibility": "private",
         "show_progress": "minimal",
     }
-    photo.change(came, photo, [held, picture, face], **quiet)
+    arrived = photo.change(came, photo, [held, picture, face], **quiet)
     face.input(picked, [held, face], [held, picture], **quiet)
-    return held
+    return held, arrived
 
 
-def compare(first: Arrival | None, second: Arrival | None) -> list[checks.Comparison]:
-    """What the recognisers make of the picked faces of two photos.
+def compare(
+    first: Arrival | None, second: Arrival | None, report: str | None = None
+) -> list[checks.Comparison]:
+    """What the recognisers make of the picked faces of two photos, of which a report may be that of one.
 
     Raises:
         BadPhoto: one is missing.
+        BadSettings: the report is not that of one of them.
     """
     if not first or not second:
         raise BadPhoto("Two photos are needed.", "Drop one on each side, each showing a face.")
     one, other = (Sighting(open_photo(item.path), item.faces[item.picked[0]]) for item in (first, second))
-    return checks.same_person(one, other)
+    used = checks.used_as_reported(Path(report), [first.path, second.path]) if report else None
+    return checks.same_person(one, other, used)
+
+
+def unreported(*photos: Arrival | None) -> str:
+    """What is not known of photos without a report that are protected by their names, in HTML."""
+    named = [photo.name for photo in photos if photo and is_named_as_result(photo.path)]
+    if not named:
+        return ""
+    return html.note(
+        f"By name {some(named)} {'are' if len(named) > 1 else 'is'} protected, and no report was given: "
+        "which of these recognisers were used is not known, and so not who is an honest judge."
+    )
 
 
 def _endpoint(page: Page) -> None:
@@ -156,14 +184,14 @@ def _album(page: Page) -> None:
         label="Photos and clips of the album", file_count="multiple", height=150, elem_id="veil-link-photos"
     )
     limits(page)
-    tell_at_once(page, photos)
+    trouble = tell_at_once(page, photos)
     with gr.Row():
-        start = gr.Button("Check the album", variant="primary", elem_id="veil-link")
+        start = gr.Button("Check the album", variant="primary", interactive=False, elem_id="veil-link")
         stop = gr.Button("Stop", interactive=False, elem_id="veil-link-stop")
     panel = gr.HTML(elem_id="veil-links", elem_classes="veil-hollow")
 
     def begin() -> Update:
-        return getting_ready(panel, start, stop)
+        return {**getting_ready(panel, start, stop), trouble: ""}  # which is told with the rest
 
     def run(paths: list[str] | None, request: gr.Request) -> Iterator[str]:
         visitor = page.visitors.of(request.session_hash, paths or ())
@@ -175,8 +203,9 @@ def _album(page: Page) -> None:
         except Exception as error:
             yield html.problem(known(error))
 
-    started = start.click(begin, None, [panel, start, stop], **AT_ONCE)
-    run_in_line(page, started, run, photos, panel, (panel, start, stop))
+    wait_for(page, [photos], start)
+    started = start.click(begin, None, [panel, start, stop, trouble], **AT_ONCE)
+    run_in_line(page, started, run, photos, panel, (panel, start, stop), [photos])
 
 
 def linking(page: Page, paths: Sequence[str]) -> Steps[Linking]:

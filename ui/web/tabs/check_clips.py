@@ -10,18 +10,20 @@ import gradio as gr
 
 from ....core.errors import BadSettings
 from ....core.types import Steps
-from ...beside import known_surrogates
 from ...clip_checks import assess
 from ...clip_records import ClipReport
 from ...originals import swapped
+from ...pipes import is_named_as_result
 from .. import clip_html, html
+from ..checks import used_as_reported
 from ..page import JUDGED, Page
 from ..uploads import arrived_clip
-from .parts import AT_ONCE, getting_ready, limits, own, run_in_line, tell_at_once, telling
+from .parts import AT_ONCE, getting_ready, limits, own, run_in_line, tell_at_once, telling, wait_for
 
 Update = dict[Any, Any]
 # Of a report: what is not known where no record of the clip was given.
 UNKNOWN: Any = {"faces": {"__all__": {"matches": {"__all__": {"used_by_attack"}}}}}
+CHANGE_PLACES = "Drop it as the clip after, and the other one as the clip before."
 UNREPORTED = (
     "No report was given (NAME.veiled.json), which would name the recognisers that the clip was protected "
     "against: all count as if it had never met them, and the verdict may be better than it should be."
@@ -37,21 +39,25 @@ def section(page: Page) -> None:
         "NAME.veiled.json, tells which recognisers were used, and so who is an honest judge.</p>"
     )
     with gr.Row():
-        before = gr.File(label="The clip before", height=130, elem_id="veil-clip-before")
-        after = gr.File(label="The clip after", height=130, elem_id="veil-clip-after")
-        report = gr.File(label="Its report (optional)", height=130, elem_id="veil-clip-report")
+        before, after, report = (
+            gr.File(label=label, height=130, min_width=280, elem_id=f"veil-clip-{name}")
+            for label, name in (
+                ("The clip before", "before"),
+                ("The clip after", "after"),
+                ("Its report (optional)", "report"),
+            )
+        )
     limits(page)
-    for clip in (before, after):
-        tell_at_once(page, clip, film=True)
+    trouble = [tell_at_once(page, clip, film=True) for clip in (before, after)]
     own(page, report)
     with gr.Row():
-        start = gr.Button("Check the clips", variant="primary", elem_id="veil-clips-check")
+        start = gr.Button("Check the clips", variant="primary", interactive=False, elem_id="veil-clips-check")
         stop = gr.Button("Stop", interactive=False, elem_id="veil-clips-stop")
     panel = gr.HTML(elem_id="veil-clips-panel", elem_classes="veil-hollow")
     result = gr.HTML(elem_id="veil-clips-result", elem_classes="veil-hollow")
 
     def begin() -> Update:
-        return {**getting_ready(panel, start, stop), result: ""}
+        return {**getting_ready(panel, start, stop), **dict.fromkeys(trouble, ""), result: ""}
 
     @telling(panel)
     def run(
@@ -65,11 +71,13 @@ def section(page: Page) -> None:
         assert after
         yield {
             panel: html.note("Done." if report else UNREPORTED),
-            result: clip_html.players(Path(before), Path(after)) + clip_html.verdict(found),
+            result: clip_html.players(Path(before), Path(after)) + clip_html.verdict(found, bool(report)),
         }
 
-    started = start.click(begin, None, [panel, start, stop, result], **AT_ONCE)
-    run_in_line(page, started, run, [before, after, report], [panel, result], (panel, start, stop))
+    wait_for(page, [before, after], start)
+    started = start.click(begin, None, [panel, start, stop, *trouble, result], **AT_ONCE)
+    inputs, buttons = [before, after, report], (panel, start, stop)
+    run_in_line(page, started, run, inputs, [panel, result], buttons, [before, after])
 
 
 def judging(
@@ -79,9 +87,15 @@ def judging(
 
     Raises:
         BadPhoto: a clip is missing, too much for this page, or cannot be used.
-        BadSettings: the report is not that of the clip.
+        BadSettings: the report is not that of the clip; or there is none, and by their names the clips are
+            in the wrong places.
     """
     one, other = (arrived_clip(page, path).path for path in (before, after))
+    if not report and is_named_as_result(one) and not is_named_as_result(other):
+        raise BadSettings(
+            f"{one.name} is a protected one by its name, and {other.name} is not.",
+            f"{CHANGE_PLACES} If it is not, give it another name.",
+        )
     return (yield from assess(one, other, _used(page, one, other, report) if report else ()))
 
 
@@ -95,10 +109,6 @@ def _used(page: Page, before: Path, clip: Path, report: str) -> frozenset[str]:
     page.rules.admit(report)
     if swapped(before, clip, Path(report)):
         raise BadSettings(
-            f"{before.name} is the protected one, made of {clip.name}, as the report says.",
-            "Drop it as the clip after, and the other one as the clip before.",
+            f"{before.name} is the protected one, made of {clip.name}, as the report says.", CHANGE_PLACES
         )
-    try:
-        return known_surrogates(clip, Path(report)) or frozenset()
-    except BadSettings as error:
-        raise BadSettings(error.message, "Drop the report that veil wrote for this clip, or none.") from error
+    return used_as_reported(Path(report), [clip])

@@ -89,9 +89,7 @@ def tab(page: Page) -> None:
     me = others_of_you(page, "veil-clip-me")
     strength, effort = strengths(CLIP_DESCRIPTIONS), clip_efforts()
     with gr.Row():
-        start = gr.Button(
-            "Protect the clip", variant="primary", interactive=False, elem_id="veil-clip-start"
-        )
+        start = gr.Button("Protect the clip", variant="primary", interactive=False, elem_id="veil-clip-start")
         stop = gr.Button("Stop", interactive=False, elem_id="veil-clip-stop")
     panel = gr.HTML(elem_id="veil-clip-panel", elem_classes="veil-hollow")
     result = gr.HTML(elem_id="veil-clip-result", elem_classes="veil-hollow")

@@ -12,12 +12,18 @@ from ..page import Page
 
 def tab(page: Page) -> None:
     """Fill the tab."""
+    fetched = (
+        "This page fetches nothing."
+        if page.rules.hosted
+        else "The page fetches nothing itself: <code>veil fetch NAME</code>, in a terminal on this machine, "
+        "shows the licence of another one, and downloads it once you accept that."
+    )
     gr.HTML(
         "<div class='veil-step'><h2>The models veil works with</h2></div><p class='veil-note'>Recognisers "
         "judge photos, and some help to protect them; the prior draws the change. What is here works "
-        "offline.</p>"
+        f"offline. {fetched}</p>"
     )
-    gr.HTML(html.models())
+    gr.HTML(html.models(page.rules.hosted))
 
     def models() -> list[dict[str, str]]:
         return [dict(zip(MODEL_COLUMNS, row, strict=True)) for row in model_rows()]

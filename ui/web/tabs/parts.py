@@ -82,7 +82,9 @@ def wait_for(page: Page, files: Sequence[gr.File], *buttons: gr.Button) -> None:
 def whom(name: str) -> gr.File:
     """Where a photo of the one person whose face is meant may be dropped."""
     with gr.Column(elem_classes="veil-whom"):
-        gr.HTML(html.note("Only one person's face? Drop a photo here that shows this person and nobody else."))
+        gr.HTML(
+            html.note("Only one person's face? Drop a photo here that shows this person and nobody else.")
+        )
         return gr.File(label="The person (optional)", height=130, elem_id=name)
 
 
@@ -186,11 +188,13 @@ def efforts(info: str = "On two idle cores") -> gr.Radio:
 def clip_efforts() -> gr.Radio:
     """The same for clips."""
     known = {name: f"about {count} s" for name, count in CLIP_SECONDS.items()}
-    known["thorough"] = f"{EFFORTS['thorough']['steps'] // EFFORTS['normal']['steps']} times the steps of normal"
+    known["thorough"] = (
+        f"{EFFORTS['thorough']['steps'] // EFFORTS['normal']['steps']} times the steps of normal"
+    )
     return gr.Radio(
         [(f"{name.capitalize()}: {text}", name) for name, text in known.items()],
         value="normal",
         label="How long to search",
-        info="Of a clip of 1.2 s that shows one face, on two idle cores; each further second of it takes some "
+        info="Of a clip of 1.2 s that shows one face, on two idle cores; each further second takes some "
         "seconds more, and for each further face and shot a change is sought anew",
     )

@@ -20,8 +20,9 @@ def tab(page: Page) -> None:
     """Fill the tab; a folder of this machine can be named only where the page is one's own."""
     gr.HTML(
         "<div class='veil-step'><h2>Read a finished benchmark</h2></div><p class='veil-note'>The rows that "
-        "<code>veil benchmark</code> wrote, as Parquet or CSV: choose what to compare, look at plots and "
-        "tables, and take them with you.</p>"
+        "<code>veil benchmark</code> wrote, rows.parquet or rows.csv, one for each photo, recogniser and "
+        "disturbance: choose what to compare, look at plots and tables, and take them with you. No other "
+        "tables can be opened here.</p>"
     )
     opened = gr.State(None)
     with gr.Row():
@@ -42,14 +43,15 @@ def tab(page: Page) -> None:
 
     def came(path: str | None, request: gr.Request) -> Update:
         page.visitors.of(request.session_hash, [path] if path else ())
-        return open_run(path)
+        return open_run(path, sent=True)
 
-    def open_run(place: str | None) -> Update:
+    def open_run(place: str | None, sent: bool = False) -> Update:
         closed: Update = {opened: None, trouble: "", choices: gr.Column(visible=False), result: ""}
         if not place:
             return closed
         try:
-            page.rules.admit(place)
+            if sent:
+                page.rules.admit(place)
             path = research.rows_file(place)
             whole = research.everything(path)
         except Exception as error:
