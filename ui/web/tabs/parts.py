@@ -71,9 +71,9 @@ def tell_at_once(page: Page, files: gr.File, film: bool = False) -> gr.HTML:
 def wait_for(page: Page, files: Sequence[gr.File], *buttons: gr.Button) -> None:
     """Let buttons be pressed only while all these files are there, and no job of the visitor runs."""
 
-    def came(request: gr.Request, *sent: object) -> Any:
+    def came(request: gr.Request, *sent: object) -> dict[Any, Any]:
         ready = all(sent) and not page.busy(request.session_hash)
-        return [gr.Button(interactive=ready) for _ in buttons]
+        return {button: gr.Button(interactive=ready) for button in buttons}
 
     for file in files:
         file.change(came, [*files], [*buttons], **AT_ONCE)

@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from ....core.errors import VeilError
 from ....eval.summary import OUTCOMES
 from .. import html, research
 from ..page import Page, known
@@ -54,8 +55,9 @@ def tab(page: Page) -> None:
                 page.rules.admit(place)
             path = research.rows_file(place)
             whole = research.everything(path)
-        except Exception as error:
-            return {**closed, trouble: html.problem(known(error))}
+        except Exception as error:  # whoever names a folder may read its name again
+            named = isinstance(error, VeilError) and not sent
+            return {**closed, trouble: html.problem(error if named else known(error))}
         more = [name for name in whole.disturbances if name != UNDISTURBED]
         questions = [(OUTCOMES[name], name) for name in whole.outcomes]
         return {
