@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import threading
@@ -25,14 +26,16 @@ from typer.testing import CliRunner
 from veil.attacks import RECOGNIZERS
 from veil.core.errors import BadSettings, VeilError
 from veil.core.types import Item, Stage, Step
-from veil.ui import wording
+from veil.eval.datasets import checksum
+from veil.ui import model_words, wording
 from veil.ui.cli import app
 from veil.ui.records import Record
 from veil.ui.web import html, page, policy
+from veil.ui.web.checks import Comparison, used_as_reported
 from veil.ui.web.policy import HOSTED
 from veil.ui.web.server import TABS, passwords
 from veil.ui.web.sessions import Visitors
-from veil.ui.web.tabs.album import Held
+from veil.ui.web.tabs.album import Held, so_many
 from veil.weights.registry import card
 
 PAGE = Path(__file__).parents[1] / "docs" / "page.md"
@@ -247,6 +250,7 @@ def test_what_comes_from_outside_is_escaped() -> None:
     evil = "<script>alert(1)</script>.jpg"
     page = html.problem(VeilError(evil, evil)) + html.outcomes([("done", evil, evil)])
     page += html.downloads([(evil, Path("/tmp") / "x" / "<b>.jpg")])
+    page += html.pair([Path(evil)] * 2, [Path(evil)] * 2, evil)
     assert "<script" not in page
     assert "<b>.jpg" not in page
 
@@ -258,6 +262,53 @@ def test_honest_judges_come_first() -> None:
 
     matches: Any = [Match("yes"), Match("related"), Match("no")]
     assert [match.used_by_attack for match in wording.fairest_first(matches)] == ["no", "related", "yes"]
+
+
+def test_a_report_tells_the_honest_judges_of_two_photos(tmp_path: Path) -> None:
+    """It may be that of either photo; digits tell apart what lies close to its threshold."""
+    photos, report = [tmp_path / "a.jpg", tmp_path / "a.veiled.jpg"], tmp_path / "elsewhere.json"
+    for photo in photos:
+        photo.write_text(photo.name)
+    said = {"picture_sha256": checksum(photos[1]), "settings": {"surrogates": ["dlib"]}}
+    report.write_text(json.dumps(said))
+    for pair in (photos, photos[::-1]):
+        assert used_as_reported(report, pair) == {"dlib"}
+    report.write_text(json.dumps(said | {"picture_sha256": "another"}))
+    with pytest.raises(BadSettings, match="the report of another picture") as wrong:
+        used_as_reported(report, photos)
+    assert wrong.value.hint.endswith("or none.")
+    rows = Comparison("dlib", 0.909, 0.9134, "yes"), Comparison("sface", 0.2, 0.3, "no")
+    shown = html.same_person(rows)
+    assert "None of 2 recognisers takes them" in shown
+    assert "of those that the protection has never met, none of 1." in shown
+    assert shown.index("sface") < shown.index("dlib")
+    assert "0.909 <small>(threshold 0.913)" in shown
+    assert "no honest judge is left" in html.same_person(rows[:1])
+    unknown = html.same_person([replace(row, used=None) for row in rows])
+    assert "judge" not in unknown
+    assert unknown.index("dlib") < unknown.index("sface")
+
+
+def test_digits_tell_a_similarity_from_its_threshold() -> None:
+    assert wording.beside([0.91, 0.2], 0.3, 2) == ["0.91", "0.20", "0.30"]
+    assert wording.beside([0.91], 0.9134, 2) == ["0.910", "0.913"]
+    assert wording.beside([0.9131], 0.9134) == ["0.9131", "0.9134"]
+    assert wording.beside([0.3], 0.3, 2) == ["0.30", "0.30"]
+
+
+def test_models_that_are_not_here_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    states = {row[0]: "no" if row[0] == "insightface" else "yes" for row in model_words.model_rows()}
+    rows = [(name, "", "", "", state) for name, state in states.items()]
+    monkeypatch.setattr(model_words, "model_rows", lambda: rows)
+    assert html.models().count("veil fetch") == html.models().count("veil fetch insightface") == 1
+    assert "veil fetch" not in html.models(hosted=True)
+
+
+def test_an_album_counts_what_can_be_used() -> None:
+    rows = {"a.jpg": ("done", "a.jpg", "fine", "<img>"), "b.jpg": ("failed", "b.jpg", "no face")}
+    assert so_many(rows) == "1 of 2 photos are protected."
+    rows |= {"c.txt": ("refused", "c.txt", "no picture"), "d.mp4": ("waiting", "d.mp4", "not done yet")}
+    assert so_many(rows) == "1 of 3 files are protected. 1 file cannot be used."
 
 
 def test_the_change_is_amplified_around_grey() -> None:

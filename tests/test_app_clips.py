@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
+import shutil
 import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,6 +29,7 @@ from veil.core.progress import finish
 from veil.core.types import Steps, Track
 from veil.core.video import open_clip
 from veil.privacy import Protected
+from veil.privacy.settings import CLIP_DESCRIPTIONS, CLIP_SECONDS, STRENGTHS
 from veil.ui import albums, clip_checks, clip_words, workflow
 from veil.ui.cli import app
 from veil.ui.clip_checks import ONE_PICTURE
@@ -86,6 +89,30 @@ def test_a_clip_is_judged_as_on_the_command_line(page: Page, pair: tuple[str, st
     for text in (*words, *(cell for row in clip_words.match_rows(said) for cell in row)):
         assert text in shown.replace("&#x27;", "'").replace("&quot;", '"')
     assert CLIP_LIMITS[-60:] in shown
+    assert "not known" not in shown
+    assert clip_html.verdict(said, reported=False).count(">not known<") == len(clip_words.match_rows(said))
+    (left,) = (face for face in said.faces if face.left)
+    for reason, warned in (("too small", True), ("another person", False)):
+        one = said.model_copy(update={"faces": (left.model_copy(update={"left": reason}),)})
+        assert ("veil-problem" in clip_html.verdict(one)) == warned
+
+
+def test_the_sentences_on_strengths_in_clips_hold_the_measured_figures() -> None:
+    """They are those of the tables from which the documents are written."""
+    results = runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "results.py"))
+    rated = results["clips_rated"]()
+    for strength, same, hidden in (("balanced", 83, 0), ("strong", 0, 7)):
+        assert f"`{strength}` {same} % " in rated
+        share = f"{100 * hidden / 9:.0f} % "
+        assert results["clips_hidden"](strength).startswith(share)
+        assert " of 9 clips" in results["clips_hidden"](strength)
+        assert f"{hidden} of 9 clips" in CLIP_DESCRIPTIONS[strength]
+    assert "(100 % " in results["clips_hidden"]("balanced")  # "matched every picture"
+    assert "83 % of blind ratings" in CLIP_DESCRIPTIONS["balanced"]
+    assert "Was not measured" in CLIP_DESCRIPTIONS["subtle"]
+    assert list(CLIP_DESCRIPTIONS) == list(STRENGTHS)
+    using = (Path(__file__).parents[1] / "docs" / "using.md").read_text(encoding="utf-8")
+    assert f"to {CLIP_SECONDS['quick']} s at `quick` and\n{CLIP_SECONDS['normal']} s at `normal`" in using
 
 
 def test_a_report_tells_who_is_an_honest_judge(
@@ -110,6 +137,11 @@ def test_a_report_tells_who_is_an_honest_judge(
     assert surrogates
     with pytest.raises(BadSettings, match=r"a\.veiled\.mp4 is the protected one, made of a\.mp4"):
         finish(judging(page, after, before, str(elsewhere)))
+    named = tmp_path / "b.veiled.mp4"  # by its name alone
+    shutil.copy(after, named)
+    with pytest.raises(BadSettings, match=r"b\.veiled\.mp4 is a protected one by its name") as places:
+        finish(judging(page, str(named), before))
+    assert "as the clip after" in places.value.hint
     record["picture_sha256"] = "another"
     elsewhere.write_text(json.dumps(record))
     with pytest.raises(BadSettings, match="the report of another picture") as wrong:
@@ -219,8 +251,9 @@ def test_clips_of_an_album_are_kept_apart(
     visitor, asked = page.visitors.of("ann"), results.wish("balanced", "quick", apart=True)
     held = continued(page, Held(), visitor, clips, asked)
     finish(each(page, clips[0], asked, None, visitor, held, finish(held.shown())))
-    kind, name, said = held.rows[clips[0]]
+    kind, name, said, shown = held.rows[clips[0]]
     assert (kind, name) == ("done", "a.mp4")
+    assert shown.count("<img") == 2
     assert "Not protected: face 2, too small" in said
     assert "Machines: " in said
     work.stops = 7

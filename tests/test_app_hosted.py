@@ -269,16 +269,20 @@ def test_what_was_deleted_is_asked_for_again(tmp_path: Path) -> None:
         policy.HOSTED.admit(tmp_path / "me.png")
     assert "drop it again" in gone.value.hint
     visitors, asked = Visitors(tmp_path, None, 1), settings()
-    ann, paths = visitors.of("ann"), ["a.png", "b.png"]
-    rows = {"a.png": ("done", "a.png", "fine"), "b.png": ("waiting", "b.png", "not done yet")}
-    results = {"a.png": (ann.path_for("a.veiled.png"), ann.path_for("a.veiled.json"))}
+    ann, paths = visitors.of("ann"), [str(tmp_path / name) for name in ("a.png", "b.png", "c.txt")]
+    Image.new("RGB", (9, 9)).save(paths[1])
+    Path(paths[2]).write_text("no picture")
+    rows = {paths[0]: ("done", "a.png", "fine"), paths[1]: ("waiting", "b.png", "not done yet")}
+    results = {paths[0]: (ann.path_for("a.veiled.png"), ann.path_for("a.veiled.json"))}
     begun = Held(asked, rows, results, ann.path_for("veiled.zip"))
     opened = page.Page(policy.HOSTED, visitors, blocks=None)
-    for path in results["a.png"]:
+    for path in results[paths[0]]:
         path.write_bytes(b"x")
     goes_on = continued(opened, begun, ann, paths, asked)
+    (kind, name, said) = goes_on.rows.pop(paths[2])
+    assert (kind, name, "is not a picture" in said) == ("refused", "c.txt", True)
     assert (goes_on.count, goes_on.rows, goes_on.zip) == (1, rows, begun.zip)
-    results["a.png"][0].unlink()
+    results[paths[0]][0].unlink()
     anew = continued(opened, begun, ann, paths, asked)
     assert anew.count == 0
     assert anew.zip != begun.zip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -168,8 +169,20 @@ def test_a_file_that_unpacks_to_much_is_not_unpacked(tmp_path: Path, monkeypatch
 
 def test_a_folder_of_a_run_is_opened(done: Path, tmp_path: Path) -> None:
     assert research.rows_file(f" {done} ") == done / "rows.parquet"
-    with pytest.raises(BadSettings, match="There is no"):
+    shutil.copy(done / "rows.csv", tmp_path)
+    assert research.everything(research.rows_file(str(tmp_path))).first == "pgd"
+
+
+def test_which_tables_can_be_opened_is_told(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("strength,judge\nbalanced,dlib\n")
+    with pytest.raises(BadSettings, match=r"rows\.csv does not hold the rows of a benchmark") as other:
+        research.read(research.rows_file(str(tmp_path)))
+    assert "for spreadsheets" in other.value.hint
+    (tmp_path / "rows.csv").unlink()
+    with pytest.raises(BadSettings, match=r"holds neither rows\.parquet nor rows\.csv"):
         research.rows_file(str(tmp_path))
+    with pytest.raises(BadSettings, match="There is no .*nowhere"):
+        research.rows_file(str(tmp_path / "nowhere"))
 
 
 def event(page: Client, label: str) -> Any:

@@ -98,6 +98,11 @@ def test_page_and_report_name_it_first() -> None:
     page = html.verdict(REPORT, {}, "Strength strong, effort quick.")
     assert "Strength strong, effort quick." in page
     assert page.index("Not protected: face 3") < page.index("veil-headline")
+    assert "veil-problem" in page
+    chosen = UNPROTECTED.model_copy(update={"reason": "not chosen"})
+    page = html.verdict(REPORT.model_copy(update={"unprotected": (chosen,)}), {})
+    assert "Not protected: face 3, not chosen" in page  # a remark: somebody wanted it so
+    assert "veil-problem" not in page
     read = Report.model_validate_json(REPORT.model_dump_json())
     assert read.unprotected == (UNPROTECTED,)
 

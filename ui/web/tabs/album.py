@@ -131,11 +131,10 @@ def tab(page: Page) -> None:
 
     def came(paths: list[str] | None) -> Update:
         kind = what(paths or ())
-        clips = [f"{name.capitalize()}: {text}" for name, text in CLIP_DESCRIPTIONS.items()]
+        less = ["In clips the strengths do less."]
+        less += [f"{name.capitalize()}: {text}" for name, text in CLIP_DESCRIPTIONS.items()]
         return {
-            in_clips: ""
-            if kind == "photo"
-            else html.note(f"In clips the strengths do less. {' '.join(clips)}"),
+            in_clips: "" if kind == "photo" else "".join(map(html.note, less)),
             promise: html.limits(LIMITS_OF[kind]),
         }
 

@@ -41,7 +41,7 @@ def tab(page: Page) -> None:
     with gr.Row():
         (one, came), (other, also_came) = (_side(page, label, group) for label, group in SIDES)
         with gr.Column():
-            report = gr.File(label="Its report (optional)", height=130, elem_id="veil-check-report")
+            report = gr.File(label="Its report (optional)", height=160, elem_id="veil-check-report")
     own(page, report)
     ask = gr.Button("Check", variant="primary", interactive=False, elem_id="veil-check")
     answer = gr.HTML(elem_id="veil-answer")
@@ -122,12 +122,10 @@ def compare(
 def unreported(*photos: Arrival | None) -> str:
     """What is not known of photos without a report that are protected by their names, in HTML."""
     named = [photo.name for photo in photos if photo and is_named_as_result(photo.path)]
-    if not named:
-        return ""
     return html.note(
-        f"By name {some(named)} {'are' if len(named) > 1 else 'is'} protected, and no report was given: "
-        "which of these recognisers were used is not known, and so not who is an honest judge."
-    )
+        f"Protected, by name: {some(named)}. No report was given: which recognisers were used is not known, "
+        "and so not who is an honest judge."
+    ) * bool(named)
 
 
 def _endpoint(page: Page) -> None:

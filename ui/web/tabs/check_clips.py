@@ -40,7 +40,7 @@ def section(page: Page) -> None:
     )
     with gr.Row():
         before, after, report = (
-            gr.File(label=label, height=130, min_width=280, elem_id=f"veil-clip-{name}")
+            gr.File(label=label, height=160, min_width=280, elem_id=f"veil-clip-{name}")
             for label, name in (
                 ("The clip before", "before"),
                 ("The clip after", "after"),

@@ -85,7 +85,7 @@ def whom(name: str) -> gr.File:
         gr.HTML(
             html.note("Only one person's face? Drop a photo here that shows this person and nobody else.")
         )
-        return gr.File(label="The person (optional)", height=130, elem_id=name)
+        return gr.File(label="The person (optional)", height=160, elem_id=name)
 
 
 def others_of_you(page: Page, name: str) -> gr.File:
