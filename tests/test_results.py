@@ -81,7 +81,7 @@ def test_ratings_are_counted_over_people(results: dict[str, Any]) -> None:
     """What is said in the table of strengths is what viewers wrote."""
     said = pd.read_csv(ROOT / "benchmarks" / "ratings" / f"round-{results['ROUND']['strengths']}.csv")
     for name in results["STRENGTHS"]:
-        some = said[said.version == results["VERSION"].get(name, name)]
+        some = said[said.version == results["VERSION"]["strengths"].get(name, name)]
         share = 100 * (some.likeness >= 4).mean()
         cell = results["said_yes"]("likeness", "strengths", name)
         assert abs(float(cell.split()[0]) - share) <= 0.5
