@@ -543,11 +543,16 @@ def references() -> str:
 def found_first(strength: str) -> str:
     """How often a cloaked photo finds the other first among the strangers at hand, alone and in an album."""
     every = read("album", "galleries")
-    some = every[(every.recognizer == "all") & (every.pairing == "cloaked-cloaked") & (every.fitted == 0)]
-    largest = some["size"].max()
-    both = (strength, f"{strength}-album")
-    values = [interval(row(some, method=method, size=largest), "rank-1") for method in both]
-    alone, album = (percent(value) if value else "-" for value in values)
+    some = every[(every.pairing == "cloaked-cloaked") & (every.fitted == 0)]
+    some = some[some["size"] == (largest := some["size"].max())]
+
+    def said(method: str) -> str:
+        part = some[some.method == method].set_index("recognizer")
+        most = part["rank-1"].drop("all").idxmax()
+        every_one, surest = (interval(part.loc[name], "rank-1") for name in ("all", most))
+        return f"{percent(every_one)} (`{most}` {percent(surest)})" if every_one and surest else "-"
+
+    alone, album = said(strength), said(f"{strength}-album")
     made_up = sum(
         kind["used"] for name, kind in manifest("album")["distractors"].items() if name.startswith("prior")
     )
