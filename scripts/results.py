@@ -33,13 +33,13 @@ ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "benchmarks"
 MARKED = re.compile(r"(<!-- results:([\w/-]+) -->)(.*?)(<!-- /results -->)", re.DOTALL)
 
-ROUND = {"strengths": 9, "methods": 10}  # in which blind round the pictures of a run were rated
+ROUND = {"strengths": 16, "methods": 10}  # in which blind round the pictures of a run were rated
 VERSION = {  # what a method is called there, where otherwise
-    "strengths": {"balanced": "balanced-1.7"},
+    "strengths": {name: f"{name}-100" for name in ("subtle", "balanced", "strong")},
     "methods": {"balanced": "balanced-1.7"},
 }
 ASKED = {  # what rounds call pictures of a strength, by today's engine and on its own, and what they are
-    "subtle": {"subtle": ""},
+    "subtle": {"subtle": "", "subtle-100": "the machines' pictures"},
     "balanced": {
         "ceiling-1.7-steps-60": "tuning people",
         "balanced": "ceiling 2.0",
@@ -330,17 +330,7 @@ def note() -> str:
         f"Held-out photos; 95 % intervals over people. Machines: {people} people; each of "
         f"{len(manifest('strengths')['spec']['judges'])} recognisers was left out of the attack in turn, "
         f"then asked ({size} people each), at FAR 1 %. People: {asked.photo.nunique()} photos, rated blind "
-        f"by {viewers(asked)} instances of a vision-language model each{flattery(asked)}."
-    )
-
-
-def flattery(asked: pd.DataFrame) -> str:
-    """That what was said of the people of a round had chosen the ceiling of `balanced`, where it had."""
-    if not people_in(asked) <= choosing():
-        return ""
-    return (
-        "; what was said of these very people chose the ceiling of `balanced`, and the pictures are of an "
-        "earlier run, so that its share flatters"
+        f"by {viewers(asked)} instances of a vision-language model each."
     )
 
 
@@ -374,7 +364,7 @@ def footnote() -> str:
         f"were taken; at FAR 0.1 % in {clean('strengths', 'other_far01')}. "
         f"**People:** {asked.photo.nunique()} photos, rated blind beside the photo before by "
         f"{viewers(asked)} instances of a vision-language model each; {agreed('likeness')} of pairs of them "
-        f"gave the same number{flattery(asked)}. The photo itself, saved again as JPEG 90, gets {same} and "
+        f"gave the same number. The photo itself, saved again as JPEG 90, gets {same} and "
         f"{looks}."
     )
 
