@@ -418,7 +418,13 @@ def groups() -> str:
     name = methods("groups")[0]
     everybody = rated_by_machines("rates", "all", "none", "groups", name)
     least = worst(read("groups", "rates"), method=name)
-    text = f"Everybody: {everybody}, the worst recogniser {least}."
+    there = rated_by_machines("same_photo", "all", "none", "strengths", name)
+    boxes = (row(read(run, "quality"), method=name) for run in ("groups", "strengths"))
+    here, other = (f"{one.face_psnr:.1f} dB" for one in boxes if one is not None)
+    text = (
+        f"Everybody: {everybody}, the worst recogniser {least}; in `strengths` {there}. PSNR in the face's "
+        f"box: {here}; there {other}."
+    )
     return f"{text}\n\n{table(['group', 'the same photo not matched', 'PSNR, dB', 'n'], cells)}"
 
 
@@ -860,34 +866,40 @@ def both_scales(some: pd.DataFrame) -> tuple[Interval, Interval]:
     return same, looks
 
 
-def other_rounds() -> list[tuple[int, str, Interval, Interval]]:
-    """What viewers said of `balanced` at today's ceiling in rounds that the table does not show, worst first:
-    the round, what its pictures were, the same person, untouched."""
+def other_rounds() -> list[tuple[int, str, pd.DataFrame]]:
+    """What viewers said of `balanced` at today's ceiling in rounds that the table does not show."""
     shown = ROUND["strengths"], VERSION["strengths"].get("balanced", "balanced")
     found = [
-        (number, words, *both_scales(some))
+        (number, words, some)
         for number, words, some in rounds_of("balanced")
         if (number, some.version.iloc[0]) != shown and words != ASKED["balanced"]["balanced"]
     ]
-    return sorted(found, key=lambda one: one[2].value)
+    return sorted(found, key=lambda one: both_scales(one[2])[0].value)
 
 
 def asked_again() -> str:
-    """All of them in a line."""
-    said = list[str]()
-    for number, words, same, looks in other_rounds():
+    """All of them in a line: of people who chose the ceiling apart from others."""
+    old, new = list[str](), list[str]()
+    for number, words, some in other_rounds():
         closely = "told to look closely" if number == LOOKED_CLOSELY else ""
         about = ", ".join(filter(None, (f"round {number}", words, closely)))
-        said.append(f"{percent(same)} and {percent(looks)} ({about})")
-    return f"`balanced` in every other round, the worst first (same person; untouched): {'; '.join(said)}."
+        same, looks = both_scales(some)
+        people = people_in(some)
+        chose = 2 * len(people & choosing()) > len(people)
+        (old if chose else new).append(f"{percent(same)} and {percent(looks)} ({about})")
+    return (
+        "`balanced` in every other round, the worst first (same person; untouched). Mostly people who had "
+        f"chosen nothing: {'; '.join(new)}. Those by whose pictures its ceiling was chosen, which flatters: "
+        f"{'; '.join(old)}."
+    )
 
 
 def range_of_rounds() -> str:
     """From how many to how many call `balanced` the same person in them."""
     every = other_rounds()
-    (worst_round, _, low, _), (_, _, high, _) = every[0], every[-1]
+    low, high = (percent(both_scales(some)[0]) for _, _, some in (every[0], every[-1]))
     rounds = len({number for number, *_ in every})
-    return f"in {rounds} other rounds {percent(low)} (round {worst_round}) to {percent(high)}"
+    return f"in {rounds} other rounds {low} (round {every[0][0]}) to {high} (round {every[-1][0]})"
 
 
 def rated() -> str:
