@@ -88,7 +88,7 @@ def test_ratings_are_counted_over_people(results: dict[str, Any]) -> None:
 
 
 def test_no_round_about_a_strength_is_left_out(results: dict[str, Any]) -> None:
-    """What is called after `subtle` or `balanced` stands in the table, but for other engines and additions."""
+    """What is called after `subtle` or `balanced` stands in the table, but for other engines."""
     others = {"today-subtle", "today-balanced", "depth-0-balanced", "balanced-album"}
     others |= {f"subtle-steps-60{more}" for more in ("", "-nose-dear", "-parts-held")}
     for path in (ROOT / "benchmarks" / "ratings").glob("round-*.csv"):
