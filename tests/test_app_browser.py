@@ -692,7 +692,7 @@ def test_an_album_of_clips_is_linked(
     page: Page, film: Any, work: Any, portrait: Path, tmp_path: Path
 ) -> None:
     page.get_by_role("tab", name="Check").click()
-    long = "a clip with a name as long as telephones and platforms like to give them.mp4"
+    long = "a_clip_with_a_name_as_long_as_telephones_and_platforms_like_to_give_them.mp4"
     drop(page, "#veil-link-photos", portrait, film(tmp_path / long))
     expect(page.locator("#veil-link-photos")).to_contain_text(".mp4")
     page.locator("#veil-link").click()

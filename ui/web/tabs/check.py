@@ -142,7 +142,8 @@ def _endpoint(page: Page) -> None:
             raise BadSettings(
                 "A clip is judged beside a clip.", "Give two clips, before and after, or photos."
             )
-        rows = compare(*(arrive(page, visitor, path) if path else None for path in (first, second)))
+        one, other = (arrive(page, visitor, path) if path else None for path in (first, second))
+        rows = compare(one, other)
         return [
             {
                 "recogniser": row.recognizer,

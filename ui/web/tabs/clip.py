@@ -157,7 +157,7 @@ def tab(page: Page) -> None:
 
     outputs = [shown, panel, sheet, chosen, result]
     clip.change(came, clip, outputs, **QUIET)
-    wait_for(page, [clip], look, start)
+    wait_for(page, [clip], start, look)
     own(page, only)
     buttons = (panel, start, stop)
     looked = look.click(begin, None, [*buttons], **AT_ONCE)

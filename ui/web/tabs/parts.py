@@ -68,24 +68,23 @@ def tell_at_once(page: Page, files: gr.File, film: bool = False) -> gr.HTML:
     return trouble
 
 
-def wait_for(page: Page, files: Sequence[gr.File], *buttons: gr.Button) -> None:
-    """Let buttons be pressed only while all these files are there, and no job of the visitor runs."""
+def wait_for(page: Page, files: Sequence[gr.File], start: gr.Button, *more: gr.Button) -> None:
+    """Let buttons be pressed only while all these files are there, and `start` not while a job of the visitor
+    runs."""
 
     def came(request: gr.Request, *sent: object) -> dict[Any, Any]:
-        ready = all(sent) and not page.busy(request.session_hash)
-        return {button: gr.Button(interactive=ready) for button in buttons}
+        ready, busy = all(sent), page.busy(request.session_hash)
+        opened = {button: gr.Button(interactive=ready) for button in more}
+        return {start: gr.Button(interactive=ready and not busy), **opened}
 
     for file in files:
-        file.change(came, [*files], [*buttons], **AT_ONCE)
+        file.change(came, [*files], [start, *more], **AT_ONCE)
 
 
 def whom(name: str) -> gr.File:
     """Where a photo of the one person whose face is meant may be dropped."""
-    with gr.Column(elem_classes="veil-whom"):
-        gr.HTML(
-            html.note("Only one person's face? Drop a photo here that shows this person and nobody else.")
-        )
-        return gr.File(label="The person (optional)", height=160, elem_id=name)
+    gr.HTML(html.note("Only one person's face? Drop a photo here that shows this person and nobody else."))
+    return gr.File(label="The person (optional)", height=160, elem_id=name)
 
 
 def others_of_you(page: Page, name: str) -> gr.File:

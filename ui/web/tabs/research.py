@@ -56,8 +56,8 @@ def tab(page: Page) -> None:
             path = research.rows_file(place)
             whole = research.everything(path)
         except Exception as error:  # whoever names a folder may read its name again
-            named = isinstance(error, VeilError) and not sent
-            return {**closed, trouble: html.problem(error if named else known(error))}
+            problem = error if isinstance(error, VeilError) and not sent else known(error)
+            return {**closed, trouble: html.problem(problem)}
         more = [name for name in whole.disturbances if name != UNDISTURBED]
         questions = [(OUTCOMES[name], name) for name in whole.outcomes]
         return {
