@@ -30,7 +30,7 @@ from veil.eval.datasets import checksum
 from veil.ui import model_words, wording
 from veil.ui.cli import app
 from veil.ui.records import Record
-from veil.ui.web import html, page, policy
+from veil.ui.web import album_html, html, matches, page, policy
 from veil.ui.web.checks import Comparison, used_as_reported
 from veil.ui.web.policy import HOSTED
 from veil.ui.web.server import TABS, passwords
@@ -248,9 +248,9 @@ def test_the_bar_of_a_clip_never_goes_back() -> None:
 
 def test_what_comes_from_outside_is_escaped() -> None:
     evil = "<script>alert(1)</script>.jpg"
-    page = html.problem(VeilError(evil, evil)) + html.outcomes([("done", evil, evil)])
+    page = html.problem(VeilError(evil, evil)) + album_html.outcomes([("done", evil, evil)])
     page += html.downloads([(evil, Path("/tmp") / "x" / "<b>.jpg")])
-    page += html.pair([Path(evil)] * 2, [Path(evil)] * 2, evil)
+    page += album_html.pair([Path(evil)] * 2, [Path(evil)] * 2, evil)
     assert "<script" not in page
     assert "<b>.jpg" not in page
 
@@ -278,13 +278,13 @@ def test_a_report_tells_the_honest_judges_of_two_photos(tmp_path: Path) -> None:
         used_as_reported(report, photos)
     assert wrong.value.hint.endswith("or none.")
     rows = Comparison("dlib", 0.909, 0.9134, "yes"), Comparison("sface", 0.2, 0.3, "no")
-    shown = html.same_person(rows)
+    shown = matches.same_person(rows)
     assert "None of 2 recognisers takes them" in shown
     assert "of those that the protection has never met, none of 1." in shown
     assert shown.index("sface") < shown.index("dlib")
     assert "0.909 <small>(threshold 0.913)" in shown
-    assert "no honest judge is left" in html.same_person(rows[:1])
-    unknown = html.same_person([replace(row, used=None) for row in rows])
+    assert "no honest judge is left" in matches.same_person(rows[:1])
+    unknown = matches.same_person([replace(row, used=None) for row in rows])
     assert "judge" not in unknown
     assert unknown.index("dlib") < unknown.index("sface")
 

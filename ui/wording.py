@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -303,26 +303,3 @@ def made(strength: str | None, effort: str | None) -> str:
 def fairest_first(matches: Iterable[Match]) -> list[Match]:
     """The matches, those of recognisers that the protection did not use first."""
     return sorted(matches, key=lambda match: ("no", "related", "yes").index(match.used_by_attack))
-
-
-JUDGE: dict[UsedByAttack, str] = {  # whether a recogniser was used, in HTML
-    "no": '<span class="veil-judge">honest judge: the protection has never met it</span>',
-    "related": '<span class="veil-used">a relative of it was used</span>',
-    "yes": '<span class="veil-used">used to make the protection</span>',
-}
-
-
-def sentence(match: Match, escape: Callable[[str], str]) -> str:
-    """A match as a sentence, in HTML."""
-    says = {
-        "yes": "still recognises you",
-        "no longer": "no longer recognises you",
-        "not before": "did not recognise you before either",
-    }[verdict(match.recognised, match.still_recognised)]
-    judge = JUDGE[match.used_by_attack]
-    kind = "bad" if match.still_recognised else "good"
-    before, after, threshold = beside((match.before, match.after), match.threshold, 2)
-    return (
-        f'<b>{escape(match.recognizer)}</b>: <span class="veil-mark veil-{kind}">{says}</span><br>similarity '
-        f"{before} → {after}, threshold {threshold} {judge}"
-    )

@@ -16,7 +16,8 @@ from ...privacy.settings import Settings
 from ...weights.registry import cards
 from .. import face_words, model_words, wording
 from ..clip_records import ClipFace
-from .checks import Comparison, Survival
+from . import matches
+from .checks import Survival
 from .pictures import AMPLIFIED
 from .research import Findings
 
@@ -138,7 +139,8 @@ def verdict(report: Report, survives: Survival, made: str = "", used: Settings |
     for each face, and how much has changed."""
     several = len(report.faces) > 1
     tables = "".join(
-        (f"<h3>Face {face.number}</h3>" if several else "") + _table(face, survives) for face in report.faces
+        (f"<h3>Face {face.number}</h3>" if several else "") + matches.table(face, survives)
+        for face in report.faces
     )
     said = (wording.similarities(report), *wording.remarks(report, used))
     remarks = "".join(f"<li>{escape(text)}</li>" for text in said)
@@ -194,29 +196,6 @@ def left_out(said: Iterable[tuple[bool, str]]) -> str:
     return warning + "".join(note(text) for chosen, text in every if chosen)
 
 
-def _table(face: FaceReport, survives: Survival) -> str:
-    heads = "".join(f"<th scope='col'>{escape(name)}</th>" for name in survives)
-    rows = "".join(
-        f'<tr><td data-of="Recogniser">{wording.sentence(match, escape)}</td>'
-        + "".join(
-            f'<td data-of="{escape(name)}">{_mark(said[face.number, match.recognizer])}</td>'
-            for name, said in survives.items()
-        )
-        + "</tr>"
-        for match in wording.fairest_first(face.matches)
-    )
-    return (
-        "<div class='veil-table'><table><thead><tr><th scope='col'>What recognisers say now</th>"
-        f"{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
-    )
-
-
-def _mark(said: Comparison) -> str:
-    kind, words = ("bad", "recognises you") if said.same else ("good", "does not recognise you")
-    similarity, _ = wording.beside([said.similarity], said.threshold, 2)
-    return f'<span class="veil-mark veil-{kind}">{words}</span><br>{similarity}'
-
-
 def downloads(files: Iterable[tuple[str, Path]]) -> str:
     """Links to files, as buttons."""
     links = "".join(
@@ -232,64 +211,6 @@ def limits(words: str = wording.LIMITS) -> str:
     return (
         '<aside class="veil-limits"><h3>What this does not promise</h3>'
         f"<p>{escape(text[0].upper() + text[1:])}</p></aside>"
-    )
-
-
-def outcomes(rows: Sequence[Sequence[str]]) -> str:
-    """The album: a row for each photo or clip, of its kind, its name, its outcome, and HTML to look at."""
-    body = "".join(
-        f'<tr class="veil-{escape(kind)}"><td data-of="File">{escape(name)}</td>'
-        f'<td data-of="Outcome">{escape(text)}{"".join(more)}</td></tr>'
-        for kind, name, text, *more in rows
-    )
-    return (
-        "<div class='veil-table'><table><thead><tr><th scope='col'>File</th>"
-        f"<th scope='col'>Outcome</th></tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-def pair(small: Iterable[Path], whole: Iterable[Path], name: str) -> str:
-    """A photo or clip before and after, small and side by side; each leads to the whole.
-
-    Args:
-        small, whole: the files before and after.
-    """
-    pictures = "".join(
-        f'<a href="{source(file)}" target="_blank"><img loading="lazy" src="{source(picture)}" '
-        f'alt="{escape(name)} {when}"><span>{when}</span></a>'
-        for when, picture, file in zip(("before", "after"), small, whole, strict=True)
-    )
-    return f'<span class="veil-small-pair">{pictures}</span>'
-
-
-def same_person(rows: Iterable[Comparison]) -> str:
-    """Check: what each recogniser says of two photos, honest judges first where they are known."""
-    found = sorted(rows, key=lambda row: ("no", "related", "yes").index(row.used or "no"))
-    same, honest = sum(row.same for row in found), [row.same for row in found if row.used == "no"]
-    take = f"recognisers take{'s' * (same < 2)} them for the same person"
-    says = f"{wording.how_many(same, len(found)).capitalize()} {take}"
-    if honest:
-        says += f"; of those that the protection has never met, {wording.how_many(sum(honest), len(honest))}"
-    elif found[0].used:
-        says += "; no honest judge is left: every recogniser, or a relative of it, was used"
-    body = "".join(
-        f'<tr><td data-of="Recogniser"><b>{escape(row.recognizer)}</b>'
-        f'{wording.JUDGE[row.used] if row.used else ""}</td><td data-of="Says">'
-        f'<span class="veil-mark veil-{"bad" if row.same else "good"}">'
-        f"{'the same person' if row.same else 'two people'}</span></td>"
-        '<td data-of="Similarity">{} <small>(threshold {})</small></td></tr>'.format(
-            *wording.beside([row.similarity], row.threshold, 2)
-        )
-        for row in found
-    )
-    return (
-        f'<section class="veil-verdict"><p class="veil-headline">{says}.</p>'
-        "<div class='veil-table'><table><thead><tr>"
-        "<th scope='col'>Recogniser</th>"
-        "<th scope='col'>Says</th><th scope='col'>Similarity</th></tr></thead>"
-        f"<tbody>{body}</tbody></table></div><p class='veil-note'>Above its threshold, which 1 % of the "
-        "pairs of strangers exceed, a recogniser sees one person. Two strangers may pass for one, and one "
-        "person for two.</p></section>"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,15 +20,15 @@ from ...core.video import Clip, open_clip
 from ...eval.report import Report
 from ...privacy.settings import Goal, Settings, settings
 from .. import clips, recognizers, records, workflow
-from ..albums import Album
-from ..clip_records import ClipRecord
+from ..albums import Album, best_sightings
+from ..clip_records import ClipFace, ClipRecord
 from ..commands.people import known
 from ..outputs import Output
 from ..pipes import is_clip
 from ..selection import Whom
 from ..wording import made
 from . import checks
-from .pictures import amplified
+from .pictures import amplified, small_copy
 from .sessions import Visitor
 
 BROWSER_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF")  # that every browser shows
@@ -215,6 +216,17 @@ def reopen(album: Album, source: Path, result: Path, record: Path) -> None:
     found = search(open_photo(source).pixels).numbered
     protected = records.Record.model_validate_json(said).report.faces
     album.reopen(source, result, [found[face.number] for face in protected])
+
+
+def still(clip: Clip, faces: Sequence[ClipFace], visitor: Visitor) -> Path:
+    """A small picture of a clip: that which shows best who is shown most of those that are protected."""
+    protected = [face for face in faces if face.best and not face.left][:1]
+    for _, shown in best_sightings(clip, protected):
+        box = clipped(padded(shown.face.box, 0.4 * shown.face.side), clip.size)
+        return small_copy(shown.frame, box, visitor.path_for("face.jpg"))
+    return small_copy(
+        Photo(next(clip.frames())[1], clip.name), (0, 0, *clip.size), visitor.path_for("face.jpg")
+    )
 
 
 def _plain_copy(photo: Photo, visitor: Visitor, name: str) -> Path:

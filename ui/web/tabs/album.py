@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from ....attacks.faces.boxes import clipped, padded
 from ....attacks.person import Person
 from ....core.files import atomic_write
 from ....core.images import open_photo
-from ....core.types import Photo, Stage, Step, Steps
-from ....core.video import Clip, open_clip
+from ....core.types import Stage, Step, Steps
+from ....core.video import open_clip
 from ....privacy.settings import CLIP_DESCRIPTIONS
 from ... import album_links, clip_words
-from ...albums import Album, best_sightings
-from ...clip_records import ClipFace
+from ...albums import Album
 from ...face_words import unprotected
 from ...pipes import is_clip, kind_of
 from ...selection import Whom
 from ...wording import LIMITS_OF, headline
 from ...workflow import person_of
-from .. import html
+from .. import album_html, html
 from ..links import of_album
 from ..page import OF_CLIP, SHARES, Page, known
 from ..pictures import small_copy
-from ..results import Wish, beside, protect, protect_clip, reopen, wish
+from ..results import Wish, beside, protect, protect_clip, reopen, still, wish
 from ..sessions import Stopped, Visitor
 from ..uploads import admit_album, admit_references, arrive, arrived_clip, refusals
 from .parts import (
@@ -163,7 +161,7 @@ def tab(page: Page) -> None:
             if held.rows[path][0] != "waiting":
                 continue
             held.rows[path] = ("running", Path(path).name, "being protected")
-            yield {album: held, table: html.outcomes([*held.rows.values()])}
+            yield {album: held, table: album_html.outcomes([*held.rows.values()])}
             work = each(page, path, asked, person, visitor, held, shown)
             try:
                 prefix = f"{number} of {len(paths or ())}, {Path(path).name}. "
@@ -201,7 +199,7 @@ def tab(page: Page) -> None:
         return {
             album: held,
             panel: said,
-            table: html.outcomes([*held.rows.values()]),
+            table: album_html.outcomes([*held.rows.values()]),
             start: gr.Button("Continue" if missing else "Protect the album"),
             download: html.downloads(files) if files else "",
         }
@@ -295,8 +293,8 @@ def each(
         held.results[path] = done.after, done.record
         faces, notes = done.said.faces, (*done.said.ignored, *done.said.notes)
         said = (*clip_words.unprotected(faces), *notes, clip_words.headline(done.said))
-        small = (_still(one, faces, visitor) for one in (clip, open_clip(done.after)))
-        shown_small = html.pair(small, (clip.path, done.after), clip.name)
+        small = (still(one, faces, visitor) for one in (clip, open_clip(done.after)))
+        shown_small = album_html.pair(small, (clip.path, done.after), clip.name)
         held.rows[path] = ("done", clip.name, " ".join(said), shown_small)
         return
     arrival = arrive(page, visitor, path)
@@ -310,15 +308,4 @@ def each(
     said = (*left, *outcome.notes, headline(outcome.report))
     whole = outcome.before, outcome.shown
     small = (small_copy(open_photo(one), outcome.close_up, visitor.path_for("face.jpg")) for one in whole)
-    held.rows[path] = ("done", arrival.name, " ".join(said), html.pair(small, whole, arrival.name))
-
-
-def _still(clip: Clip, faces: Sequence[ClipFace], visitor: Visitor) -> Path:
-    """A small picture of a clip: that which shows best who is shown most of those that are protected."""
-    protected = [face for face in faces if face.best and not face.left][:1]
-    for _, shown in best_sightings(clip, protected):
-        box = clipped(padded(shown.face.box, 0.4 * shown.face.side), clip.size)
-        return small_copy(shown.frame, box, visitor.path_for("face.jpg"))
-    return small_copy(
-        Photo(next(clip.frames())[1], clip.name), (0, 0, *clip.size), visitor.path_for("face.jpg")
-    )
+    held.rows[path] = ("done", arrival.name, " ".join(said), album_html.pair(small, whole, arrival.name))

@@ -18,7 +18,7 @@ from ... import clip_checks
 from ...linking import link
 from ...originals import originals
 from ...pipes import is_clip, is_named_as_result
-from .. import checks, html, links
+from .. import checks, html, links, matches
 from ..gradio_queue import no_mcp_tool
 from ..page import Page, known, plain
 from ..policy import ENGINE
@@ -54,7 +54,7 @@ def tab(page: Page) -> None:
             if report:
                 page.rules.admit(report)
             found = compare(first, second, report)
-            return html.same_person(found) + ("" if report else unreported(first, second))
+            return matches.same_person(found) + ("" if report else unreported(first, second))
         except Exception as error:
             return html.problem(known(error))
 
