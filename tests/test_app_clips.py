@@ -33,6 +33,7 @@ from veil.privacy.settings import CLIP_DESCRIPTIONS, CLIP_SECONDS, STRENGTHS
 from veil.ui import albums, clip_checks, clip_words, workflow
 from veil.ui.cli import app
 from veil.ui.clip_checks import ONE_PICTURE
+from veil.ui.limits import CLIP_LIMITS
 from veil.ui.records import Record
 from veil.ui.web import clip_html, links, policy, results, uploads
 from veil.ui.web.page import Page
@@ -42,7 +43,6 @@ from veil.ui.web.tabs.album import Held, continued, each, known_before, linked, 
 from veil.ui.web.tabs.check import linking
 from veil.ui.web.tabs.check_clips import judging
 from veil.ui.web.uploads import admit_album, admit_references, arrive, refusals
-from veil.ui.wording import CLIP_LIMITS
 
 pytest.importorskip("av")
 pytestmark = pytest.mark.filterwarnings(

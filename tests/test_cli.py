@@ -31,10 +31,11 @@ from veil.privacy.settings import EFFORTS, STRENGTHS, Settings, settings
 from veil.ui import beside, recognizers, records, workflow
 from veil.ui.beside import Beside
 from veil.ui.cli import app
+from veil.ui.limits import LIMITS
 from veil.ui.terminal import Terminal
 from veil.ui.web import results
 from veil.ui.web.sessions import Visitor
-from veil.ui.wording import LIMITS, ON_LIMITS, headline, machines, people
+from veil.ui.wording import ON_LIMITS, headline, machines, people
 from veil.weights import store
 from veil.weights.registry import cards
 from veil.weights.store import WeightsStore, default_store

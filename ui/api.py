@@ -30,6 +30,7 @@ from ..weights.registry import Card, card, cards
 from . import beside, clip_checks, face_words, linking, pipes, records, wording, workflow
 from .clip_api import ClipResult, album_of, protect_clip
 from .clip_records import ClipReport
+from .limits import LIMITS
 from .outputs import Output, record_of
 from .references import known_in
 from .selection import Whom, choose
@@ -121,7 +122,7 @@ class Result:
         rows = [wording.MATCH_COLUMNS, *wording.match_rows(self.report)]
         cells = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
         table = "".join(f"<tr>{row}</tr>" for row in cells)
-        said = "".join(f"<p>{escape(line)}</p>" for line in (*str(self).split("\n"), wording.LIMITS))
+        said = "".join(f"<p>{escape(line)}</p>" for line in (*str(self).split("\n"), LIMITS))
         return f"<div>{pictures}{said}<table>{table}</table></div>"
 
 

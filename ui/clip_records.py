@@ -18,8 +18,8 @@ from ..eval.datasets import checksum
 from ..eval.references import References
 from ..eval.tracks import Flicker, TrackMatch
 from ..privacy.settings import Settings
+from .limits import CLIP_LIMITS
 from .records import SCHEMA, Files, Shortfall, check_made_so, left_behind, that_count
-from .wording import CLIP_LIMITS
 
 Span: TypeAlias = tuple[float, float]  # from when to when, in seconds from the first picture
 

@@ -19,9 +19,9 @@ from ..eval.report import Report
 from ..eval.verification import UsedByAttack
 from ..privacy.settings import EFFORTS, PRESETS, Settings
 from ..privacy.settings import settings as preset
+from .limits import LIMITS
 from .outputs import Output
 from .selection import Choice
-from .wording import LIMITS
 
 # Of records: 1 had no number and no notes, 2 no checksum, 3 no origin, and settings by other names; those of
 # clips had no number before.

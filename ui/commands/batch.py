@@ -21,6 +21,7 @@ from ..beside import Beside
 from ..clip_records import ClipRecord
 from ..cluster import Workers
 from ..endings import failed, fell_short
+from ..limits import CLIP_LIMITS, LIMITS
 from ..outputs import Output, names_file, reserved
 from ..records import Record, Shortfall
 from ..selection import Whom
@@ -131,7 +132,7 @@ class Batch:
         if self.told:
             anew = not all(isinstance(job, workflow.Done | clips.ClipDone) for job in self.told)
             filmed = any(pipes.is_clip(job.source) for job in self.told)
-            limits = wording.CLIP_LIMITS if filmed else wording.LIMITS
+            limits = CLIP_LIMITS if filmed else LIMITS
             terminal.end(limits if anew else wording.ON_LIMITS)
         if terminal.failed or terminal.left:
             if count > 1:

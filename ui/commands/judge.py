@@ -124,7 +124,7 @@ def _assess_clip(
 ) -> bool:
     """Judge a protected clip; returns whether a recogniser still knows a face."""
     from .. import clip_checks, clip_words, pipes, workflow
-    from ..wording import CLIP_LIMITS
+    from ..limits import CLIP_LIMITS
 
     before, after = clips
     surrogates = _used(terminal, before, after) if used is None else used
@@ -150,7 +150,7 @@ def _assess(
     from ...core.images import open_photo
     from ...eval.report import assess as judge
     from .. import records, workflow
-    from ..wording import LIMITS
+    from ..limits import LIMITS
 
     before, after = photos
     surrogates = _used(terminal, before, after) if used is None else used
@@ -177,7 +177,7 @@ def _link(terminal: Terminal, album: Path, judges: tuple[str, ...], used: frozen
     """
     from .. import linking, originals, pipes
     from ..clip_checks import ONE_PICTURE, album_view
-    from ..wording import CLIP_LIMITS, LIMITS
+    from ..limits import CLIP_LIMITS, LIMITS
 
     files = pipes.photos_in(album, False, terminal.note, results_too=True, clips=True)
     if any(map(pipes.is_clip, files)):

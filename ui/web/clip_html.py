@@ -8,7 +8,7 @@ from pathlib import Path
 from .. import clip_words, wording
 from ..clip_records import ClipRecord, ClipReport
 from ..face_words import BY_CHOICE
-from ..wording import CLIP_LIMITS
+from ..limits import CLIP_LIMITS
 from . import html
 
 # The one with the sound leads; the other is told when to play and where to be.

@@ -16,6 +16,7 @@ from ...privacy.settings import Settings
 from ...weights.registry import cards
 from .. import face_words, model_words, wording
 from ..clip_records import ClipFace
+from ..limits import LIMITS
 from . import matches
 from .checks import Survival
 from .pictures import AMPLIFIED
@@ -205,7 +206,7 @@ def downloads(files: Iterable[tuple[str, Path]]) -> str:
     return f'<p class="veil-downloads">{links}</p>'
 
 
-def limits(words: str = wording.LIMITS) -> str:
+def limits(words: str = LIMITS) -> str:
     """What is not promised."""
     text = words.partition(": ")[2]
     return (

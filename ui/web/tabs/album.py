@@ -19,9 +19,10 @@ from ....privacy.settings import CLIP_DESCRIPTIONS
 from ... import album_links, clip_words
 from ...albums import Album
 from ...face_words import unprotected
+from ...limits import LIMITS_OF
 from ...pipes import is_clip, kind_of
 from ...selection import Whom
-from ...wording import LIMITS_OF, headline
+from ...wording import headline
 from ...workflow import person_of
 from .. import album_html, html
 from ..links import of_album
