@@ -260,8 +260,8 @@ def test_honest_judges_come_first() -> None:
         def __init__(self, used: str) -> None:
             self.used_by_attack = used
 
-    matches: Any = [Match("yes"), Match("related"), Match("no")]
-    assert [match.used_by_attack for match in wording.fairest_first(matches)] == ["no", "related", "yes"]
+    asked: Any = [Match("yes"), Match("related"), Match("no")]
+    assert [match.used_by_attack for match in matches.fairest_first(asked)] == ["no", "related", "yes"]
 
 
 def test_a_report_tells_the_honest_judges_of_two_photos(tmp_path: Path) -> None:

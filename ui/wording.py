@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..core.types import Step
     from ..eval.report import FaceReport, Report
-    from ..eval.verification import Match, UsedByAttack
+    from ..eval.verification import UsedByAttack
     from ..privacy.settings import Settings
 
 Row = tuple[str, ...]
@@ -281,8 +281,3 @@ def _longer_search(used: Settings) -> str:
 def made(strength: str | None, effort: str | None) -> str:
     """By which settings, as people name them; nothing where a record of before does not say it."""
     return f"Strength {strength}, effort {effort}." if strength else ""
-
-
-def fairest_first(matches: Iterable[Match]) -> list[Match]:
-    """The matches, those of recognisers that the protection did not use first."""
-    return sorted(matches, key=lambda match: ("no", "related", "yes").index(match.used_by_attack))

@@ -33,6 +33,11 @@ def sentence(match: Match) -> str:
     )
 
 
+def fairest_first(matches: Iterable[Match]) -> list[Match]:
+    """The matches, those of recognisers that the protection did not use first."""
+    return sorted(matches, key=lambda match: ("no", "related", "yes").index(match.used_by_attack))
+
+
 def table(face: FaceReport, survives: Survival) -> str:
     """What each recogniser says of a protected face, as it is and after what it `survives`."""
     heads = "".join(f"<th scope='col'>{escape(name)}</th>" for name in survives)
@@ -43,7 +48,7 @@ def table(face: FaceReport, survives: Survival) -> str:
             for name, said in survives.items()
         )
         + "</tr>"
-        for match in wording.fairest_first(face.matches)
+        for match in fairest_first(face.matches)
     )
     return (
         "<div class='veil-table'><table><thead><tr><th scope='col'>What recognisers say now</th>"

@@ -218,6 +218,13 @@ def reopen(album: Album, source: Path, result: Path, record: Path) -> None:
     album.reopen(source, result, [found[face.number] for face in protected])
 
 
+def around_faces(report: Report) -> tuple[int, int, int, int]:
+    """The part (left, top, right, bottom) of a photo that holds all its protected faces, and some around."""
+    boxes = np.array([face.box for face in report.faces], float)
+    box = np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
+    return clipped(padded(box, 0.4 * (boxes[:, 2:] - boxes[:, :2]).max()), report.size)
+
+
 def still(clip: Clip, faces: Sequence[ClipFace], visitor: Visitor) -> Path:
     """A small picture of a clip: that which shows best who is shown most of those that are protected."""
     protected = [face for face in faces if face.best and not face.left][:1]

@@ -28,7 +28,7 @@ from .. import album_html, html
 from ..links import of_album
 from ..page import OF_CLIP, SHARES, Page, known
 from ..pictures import small_copy
-from ..results import Wish, beside, protect, protect_clip, reopen, still, wish
+from ..results import Wish, around_faces, beside, protect, protect_clip, reopen, still, wish
 from ..sessions import Stopped, Visitor
 from ..uploads import admit_album, admit_references, arrive, arrived_clip, refusals
 from .parts import (
@@ -307,6 +307,6 @@ def each(
         outcome.report.unprotected, way="protect the photo in the tab Protect, and click it there"
     )
     said = (*left, *outcome.notes, headline(outcome.report))
-    whole = outcome.before, outcome.shown
-    small = (small_copy(open_photo(one), outcome.close_up, visitor.path_for("face.jpg")) for one in whole)
+    whole, part = (outcome.before, outcome.shown), around_faces(outcome.report)
+    small = (small_copy(open_photo(one), part, visitor.path_for("face.jpg")) for one in whole)
     held.rows[path] = ("done", arrival.name, " ".join(said), album_html.pair(small, whole, arrival.name))
