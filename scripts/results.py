@@ -26,6 +26,7 @@ import pandas as pd
 import typer
 
 from veil.eval.bootstrap import Interval, mean, rate
+from veil.eval.trackers import TRACKERS
 from veil.privacy.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -492,14 +493,6 @@ def purified() -> str:
     return f"from {first} to {left} ({after['others']} cloaked photos to learn from)"
 
 
-TRACKERS = {
-    "template": "none",
-    "restoration": "JPEG 75, half the size and back, our prior",
-    "purifier": "a purifier that was trained on cloaks",
-    "dynamic-gallery": "adds what it recognises",
-    "linear-probe": "a linear classifier",
-    "averaging": "averages cloaks",
-}
 NOT_TRACKED = "`scripts/trackers.py` was not run yet."
 
 
@@ -517,7 +510,7 @@ def trackers(of: str) -> str:
 
     cells = (
         [
-            TRACKERS[name],
+            TRACKERS.entry(name).does,
             *(cell(name, kind, "all") for kind in kinds),
             cell(name, kinds[0], "sface"),
             cell(name, "clean", "all"),
@@ -551,7 +544,7 @@ def tracked_albums() -> str:
         values = [interval(row(part, query=kind)) for kind in (strength, "clean")]
         counts = [str(count) for count in (album, cloaked, passing, cloaks)]
         shown = [percent(value) if value else "-" for value in values]
-        cells.append([f"`{strength}`", TRACKERS[name], *counts, *shown, str(part.n.max())])
+        cells.append([f"`{strength}`", TRACKERS.entry(name).does, *counts, *shown, str(part.n.max())])
     counts = ["photos in the album", "cloaked ones", "cloaked photos that passed by", "cloaks of the query"]
     head = [
         "strength",
