@@ -139,8 +139,8 @@ def test_the_honest_judge_is_told_of_once_and_the_five_by_what_they_are() -> Non
     verdict, alike, chance = said.words
     assert verdict == (
         "4 photos: sface, which no protection used, links 6 of the 6 pairs, by which 4 hang together, the "
-        f"most of {len(packaged())} recognisers. More than half of the five strong recognisers (dlib, mobilefacenet, faceres, "
-        "faceplugin, sface) link 2 of the 6 pairs, by which 2 and 2 hang together."
+        f"most of {len(packaged())} recognisers. More than half of the five strong recognisers (dlib, "
+        "mobilefacenet, faceres, faceplugin, sface) link 2 of the 6 pairs, by which 2 and 2 hang together."
     )
     assert alike == "Nearly the same picture, which anybody links by sight: a, b; c, d."
     assert "veil does not know here who is who" in chance

@@ -11,15 +11,30 @@ from ...core.errors import BadSettings
 from ..terminal import Json, Quiet, Terminal
 
 
-def models(json: Json = False) -> None:
+def models(
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="Methods, metrics, disturbances, detectors, trackers and aspects of behaviour, too.",
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
     """List recognisers and priors: licence, size, and whether they are here."""
-    from ..model_words import MODEL_COLUMNS, model_rows
+    from ..model_words import MODEL_COLUMNS, PART_COLUMNS, model_rows, part_rows
 
     terminal = Terminal(json)
     for row in model_rows():
         terminal.object(**dict(zip(map(str.lower, MODEL_COLUMNS), row, strict=True)))
     terminal.table(MODEL_COLUMNS, model_rows())
+    if everything:
+        for row in part_rows():
+            terminal.object(**dict(zip(("name", "kind", "about"), row, strict=True)))
+        terminal.table(PART_COLUMNS, part_rows())
     terminal.say("`veil fetch NAME` says more about a model that is not here, and downloads it.")
+    if not everything:
+        terminal.say("`veil models --all` lists methods, metrics, disturbances, trackers and more, too.")
 
 
 def fetch(
