@@ -274,7 +274,7 @@ def test_what_concerns_several_photos_is_told_once(found: veil.Linking) -> None:
 def test_bad_photos_are_left_out_in_python(album: Path) -> None:
     photos = [album / "a.jpg", astronaut(), np.zeros((3, 3)), Path("nowhere.jpg")]
     said = veil.link(photos, recognizers=["dlib"], surrogates=())
-    assert said.photos == ("a.jpg", "pixels")
+    assert said.photos == ("a.jpg", "photo 2")
     assert [one.photo for one in said.unusable] == ["photo 3", "nowhere.jpg"]
     with pytest.raises(veil.VeilError, match="Only 1 of 1"):
         veil.link(photos[:1], recognizers=["dlib"])

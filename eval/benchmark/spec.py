@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...attacks import independent, packaged
 from ...core.errors import BadSettings
+from ...core.refusals import refused
 from .. import CLEAN, FACE_MEASURES
 
 AnySpec = TypeVar("AnySpec", bound=BaseModel)
@@ -174,6 +175,4 @@ def read_as(kind: type[AnySpec], path: Path) -> AnySpec:
     except tomllib.TOMLDecodeError as error:
         raise BadSettings(f"{path} is not TOML: {error}.") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise BadSettings(f"{path}: {name!r} does not fit: {first['msg']}.") from error
+        raise refused(error, kind, "field", f"{path}: ") from error
