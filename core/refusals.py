@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from .errors import BadSettings
+from .errors import BadSettings, UnknownName
 from .registry import unknown
 
 
@@ -23,7 +23,7 @@ def refused(error: ValidationError, model: type[BaseModel], kind: str, where: st
     fields = _at(model, path[:-1]).model_fields
     if first["type"] == "extra_forbidden":
         meant = unknown(kind, str(path[-1]), fields)
-        return BadSettings(f"{where}There is no {kind} called {name!r}.", meant.hint)
+        return UnknownName(f"{where}There is no {kind} called {name!r}.", meant.hint)
     field = next((fields[one] for one in path[::-1] if isinstance(one, str) and one in fields), None)
     about = f"{name}: {field.description}." if field and field.description else f"Give {kind}s that fit."
     return BadSettings(f"{where}The {kind} {name!r} does not fit: {first['msg']}.", about)

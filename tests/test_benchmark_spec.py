@@ -56,8 +56,34 @@ def test_bad_files_are_told(faces: Path, tmp_path: Path) -> None:
     sound = (faces / "six.toml").read_text()
     for text, words in (("a = ", "not TOML"), ('title = ""', "judges"), (sound + "extra = 1", "extra")):
         (tmp_path / "a.toml").write_text(text)
-        with pytest.raises(BadSettings, match=words):
+        with pytest.raises(BadSettings, match=words) as error:
             read(tmp_path / "a.toml")
+        assert error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "meant"),
+    [
+        ("photo = 3", "photo", "photos"),
+        ('[[methods]]\nname = "a"\npreste = "b"', "methods.0.preste", "preset"),
+        ('[[methods]]\nname = "a"\n[methods.knob]\nlo = 1', "methods.0.knob.lo", "low"),
+        ('[match]\nmetrik = "ssim"', "match.metrik", "metric"),
+    ],
+)
+def test_a_field_that_is_misspelt_is_told_with_the_one_that_is_meant(
+    line: str, name: str, meant: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.toml"
+    methods = "" if "methods" in line else 'methods = [{name = "a"}]\n'
+    knob = "\nlow = 1\nhigh = 2\nsetting = 'steps'" * ("knob" in line)
+    file.write_text(f'title = ""\ndataset = ""\njudges = ["dlib"]\n{methods}{line}{knob}')
+    with pytest.raises(UnknownName) as error:
+        read(file)
+    assert error.value.message == f"{file}: There is no field called {name!r}."
+    assert error.value.hint == f"Did you mean {meant}?"
+    with pytest.raises(UnknownName, match="'ceilling'") as error:
+        ENGINE_HOOKS.resolve("veil", "balanced", {"ceilling": 2})
+    assert error.value.hint == "Did you mean ceiling?"
 
 
 def test_a_method_may_have_surrogates_of_its_own() -> None:

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from hashlib import sha256
+from io import StringIO
 from pathlib import Path
+from socket import gaierror
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.error import HTTPError, URLError
 
 from ..core.errors import BadSettings, LicenceNotAccepted, VeilError, WeightsMissing
 from ..core.extras import needs
@@ -67,8 +71,21 @@ def fetch(name: str, accept_licence: bool = False, store: WeightsStore | None = 
         raise
     except Exception as error:  # each library has its own errors for what a network can do
         raise WeightsMissing(
-            f"{model.name} could not be downloaded: {error}", "Check its name and the network, and try again."
+            f"{model.name} could not be downloaded: {_because(error)}.",
+            "Check its name and the network, and try again.",
         ) from error
+
+
+def _because(error: BaseException) -> str:
+    """Why a download failed, in plain words where they are known."""
+    one: BaseException | None = error
+    while one:  # libraries wrap what the network did
+        if isinstance(one, HTTPError):
+            return f"its server answers {one.code} ({one.reason})"
+        if isinstance(one, URLError | gaierror | ConnectionError | TimeoutError):
+            return "its server cannot be reached"
+        one = one.__cause__ or one.__context__
+    return str(error).rstrip(".") or type(error).__name__
 
 
 def _download_file(model: Card, store: WeightsStore) -> None:
@@ -123,7 +140,7 @@ def _insightface(model: str, file: Path) -> None:
     with needs("recognizers"):
         from insightface.utils import storage
 
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, redirect_stdout(StringIO()):  # it prints where it stores what
         pack = Path(storage.download("models", model, root=folder))
         (found,) = pack.rglob(PACK_FILES[model])  # one pack holds a folder of its own name
         file.write_bytes(found.read_bytes())

@@ -15,6 +15,7 @@ from ...core.refusals import refused
 from .. import CLEAN, FACE_MEASURES
 
 AnySpec = TypeVar("AnySpec", bound=BaseModel)
+EXAMPLES = "Those of veil lie in benchmarks/."
 ALL = "all"  # stands for the recogniser left out where none is
 MADE_UP = "prior"  # people whom our prior makes up, as a name of distractors
 
@@ -171,8 +172,8 @@ def read_as(kind: type[AnySpec], path: Path) -> AnySpec:
     try:
         return kind.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
-        raise BadSettings(f"There is no file {path}.", "Those of veil lie in benchmarks/.") from error
+        raise BadSettings(f"There is no file {path}.", EXAMPLES) from error
     except tomllib.TOMLDecodeError as error:
-        raise BadSettings(f"{path} is not TOML: {error}.") from error
+        raise BadSettings(f"{path} is not TOML: {error}.", EXAMPLES) from error
     except ValidationError as error:
         raise refused(error, kind, "field", f"{path}: ") from error

@@ -80,18 +80,22 @@ def calibrate(
     from ..recognizers import names as named
 
     terminal, names = Terminal(json, quiet), named(recognizers) or packaged()
+    if recognizers is not None and not recognizers.strip():
+        raise BadSettings("--recognizers names none.", "Leave it away for all that are packaged.")
     if save and all(card(name).packaged for name in names):
         raise BadSettings(
             "Packaged recognisers keep the thresholds of their cards.", "Name others with --recognizers."
         )
     if output:
         check_writable(output.parent)
-    measured = terminal.follow(calibration.calibrate(folder, names), folder.name)
+    measured = terminal.follow(calibration.calibrate(folder, names), folder.name, in_lines=True)
     if save:
         workflow.keep_thresholds(measured)
     if output:
         with atomic_write(output, replace=True) as (part,):
             part.write_text(measured.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    if few := calibration.too_few(measured):
+        terminal.note(few, always=True)
     terminal.object(measured)
     terminal.table(calibration.COLUMNS, calibration.rows(measured))
     terminal.say(
