@@ -50,7 +50,9 @@ def dataset(faces: Path, name: str) -> Path:
     """
     if (faces / name).is_dir():
         return faces / name
-    raise BadPhoto(f"There is no dataset {name!r} in {faces}.", "Name the folder that holds it with --faces.")
+    raise BadPhoto(
+        f"There is no dataset {name!r} in {str(faces)!r}.", "Name the folder that holds it with --faces."
+    )
 
 
 def samples(folder: Path) -> list[Sample]:

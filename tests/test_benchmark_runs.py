@@ -99,7 +99,7 @@ def test_a_dataset_that_is_not_there_leads_to_the_option_for_it(faces: Path, tmp
     command = ["benchmark", str(faces / "six.toml"), "--faces", str(tmp_path), "-o", str(tmp_path / "run")]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 2
-    assert f"There is no dataset 'people' in {tmp_path}" in result.stderr
+    assert f"There is no dataset 'people' in '{tmp_path}'" in result.stderr
     assert "--faces" in result.stderr
     assert not (tmp_path / "run").exists()
 

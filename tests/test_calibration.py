@@ -215,9 +215,10 @@ def test_thresholds_of_few_strangers_are_doubted(
 
 
 def test_no_recogniser_is_not_every_one(tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["calibrate", str(tmp_path), "--recognizers", ""])
-    assert done.exit_code == 2
-    assert "--recognizers names none." in done.stderr
+    for command, option in (("calibrate", "--recognizers"), ("assess", "--judges")):
+        done = CliRunner().invoke(app, [command, str(tmp_path), option, ""])
+        assert done.exit_code == 2
+        assert f"{option} names none." in done.stderr
 
 
 @pytest.mark.slow

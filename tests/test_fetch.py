@@ -5,6 +5,7 @@ Their libraries' downloads are replaced by random weights in the same files; eve
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator
 from email.message import Message
 from pathlib import Path
@@ -177,14 +178,19 @@ def test_why_a_download_failed_is_told_in_words(
 ) -> None:
     def offline(*_: object, **__: object) -> None:
         print("download_path: somewhere")
+        loud.append(logging.getLogger("frbench").isEnabledFor(logging.INFO))
         raise RuntimeError("of a library") from error
 
+    loud: list[bool] = []
     monkeypatch.setattr("insightface.utils.storage.download", offline)
-    with pytest.raises(WeightsMissing) as caught:
-        fetch("insightface:antelopev2", accept_licence=True)
-    assert f"could not be downloaded: {words}" in caught.value.message
-    assert "urlopen" not in caught.value.message
-    assert not capsys.readouterr().out
+    monkeypatch.setattr("frbench.get_asset", offline)
+    for name in ("frbench:a_b_c", "insightface:antelopev2"):
+        with pytest.raises(WeightsMissing) as caught:
+            fetch(name, accept_licence=True)
+        assert f"could not be downloaded: {words}" in caught.value.message
+        assert "urlopen" not in caught.value.message
+    assert loud == [False, False]
+    assert capsys.readouterr().out.count("download_path") == 1  # of the test's own, in place of frbench's
 
 
 def test_a_download_that_fails_leaves_nothing(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -218,7 +218,8 @@ def assess(
 
     Raises:
         BadPhoto, NoFace: a photo cannot be used, shows no face, or has another size.
-        BadSettings: the report beside `after` does not say what was used.
+        BadSettings: the report beside `after` does not say what was used, or an argument is of the wrong
+            kind, or no recogniser is left to judge.
         UnknownName, WeightsMissing, WeightsCorrupt: a recogniser does not exist, or its file.
     """
     judges, used = given.recognizers(recognizers, "recognizers"), given.recognizers(surrogates, "surrogates")
@@ -295,6 +296,7 @@ def link(
 
     Raises:
         BadPhoto: fewer than two photos can be compared.
+        BadSettings: an argument is of the wrong kind, or no recogniser is left to judge.
         UnknownName, WeightsMissing, WeightsCorrupt: a recogniser does not exist, or its file.
     """
     judges, used = given.recognizers(recognizers, "recognizers"), given.recognizers(surrogates, "surrogates")

@@ -7,6 +7,7 @@ Stable Diffusion goes to the hub's own cache, which others share.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from hashlib import sha256
@@ -124,6 +125,7 @@ def _frbench(model: str, file: Path) -> None:
     import torch
     from safetensors.torch import save_file
 
+    logging.getLogger("frbench").setLevel(logging.WARNING)  # its bar shows how far it is
     with TemporaryDirectory() as folder, configure_scoped(cache=folder, update_check=False):
         asset: dict[str, Any] = get_asset(model)
         config, weights = (Path(asset["path"]) / asset["contents"][part] for part in ("config", "weight"))

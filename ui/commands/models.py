@@ -77,11 +77,9 @@ def calibrate(
     from ...eval import calibration
     from ...weights.registry import card
     from .. import workflow
-    from ..recognizers import names as named
+    from ..recognizers import judges
 
-    terminal, names = Terminal(json, quiet), named(recognizers) or packaged()
-    if recognizers is not None and not recognizers.strip():
-        raise BadSettings("--recognizers names none.", "Leave it away for all that are packaged.")
+    terminal, names = Terminal(json, quiet), judges(recognizers, "--recognizers") or packaged()
     if save and all(card(name).packaged for name in names):
         raise BadSettings(
             "Packaged recognisers keep the thresholds of their cards.", "Name others with --recognizers."
