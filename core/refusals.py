@@ -11,12 +11,15 @@ from .errors import BadSettings, UnknownName
 from .registry import unknown
 
 
-def refused(error: ValidationError, model: type[BaseModel], kind: str, where: str = "") -> BadSettings:
+def refused(
+    error: ValidationError, model: type[BaseModel], kind: str, where: str = "", hint: str = ""
+) -> BadSettings:
     """The first of what was refused.
 
     Args:
         model: whose values they are.
         kind: what its fields are called, such as "setting"; where: what to say first, such as "FILE: ".
+        hint: the way out, where it is neither another name nor what a field is for.
     """
     first = error.errors()[0]
     path, name = first["loc"], ".".join(map(str, first["loc"]))
@@ -25,7 +28,7 @@ def refused(error: ValidationError, model: type[BaseModel], kind: str, where: st
         meant = unknown(kind, str(path[-1]), fields)
         return UnknownName(f"{where}There is no {kind} called {name!r}.", meant.hint)
     field = next((fields[one] for one in path[::-1] if isinstance(one, str) and one in fields), None)
-    about = f"{name}: {field.description}." if field and field.description else f"Give {kind}s that fit."
+    about = f"{name}: {field.description}." if field and field.description else hint
     return BadSettings(f"{where}The {kind} {name!r} does not fit: {first['msg']}.", about)
 
 

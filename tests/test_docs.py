@@ -26,6 +26,8 @@ from veil.core.registry import Registry
 from veil.core.types import Photo, tracks_of
 from veil.eval.behaviour import BEHAVIOURS, comparison, page
 from veil.eval.behaviour.reading import read
+from veil.eval.benchmark.spec import MethodSpec, QualityTarget, Spec, TunedSetting
+from veil.eval.clip_benchmark.spec import ClipSpec
 from veil.eval.trackers import TRACKERS, Shot, Task
 from veil.privacy.settings import settings
 from veil.weights import registry, store
@@ -141,6 +143,13 @@ def test_the_tracker_of_the_guide(shown: dict[str, str]) -> None:
     assert (outcome.people, outcome.photos) == (("ann", "bob"), 2)
     assert outcome.scores.tolist() == [[0.8, 0.6]]
     assert nearest.pairs == "all"
+
+
+def test_every_field_of_a_benchmark_is_described() -> None:
+    text = (ROOT / "docs" / "research.md").read_text(encoding="utf-8").partition("## A benchmark's file")[2]
+    kinds = (Spec, ClipSpec, MethodSpec, TunedSetting, QualityTarget)
+    fields = {name for kind in kinds for name in kind.model_fields}
+    assert {name for name in fields if not re.search(rf"\b{name}\b", text.partition("\n## ")[0])} == set()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -15,7 +15,7 @@ from ...core.refusals import refused
 from .. import CLEAN, FACE_MEASURES
 
 AnySpec = TypeVar("AnySpec", bound=BaseModel)
-EXAMPLES = "Those of veil lie in benchmarks/."
+EXAMPLES = "Those of veil lie in benchmarks/, and docs/research.md describes every field."
 ALL = "all"  # stands for the recogniser left out where none is
 MADE_UP = "prior"  # people whom our prior makes up, as a name of distractors
 
@@ -176,4 +176,4 @@ def read_as(kind: type[AnySpec], path: Path) -> AnySpec:
     except tomllib.TOMLDecodeError as error:
         raise BadSettings(f"{path} is not TOML: {error}.", EXAMPLES) from error
     except ValidationError as error:
-        raise refused(error, kind, "field", f"{path}: ") from error
+        raise refused(error, kind, "field", f"{path}: ", EXAMPLES) from error
