@@ -9,7 +9,7 @@ from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from .errors import UnknownName
 
@@ -65,7 +65,7 @@ class Registry(Generic[T]):
         Raises:
             UnknownName: no such name.
         """
-        found = self.entry(name)
+        found: Any = self.entry(name)
         return cast(T, partial(found, name.partition(":")[2]) if self.is_family(name) else found)
 
     def entry(self, name: str) -> T:

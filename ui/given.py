@@ -17,7 +17,7 @@ from ..core.images import open_photo as opened
 from ..core.types import Photo, Pixels
 
 Source: TypeAlias = "str | PathLike[str] | Image.Image | Pixels | Photo"
-FORMS = str | PathLike | Image.Image | np.ndarray | Photo
+FORMS: tuple[type, ...] = (str, PathLike, Image.Image, np.ndarray, Photo)
 A_PHOTO = "Give a file, a picture of Pillow, or pixels (H, W, 3) as bytes."
 
 
@@ -39,9 +39,9 @@ def open_photo(photo: Source) -> Photo:
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
             raise BadPhoto("Pixels have to be bytes of the shape (H, W, 3).", "Give a file, or convert them.")
         return Photo(photo.copy(), "pixels")
-    if not isinstance(photo, FORMS):
-        raise BadSettings(f"{shortened(photo)} is no photo.", A_PHOTO)
-    return opened(Path(photo))
+    if isinstance(photo, str | PathLike):  # pyright: ignore[reportUnnecessaryIsInstance]: whoever calls it
+        return opened(Path(photo))
+    raise BadSettings(f"{shortened(photo)} is no photo.", A_PHOTO)
 
 
 def file(path: str | PathLike[str]) -> Path:
@@ -50,7 +50,7 @@ def file(path: str | PathLike[str]) -> Path:
     Raises:
         BadSettings: it is none.
     """
-    if isinstance(path, str | PathLike):
+    if isinstance(path, str | PathLike):  # pyright: ignore[reportUnnecessaryIsInstance]: whoever calls it
         return Path(path)
     raise BadSettings(f"{shortened(path)} is no file.", "Give its path.")
 
