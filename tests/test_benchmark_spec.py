@@ -32,6 +32,11 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "method": ({"methods": ({"name": "a", "method": "b"},)}, UnknownName, "no method"),
     "preset": ({"methods": ({"name": "a", "preset": "b"},)}, BadSettings, "no strength"),
     "setting": ({"methods": ({"name": "a", "settings": {"b": 1}},)}, BadSettings, "'b'"),
+    "epsilon": (
+        {"methods": ({"name": "a", "method": "pgd", "settings": {"epsilon": 5}},)},
+        BadSettings,
+        "'epsilon' does not fit",
+    ),
     "pool": ({"methods": ({"name": "a", "pool": ("arcnet",)},)}, UnknownName, "arcnet"),
     "twice": ({"methods": ({"name": "a"}, {"name": "a"})}, BadSettings, "one name"),
     "metric": ({"match": {"metric": "lpips"}}, BadSettings, "not measured"),

@@ -28,6 +28,7 @@ from veil.eval.behaviour import BEHAVIOURS, comparison, page
 from veil.eval.behaviour.reading import read
 from veil.eval.benchmark.spec import MethodSpec, QualityTarget, Spec, TunedSetting
 from veil.eval.clip_benchmark.spec import ClipSpec
+from veil.eval.report import assess
 from veil.eval.trackers import TRACKERS, Shot, Task
 from veil.privacy.settings import settings
 from veil.weights import registry, store
@@ -98,7 +99,7 @@ def test_the_method_of_the_guide(shown: dict[str, str]) -> None:
 def test_the_recogniser_of_the_guide(
     shown: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By its card and its line it loads, keeps a recogniser's promises, and attacks by default."""
+    """By its card and its line it loads, keeps a recogniser's promises, attacks by default, and judges."""
     weights = tmp_path / "tiny.safetensors"
     torch.manual_seed(0)
     save_file(sys.modules["veil.attacks.recognizers.tiny"].Tiny().state_dict(), weights)
@@ -110,6 +111,8 @@ def test_the_recogniser_of_the_guide(
     monkeypatch.setattr(attacks, "RECOGNIZERS", with_line(attacks.RECOGNIZERS, shown["RECOGNIZERS"]))
     model = attacks.recognizer("tiny")
     assert "tiny" in attacks.attacked()
+    photo = Photo(astronaut(), "astronaut.png")
+    assert "tiny" in {match.recognizer for match in assess(photo, photo).faces[0].matches}
     crops = torch.rand(3, 3, model.size, model.size, requires_grad=True)
     vectors = model.embed(crops)
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(3))

@@ -106,7 +106,7 @@ def called(sources: Sequence[object]) -> list[str]:
 
     def longer(number: int) -> str:
         source = sources[number - 1]
-        return printable(source) if isinstance(source, str | Path) else f"photo {number}"
+        return printable(Path(source)) if isinstance(source, str | os.PathLike) else f"photo {number}"
 
     return [
         name if name and names.count(name) == 1 else longer(number) for number, name in enumerate(names, 1)
