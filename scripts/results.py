@@ -871,19 +871,22 @@ def other_rounds() -> list[tuple[int, str, pd.DataFrame]]:
 
 
 def asked_again() -> str:
-    """All of them in a line: of people who chose the ceiling apart from others."""
-    old, new = list[str](), list[str]()
+    """In a line those of people who had chosen nothing, and of the others from how many to how many."""
+    old, new = list[tuple[Interval, Interval]](), list[str]()
     for number, words, some in other_rounds():
         closely = "told to look closely" if number == LOOKED_CLOSELY else ""
         about = ", ".join(filter(None, (f"round {number}", words, closely)))
         same, looks = both_scales(some)
         people = people_in(some)
-        chose = 2 * len(people & choosing()) > len(people)
-        (old if chose else new).append(f"{percent(same)} and {percent(looks)} ({about})")
+        if 2 * len(people & choosing()) > len(people):
+            old.append((same, looks))
+        else:
+            new.append(f"{percent(same)} and {percent(looks)} ({about})")
+    low, high = (f"{whole(end(same.value for same, _ in old))} %" for end in (min, max))
     return (
-        "`balanced` in every other round, the worst first (same person; untouched). Mostly people who had "
-        f"chosen nothing: {'; '.join(new)}. Those by whose pictures its ceiling was chosen, which flatters: "
-        f"{'; '.join(old)}."
+        "`balanced` in other rounds, of people who had mostly chosen nothing (same person; untouched): "
+        f"{'; '.join(new)}. Those by whose pictures its ceiling was chosen, which flatters: {low} to {high} "
+        "the same person ([every round](docs/results.md#what-viewers-said-in-every-round))."
     )
 
 
