@@ -133,7 +133,7 @@ def test_the_aspect_of_the_guide(shown: dict[str, str], monkeypatch: pytest.Monk
     result = comparison.judged(still, replace(still, blendshapes=shapes), still)
     assert ["brows", "error", "0.2", "0", "of 1", "no", ""] in page.rows(result)
     alone = result.model_copy(update={"frames": 9, "aspects": result.aspects[-1:]})
-    assert "kept least: how the brows move (off by 0.2 of 1" in page.sentence(alone)
+    assert "The least is kept of how the brows move: it is off by 0.2 of 1" in page.sentence(alone)
     assert more.about("brows") == "The brows: how far they rise and fall."
 
 
