@@ -134,19 +134,23 @@ def compare(before: Path, after: Path, size: tuple[int, int], part: Sequence[int
 
 
 def verdict(report: Report, survives: Survival, made: str = "", used: Settings | None = None) -> str:
-    """The report in plain words: how it was `made`, by the settings that were `used`, the headline, a table
-    for each face, and how much has changed."""
+    """The report in plain words: the headline, what came of other photos of the person, how it was `made`, by
+    the settings that were `used`, a table for each face, and how much has changed."""
     several = len(report.faces) > 1
     tables = "".join(
         (f"<h3>Face {face.number}</h3>" if several else "") + _table(face, survives) for face in report.faces
     )
-    said = (*wording.legend(report), *wording.remarks(report, used))
+    beside = report.beside_references()
+    others = "".join(f'<p class="veil-beside">{escape(text)}</p>' for text in beside)
+    said = (*wording.legend(report), wording.likeness(report), *wording.remarks(report, used))
+    said = [text for text in said if text and text not in beside]
     remarks = "".join(f"<li>{escape(text)}</li>" for text in said)
     way = "click it in the photo, and protect it again"
     left = "".join(f"<p>{escape(text)}</p>" for text in face_words.unprotected(report.unprotected, way=way))
     return (
         f'<section class="veil-verdict">{_warning(left)}'
-        f'<p class="veil-headline">{escape(wording.headline(report))}</p>{note(made) if made else ""}'
+        f'<p class="veil-headline">{escape(wording.headline(report, figures=False))}</p>'
+        f"{others}{note(made) if made else ''}"
         f"{tables}<ul>{remarks}</ul></section>{expressed(report.faces)}"
     )
 
@@ -202,6 +206,11 @@ def _table(face: FaceReport, survives: Survival) -> str:
 def _mark(said: Comparison) -> str:
     kind, words = ("bad", "recognises you") if said.same else ("good", "does not")
     return f'<span class="veil-mark veil-{kind}">{words}</span><br>{said.similarity:.2f}'
+
+
+def name(of: str) -> str:
+    """The heading of a result: the name of its photo."""
+    return f'<h3 class="veil-name" tabindex="-1">{escape(of)}</h3>'
 
 
 def downloads(files: Iterable[tuple[str, Path]]) -> str:
