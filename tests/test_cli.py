@@ -710,7 +710,7 @@ def test_people_come_first_and_by_the_face_that_looks_least_like_the_person(
         report = _report(*([] for _ in likenesses), likenesses=likenesses)
         assert headline(report).startswith(f"People: {words} (likeness {least:.3f}; a vision-language model")
         assert headline(report, figures=False).startswith(f"People: {words}. Machines: ")
-        apart = " of face 2, the least alike," * (len(likenesses) > 1)
+        apart = " of face 2 (the least alike)" * (len(likenesses) > 1)
         assert likeness(report).startswith(f"Likeness {least:.3f}{apart}; a vision-language model")
 
 

@@ -147,7 +147,7 @@ def likeness(report: Report) -> str:
     if not known:
         return ""
     least, number = min(known)
-    said = _figures(least, f" of face {number}, the least alike," * (len(known) > 1))
+    said = _figures(least, f" of face {number} (the least alike)" * (len(known) > 1))
     return f"{said[0].upper()}{said[1:]}."
 
 

@@ -39,7 +39,7 @@ const veil = {
     else if (tries) setTimeout(() => veil.whenEnabled(id, then, tries - 1), 50);
   },
   toStop(id) {  // the button that was pressed is disabled, and would leave the focus nowhere
-    veil.whenEnabled(id, stop => { if (veil.nowhere()) stop.focus(); });
+    veil.whenEnabled(id, stop => { if (veil.nowhere()) stop.focus({preventScroll: true}); });
   },
   toResult(start, stop) {  // or back to the button, where there is none
     veil.whenEnabled(start, button => {
@@ -57,9 +57,14 @@ const veil = {
     return !now || now === document.body || now.disabled || also.includes(now);
   },
 };
-addEventListener("beforeunload", event => {  // a job is lost with the page
-  if (document.querySelector(".veil-progress")) event.preventDefault();
+const working = () => document.querySelector(".veil-progress") !== null;
+addEventListener("beforeunload", event => {  // a job is lost with the page, so the browser asks first
+  if (working()) event.preventDefault();
 });
+const abort = AbortController.prototype.abort;
+AbortController.prototype.abort = function(...why) {  // gradio hangs up before the answer, which may be to stay
+  if (window.event?.type !== "beforeunload" || !working()) abort.apply(this, why);
+};
 document.addEventListener("input", event => {  // before and after
   if (event.target.matches(".veil-pair input"))
     event.target.parentNode.style.setProperty("--at", event.target.value + "%");

@@ -25,7 +25,10 @@ Update = dict[Any, Any]
 EXAMPLE = Path(__file__).parents[1] / "examples" / "astronaut.jpg"  # as scikit-image carries it
 NOTHING_YET = "It appears here, with what recognisers say of it."
 VIEWS = ["Before and after", "Close up", "The change, amplified"]
-SCROLL = "() => document.querySelector('#veil-panel').scrollIntoView({block: 'nearest', behavior: 'smooth'})"
+SCROLL = (
+    "() => document.querySelector('#veil-panel').scrollIntoView("
+    "{block: innerWidth < 900 ? 'start' : 'nearest', behavior: 'smooth'})"
+)
 
 
 def advanced() -> dict[str, Any]:
