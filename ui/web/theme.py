@@ -62,7 +62,7 @@ addEventListener("beforeunload", event => {  // a job is lost with the page, so 
   if (working()) event.preventDefault();
 });
 const abort = AbortController.prototype.abort;
-AbortController.prototype.abort = function(...why) {  // gradio hangs up before the answer, which may be to stay
+AbortController.prototype.abort = function(...why) {  // gradio hangs up before the answer, which may be no
   if (window.event?.type !== "beforeunload" || !working()) abort.apply(this, why);
 };
 document.addEventListener("input", event => {  // before and after
