@@ -1,4 +1,4 @@
-"""Write the figures of README.md, SECURITY.md and docs/ anew from the tables in benchmarks/.
+"""Write the figures of README.md, SECURITY.md, docs/ and benchmarks/README.md anew from the tables.
 
     python scripts/results.py [--check]
 
@@ -15,6 +15,7 @@ configure_threads()  # before torch is loaded
 
 import json
 import re
+import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 from itertools import combinations
@@ -32,8 +33,25 @@ ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "benchmarks"
 MARKED = re.compile(r"(<!-- results:([\w/-]+) -->)(.*?)(<!-- /results -->)", re.DOTALL)
 
-ROUND = {"strengths": 9, "methods": 10}  # in which blind round the pictures of a run were rated
-VERSION = {"balanced": "balanced-1.7"}  # what a method is called there, where otherwise
+ROUND = {"strengths": 16, "methods": 10}  # in which blind round the pictures of a run were rated
+VERSION = {  # what a method is called there, where otherwise
+    "strengths": {name: f"{name}-100" for name in ("subtle", "balanced", "strong")},
+    "methods": {"balanced": "balanced-1.7"},
+}
+ASKED = {  # what rounds call pictures of a strength, by today's engine and on its own, and what they are
+    "subtle": {"subtle": "", "subtle-100": "the machines' pictures"},
+    "balanced": {
+        "ceiling-1.7-steps-60": "tuning people",
+        "balanced": "ceiling 2.0",
+        "balanced-1.7": "",
+        "balanced-100": "the machines' pictures",
+        "balanced-pair": "their other photos",
+        "clip-balanced": "frames of clips",
+        "lfw-balanced": "people of `lfw`",
+    },
+}
+CHOOSING = (6, 7)  # the rounds by which the ceilings were chosen
+LOOKED_CLOSELY = 11  # the round whose viewers were told to look closely at nose, eyes, brows, mouth and skin
 SCALES = ("likeness", "naturalness")
 CONTROL = "jpeg-90"  # the original, saved again: what viewers say of no change
 STRENGTHS = ("subtle", "balanced", "strong")
@@ -153,6 +171,12 @@ def measured(column: str, digits: int, run: str, method: str) -> str:
     return "-" if found is None or column not in found else f"{found[column]:.{digits}f}"
 
 
+def nearer(run: str, method: str) -> str:
+    """By how much the left-out recogniser's cosine is above that of a run's first method, by person."""
+    value = interval(row(read(run, "compared"), method=method, **{"with": methods(run)[0]}), "cosine")
+    return decimal(value, 2) if value else "-"
+
+
 def worst(rates: pd.DataFrame, column: str = "rate", **wanted: str) -> str:
     """The recogniser that is escaped the least often without a disturbance; how many, where several are."""
     some = rates[(rates.disturbance == "none") & (rates.recognizer != "all")]
@@ -174,7 +198,7 @@ def answers(run: str, method: str) -> pd.DataFrame:
     if run not in ROUND:
         return pd.DataFrame()
     every = ratings(ROUND[run])
-    return every[every.version == VERSION.get(method, method)]
+    return every[every.version == VERSION[run].get(method, method)]
 
 
 def said_yes(scale: str, run: str, method: str) -> str:
@@ -209,6 +233,7 @@ COLUMNS: dict[str, tuple[str, Cell]] = {
     "landmarks": ("468 landmarks moved by, in eye distances", partial(measured, "landmarks", 4)),
     "expression": ("same expression read", partial(measured, "expression", 3)),
     "seconds": ("seconds a face, one thread", partial(measured, "seconds", 0)),
+    "nearer": ("cosine to the other photo above the engine's by", nearer),
 }
 
 
@@ -250,22 +275,45 @@ def counts(run: str, method: str) -> tuple[int, str]:
     return people, f"{low}" if low == high else f"{low} to {high}"
 
 
-def about(run: str) -> str:
-    """Who was measured, and by what: the line above a table."""
-    spec, now = manifest(run)["spec"], "strengths"
-    people, size = counts(run, methods(run)[0])
+def warned(run: str) -> str:
+    """The warning of a run whose veil had not the settings of `strengths`; else nothing."""
+    if manifest(run)["spec"]["methods"][0]["method"] != "veil":
+        return ""
+    now = "strengths"
     old = [
         f"{name} {setting(run, name)}, not {setting(now, name)}"
         for name in ("steps", "ceiling")
         if setting(run, name) != setting(now, name)
     ]
-    warned = f"**Made with other settings than today's** ({'; '.join(old)}). " if old else ""
+    return f"**Made with other settings than today's** ({'; '.join(old)}). " if old else ""
+
+
+def about(run: str) -> str:
+    """Who was measured, and by what: the line above a table."""
+    spec = manifest(run)["spec"]
+    people, size = counts(run, methods(run)[0])
     how = "in turn" if spec["leave_out"] == "turns" else "once for each person"
     return (
-        f"{warned}{people} people of `{spec['dataset']}`, seed {', '.join(map(str, spec['seeds']))}, FAR 1 % "
-        f"where nothing else is said. Each of {listed(spec['judges'])} is left out of the attack {how}, with "
-        f"its kin, and then asked (n = {size} each). All tables: [{run}](../benchmarks/{run}/report.md)."
+        f"{warned(run)}{people} people of `{spec['dataset']}`, seed {', '.join(map(str, spec['seeds']))}, "
+        f"FAR 1 % where nothing else is said. Each of {listed(spec['judges'])} is left out of the attack "
+        f"{how}, with its kin, and then asked (n = {size} each). {controls(run)} "
+        f"All tables: [{run}](../benchmarks/{run}/report.md)."
     )
+
+
+def controls(run: str) -> str:
+    """What recognisers say of unprotected photos, and of those that only went through the prior."""
+    rates, spec, parts = read(run, "rates"), manifest(run)["spec"], list[str]()
+    for method, words in (("identity", "photos as they were"), ("reconstruction", NAMES["reconstruction"])):
+        found = interval(row(rates, method=method, recognizer="all", disturbance="none"))
+        strict = interval(row(read(run, "headline"), method=method), "other_far01")
+        if found:
+            at = f", at FAR 0.1 % {whole(strict.value)} %" if strict else ""
+            parts.append(f"{words} {whole(found.value)} %{at}")
+    goal = "taken for the target" if spec["goal"] == "impersonate" else "not matched"
+    chosen = " (the first by construction: only people whom every judge knows there were taken)"
+    text = f"The same rates ({goal}) without protection: {'; '.join(parts)}"
+    return f"{text}{chosen if spec['only_recognised'] else ''}."
 
 
 def clean(run: str, column: str) -> str:
@@ -282,7 +330,9 @@ def note() -> str:
         f"Held-out photos; 95 % intervals over people. Machines: {people} people; each of "
         f"{len(manifest('strengths')['spec']['judges'])} recognisers was left out of the attack in turn, "
         f"then asked ({size} people each), at FAR 1 %. People: {asked.photo.nunique()} photos, rated blind "
-        f"by {viewers(asked)} instances of a vision-language model each."
+        f"by {viewers(asked)} instances of a vision-language model each. In a second run of the same people "
+        f"`balanced` came to {rated_by_machines('rates', 'all', 'none', 'album', 'balanced')}, the worst "
+        f"recogniser to {worst(read('album', 'rates'), method='balanced')}."
     )
 
 
@@ -312,10 +362,12 @@ def footnote() -> str:
         f"{people} people; each of {len(judges)} recognisers ({listed(judges)}) is left out of the attack in "
         f"turn, with its kin, and then asked: {size} people each, so that the worst is a rough figure. FAR "
         "1 % where nothing else is said. Unprotected photos are not matched in "
-        f"{clean('strengths', 'other_far1')}, at FAR 0.1 % in {clean('strengths', 'other_far01')}. "
+        f"{clean('strengths', 'other_far1')}, by construction: only people of whom every judge matches them "
+        f"were taken; at FAR 0.1 % in {clean('strengths', 'other_far01')}. "
         f"**People:** {asked.photo.nunique()} photos, rated blind beside the photo before by "
         f"{viewers(asked)} instances of a vision-language model each; {agreed('likeness')} of pairs of them "
-        f"gave the same number. The photo itself, saved again as JPEG 90, gets {same} and {looks}."
+        f"gave the same number. The photo itself, saved again as JPEG 90, gets {same} and "
+        f"{looks}."
     )
 
 
@@ -333,13 +385,15 @@ def agreed(scale: str) -> str:
 
 
 def recognizers() -> str:
-    """Each strength beside each recogniser that it was not made against."""
+    """Each strength beside each recogniser that it was not made against; and once more in a later run."""
     judges = manifest("strengths")["spec"]["judges"]
+    runs = [("strengths", name) for name in STRENGTHS] + [("album", name) for name in STRENGTHS[1:]]
     cells = (
-        [f"`{one}`", *(rated_by_machines("rates", one, "none", "strengths", name) for name in STRENGTHS)]
+        [f"`{one}`", *(rated_by_machines("rates", one, "none", run, name) for run, name in runs)]
         for one in judges
     )
-    return table(["another photo not matched by", *(f"`{name}`" for name in STRENGTHS)], cells)
+    head = [f"`{name}`" + (", run `album`" if run == "album" else "") for run, name in runs]
+    return table(["another photo not matched by", *head], cells)
 
 
 def disturbances() -> str:
@@ -361,7 +415,17 @@ def groups() -> str:
         for one in some.itertuples()
         for rated in [percent(Interval(one.rate, one.low, one.high))]
     )
-    return table(["group", "the same photo not matched", "PSNR, dB", "n"], cells)
+    name = methods("groups")[0]
+    everybody = rated_by_machines("rates", "all", "none", "groups", name)
+    least = worst(read("groups", "rates"), method=name)
+    there = rated_by_machines("same_photo", "all", "none", "strengths", name)
+    boxes = (row(read(run, "quality"), method=name) for run in ("groups", "strengths"))
+    here, other = (f"{one.face_psnr:.1f} dB" for one in boxes if one is not None)
+    text = (
+        f"Everybody: {everybody}, the worst recogniser {least}; in `strengths` {there}. PSNR in the face's "
+        f"box: {here}; there {other}."
+    )
+    return f"{text}\n\n{table(['group', 'the same photo not matched', 'PSNR, dB', 'n'], cells)}"
 
 
 def pairings() -> str:
@@ -465,31 +529,54 @@ def references() -> str:
     head = ["strength", "references", "a photo that nobody has seen: not matched", "the worst recogniser"]
     head += ["above the threshold", "changed by", "the first reference itself: not matched"]
     head += ["the worst recogniser", "above the threshold", "changed by", "`likeness`", "`naturalness`"]
-    people = f"{manifest('references')['people']} people of `lfw`, effort normal, seed 0, FAR 1 %."
+    rows = read("references", "rows")
+    missed = whole(float((rows[rows.references == 0].unseen_before <= 0).mean()))
+    people = (
+        f"{manifest('references')['people']} people of `lfw`, effort normal, seed 0, FAR 1 %. Unprotected, "
+        f"the photo that nobody has seen is not matched in {missed} %."
+    )
     return f"{people}\n\n{table(head, cells)}"
 
 
 def found_first(strength: str) -> str:
     """How often a cloaked photo finds the other first among the strangers at hand, alone and in an album."""
     every = read("album", "galleries")
-    some = every[(every.recognizer == "all") & (every.pairing == "cloaked-cloaked") & (every.fitted == 0)]
-    largest = some["size"].max()
-    both = (strength, f"{strength}-album")
-    values = [interval(row(some, method=method, size=largest), "rank-1") for method in both]
-    alone, album = (percent(value) if value else "-" for value in values)
-    return f"among {largest:,} strangers {alone}, with `--album` {album}"
+    some = every[(every.pairing == "cloaked-cloaked") & (every.fitted == 0)]
+    some = some[some["size"] == (largest := some["size"].max())]
+
+    def said(method: str) -> str:
+        part = some[some.method == method].set_index("recognizer")
+        most = part["rank-1"].drop("all").idxmax()
+        every_one, surest = (interval(part.loc[name], "rank-1") for name in ("all", most))
+        return f"{percent(every_one)} (`{most}` {percent(surest)})" if every_one and surest else "-"
+
+    alone, album = said(strength), said(f"{strength}-album")
+    made_up = sum(
+        kind["used"] for name, kind in manifest("album")["distractors"].items() if name.startswith("prior")
+    )
+    return f"among {largest:,} strangers, {made_up} of them made up, {alone}, with `--album` {album}"
 
 
 def purified() -> str:
     """What a trained purifier leaves of `strong`, and from how many photos it learnt."""
     every = read("trackers", "rates")
-    some = every[(every["of"] == "strengths") & (every["query"] == "strong") & (every.judge == "all")]
-    before, after = (row(some, tracker=name) for name in ("template", "purifier"))
+    some = every[(every["of"] == "strengths") & (every["query"] == "strong")]
+    before, after = (row(some, tracker=name, judge="all") for name in ("template", "purifier"))
     assert before is not None
     assert after is not None
     shares = (interval(found) for found in (before, after))
     first, left = (percent(share) for share in shares if share)
-    return f"from {first} to {left} ({after['others']} cloaked photos to learn from)"
+    least = worst(by_recognizer(some), tracker="purifier")
+    minutes = read("trackers", "learning").query("stage == 'purifier'").seconds.iloc[-1] / 60
+    return (
+        f"from {first} to {left}, by the worst recogniser to {least} ({after['others']} cloaked photos to "
+        f"learn from, {minutes:.0f} minutes)"
+    )
+
+
+def by_recognizer(rates: pd.DataFrame) -> pd.DataFrame:
+    """A table of trackers, with the columns that those of benchmarks have."""
+    return rates.assign(disturbance="none", recognizer=rates.judge)
 
 
 TRACKERS = {
@@ -519,7 +606,7 @@ def trackers(of: str) -> str:
         [
             TRACKERS[name],
             *(cell(name, kind, "all") for kind in kinds),
-            cell(name, kinds[0], "sface"),
+            worst(by_recognizer(some), tracker=name, query=kinds[0]),
             cell(name, "clean", "all"),
             f"{some[some.tracker == name].others.max()}",
             f"{some[some.tracker == name].seconds.max():.2f}",
@@ -530,11 +617,13 @@ def trackers(of: str) -> str:
     head = [
         "what the tracker does",
         *(NAMES.get(kind, f"`{kind}`") for kind in kinds),
-        f"{first}, by `sface`",
+        f"{first}, by the worst recogniser",
     ]
-    people = some[some.judge == "all"].n.max()
+    people, each = (some[asked].n.max() for asked in (some.judge == "all", some.judge != "all"))
+    scores = each * (1 + len(kinds)) * (people - 1)
     costs = ["clean photos rejected", "cloaked photos of others it learnt from", "seconds a photo"]
-    return f"{people} people.\n\n{table([*head, *costs], cells)}"
+    text = f"{warned(of)}{people} people. A threshold is what 1 % of {scores:,} scores of others exceed."
+    return f"{text}\n\n{table([*head, *costs], cells)}"
 
 
 def tracked_albums() -> str:
@@ -575,13 +664,21 @@ def detector() -> str:
         for strength in STRENGTHS
     )
     learnt = read("trackers", "learning").query("stage == 'detector'").pairs.iloc[-1]
-    return f"It learnt from {learnt:.0f} cloaked photos.\n\n{table(['strength', *shown.values()], cells)}"
+    text = f"It learnt from {learnt:.0f} cloaked photos: of {cloaked()}, each tenth person was held out."
+    return f"{text}\n\n{table(['strength', *shown.values()], cells)}"
+
+
+def cloaked() -> str:
+    """How many cloaks of each strength were made to learn from."""
+    made = manifest("trackers")["cloaked_to_learn_from"]
+    return " and ".join(f"{count} at `{name}`" for name, count in sorted(made.items(), reverse=True))
 
 
 def detected() -> str:
     """How well it does so without JPEG."""
     every = read("trackers", "detector")
-    return ", ".join(f"{_area(every, name, 'none')} at `{name}`" for name in ("strong", "balanced"))
+    areas = ", ".join(f"{_area(every, name, 'none')} at `{name}`" for name in ("strong", "balanced"))
+    return f"{areas}, learnt from {cloaked()}"
 
 
 def _area(every: pd.DataFrame, strength: str, disturbance: str) -> str:
@@ -709,8 +806,14 @@ def clips_hidden(method: str) -> str:
     one = row(read("video", "headline"), method=method, encoding="none")
     if one is None:
         return "-"
+    made, least = read("video", "clips"), ""
+    if one["rejected"]:
+        asked = len(made[(made.method == method) & (made.left_out == one["worst"])])
+        least = f"; the worst recogniser {cell_of(one, 'worst rejected')}, `{one['worst']}`, {asked} clip"
+        least += "" if asked == 1 else "s"
     return (
-        f"{cell_of(one, 'rejected')} of {one['clips']} clips ({cell_of(one, 'matched')} of pictures matched)"
+        f"{cell_of(one, 'rejected')} of {one['clips']} clips ({cell_of(one, 'matched')} of pictures "
+        f"matched{least})"
     )
 
 
@@ -729,18 +832,124 @@ def share(value: Any) -> str:
     return "-" if pd.isna(value) else f"{whole(float(value))} %"
 
 
+def person(photo: str) -> str:
+    """Whom a rated photo shows: a number of `celebahq_pairs`, or a name with its dataset; a clip's frames are
+    of one."""
+    return photo[:-2] if photo.startswith("clip/") else photo.removeprefix("b/")
+
+
+def people_in(said: pd.DataFrame) -> set[str]:
+    """Who was rated."""
+    return {person(photo) for photo in said.photo}
+
+
+def choosing() -> set[str]:
+    """The people by whose pictures the ceilings were chosen."""
+    return set[str]().union(*(people_in(ratings(number)) for number in CHOOSING))
+
+
+def rounds_of(strength: str) -> list[tuple[int, str, pd.DataFrame]]:
+    """The number of a round, what its pictures were, and what viewers said of a strength in it."""
+    found = list[tuple[int, str, pd.DataFrame]]()
+    for number in sorted(int(path.stem[6:]) for path in (RUNS / "ratings").glob("round-*.csv")):
+        for version, words in ASKED[strength].items():
+            some = ratings(number)[ratings(number).version == version]
+            if len(some):
+                found.append((number, words, some))
+    return found
+
+
+def both_scales(some: pd.DataFrame) -> tuple[Interval, Interval]:
+    """How many call the pictures the same person, and untouched: 4 or 5 of 5."""
+    people = [person(photo) for photo in some.photo]
+    same, looks = (rate(some[scale] >= 4, people) for scale in SCALES)
+    return same, looks
+
+
+def other_rounds() -> list[tuple[int, str, pd.DataFrame]]:
+    """What viewers said of `balanced` at today's ceiling in rounds that the table does not show."""
+    shown = ROUND["strengths"], VERSION["strengths"].get("balanced", "balanced")
+    found = [
+        (number, words, some)
+        for number, words, some in rounds_of("balanced")
+        if (number, some.version.iloc[0]) != shown and words != ASKED["balanced"]["balanced"]
+    ]
+    return sorted(found, key=lambda one: both_scales(one[2])[0].value)
+
+
 def asked_again() -> str:
-    """What viewers of two later rounds said of `balanced`: 11 looked closely, 12 saw `strong` beside it."""
-    said = list[str]()
-    for number in (11, 12):
-        some = ratings(number)[ratings(number).version == "balanced-100"]
-        same, skin = (percent(rate(some[scale] >= 4, list(some.photo))) for scale in SCALES)
-        said.append(f"{same} (same person) and {skin} (looks untouched), {some.photo.nunique()} photos")
+    """In a line those of people who had chosen nothing, and of the others from how many to how many."""
+    old, new = list[tuple[Interval, Interval]](), list[str]()
+    for number, words, some in other_rounds():
+        closely = "told to look closely" if number == LOOKED_CLOSELY else ""
+        about = ", ".join(filter(None, (f"round {number}", words, closely)))
+        same, looks = both_scales(some)
+        people = people_in(some)
+        if 2 * len(people & choosing()) > len(people):
+            old.append((same, looks))
+        else:
+            new.append(f"{percent(same)} and {percent(looks)} ({about})")
+    low, high = (f"{whole(end(same.value for same, _ in old))} %" for end in (min, max))
     return (
-        "Asked again about `balanced`, with pictures of the run of 100 people and two viewers a picture: "
-        f"where stronger changes were shown beside it, {said[1]}; where none were, and viewers were told to "
-        f"look closely, {said[0]}."
+        "`balanced` in other rounds, of people who had mostly chosen nothing (same person; untouched): "
+        f"{'; '.join(new)}. Those by whose pictures its ceiling was chosen, which flatters: {low} to {high} "
+        "the same person ([every round](docs/results.md#what-viewers-said-in-every-round))."
     )
+
+
+def range_of_rounds() -> str:
+    """From how many to how many call `balanced` the same person in them."""
+    every = other_rounds()
+    low, high = (percent(both_scales(some)[0]) for _, _, some in (every[0], every[-1]))
+    rounds = len({number for number, *_ in every})
+    return f"in {rounds} other rounds {low} (round {every[0][0]}) to {high} (round {every[-1][0]})"
+
+
+def rated() -> str:
+    """What viewers said of `subtle` and `balanced`, in every round."""
+    chose, rows = choosing(), list[list[str]]()
+    for strength in ASKED:
+        for number, words, some in rounds_of(strength):
+            every, people = ratings(number), people_in(some)
+            beside = [one for one in every.version.unique() if one not in (some.version.iloc[0], CONTROL)]
+            control = both_scales(every[every.version == CONTROL])
+            rows.append(
+                [
+                    f"`{strength}`" + (f" ({words})" if words else ""),
+                    f"{number}",
+                    f"{len(people)}",
+                    f"{len(people & chose)}",
+                    f"{viewers(some)}",
+                    *(percent(one) for one in both_scales(some)),
+                    " and ".join(f"{whole(one.value)} %" for one in control),
+                    listed(beside) or "nothing",
+                ]
+            )
+    head = ["pictures", "round", "people", "of them in rounds 6 and 7", "viewers a picture", "same person"]
+    return table([*head, "looks untouched", "JPEG 90 got", "beside it"], rows)
+
+
+def runs() -> str:
+    """By which command each table was made, of how many people, and how long the engine took."""
+    rows = list[list[str]]()
+    for file in sorted(RUNS.glob("*.toml")):
+        told, spec = tomllib.loads(file.read_text(encoding="utf-8")), manifest(file.stem)["spec"]
+        asked = spec.get("per_group") or spec["photos"]
+        fewer = f" --photos {asked}" if asked != told.get("per_group", told.get("photos")) else ""
+        command = f"`veil benchmark benchmarks/{file.name}{fewer}`"
+        quality, clips = read(file.stem, "quality"), read(file.stem, "clips")
+        if len(clips):
+            each = clips.follow_seconds_a_frame + clips.render_seconds_a_frame
+            seconds, people = (
+                float((clips.solve_seconds + each * clips.frames).sum()),
+                clips["clip"].nunique(),
+            )
+        else:
+            people = len(manifest(file.stem)["photos"])
+            seconds = quality[quality.method != "identity"].seconds.sum() * people
+            seconds *= 2 if spec.get("pairings") else 1
+        rows.append([command, f"{people}", f"{seconds / 3600:.1f}"])
+    return table(["command", "people, or clips", "engine alone, hours of one thread"], rows)
 
 
 def engine_settings() -> str:
@@ -763,6 +972,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "trackers": partial(trackers, "strengths"),
     "trackers-closest": partial(trackers, "closest"),
     "trackers-rival": partial(trackers, "rival"),
+    "rival": lambda: rated_by_machines("rates", "all", "none", "rival", "tip-im+views"),
     "trackers-albums": tracked_albums,
     "trackers-learning": learning,
     "detector": detector,
@@ -780,6 +990,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "strengths-note": note,
     "speed": speed,
     "asked-again": asked_again,
+    "rated": rated,
+    "rounds/balanced": range_of_rounds,
+    "runs": runs,
     "strengths-footnote": footnote,
     "strengths-about": lambda: about("strengths"),
     "recognizers": recognizers,
@@ -796,7 +1009,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "closest-about": lambda: about("closest"),
     "closest": lambda: compared("closest", methods("closest"), (*MACHINES, *MEASURED)),
     "ablation-about": lambda: about("ablation"),
-    "ablation": lambda: compared("ablation", methods("ablation"), (*MEASURED, *MACHINES, "seconds")),
+    "ablation": lambda: compared(
+        "ablation", methods("ablation"), (*MEASURED, *MACHINES, "nearer", "seconds")
+    ),
     "impersonation-about": lambda: about("impersonation"),
     "impersonation": lambda: compared(
         "impersonation", methods("impersonation"), ("other", "worst", "jpeg", *MEASURED),
@@ -834,7 +1049,8 @@ def rewritten(text: str) -> str:
 
 def documents() -> list[Path]:
     """Every document that may hold figures."""
-    return [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    first = [ROOT / "README.md", ROOT / "SECURITY.md", ROOT / "benchmarks" / "README.md"]
+    return [*first, *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def main(

@@ -23,6 +23,8 @@ from veil.core.images import to_tensor
 from veil.core.progress import finish
 from veil.core.registry import Registry
 from veil.core.types import Photo, tracks_of
+from veil.eval.benchmark.spec import MethodSpec, QualityTarget, Spec, TunedSetting
+from veil.eval.clip_benchmark.spec import ClipSpec
 from veil.privacy.settings import settings
 from veil.weights import registry, store
 from veil.weights.store import WeightsStore
@@ -111,6 +113,13 @@ def test_the_recogniser_of_the_guide(
     vectors[:, 0].sum().backward()
     assert crops.grad is not None
     assert crops.grad.abs().sum() > 0
+
+
+def test_every_field_of_a_benchmark_is_described() -> None:
+    text = (ROOT / "docs" / "research.md").read_text(encoding="utf-8").partition("## A benchmark's file")[2]
+    kinds = (Spec, ClipSpec, MethodSpec, TunedSetting, QualityTarget)
+    fields = {name for kind in kinds for name in kind.model_fields}
+    assert {name for name in fields if not re.search(rf"\b{name}\b", text.partition("\n## ")[0])} == set()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())

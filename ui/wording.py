@@ -25,11 +25,10 @@ _SOMEBODY = (
 _LIMITS = (
     "What this does not promise: the figures hold for the recognisers that veil asks, today. People may see "
     "a different person in the protected {what}: compare it side by side with the {what} before. Other "
-    "recognisers, and later ones, may still know the face: ten published methods all still matched on one "
-    "commercial service, and a tracker that is retrained on protected pictures undoes most of this "
-    "protection. Nothing here prevents face swapping or hides pictures that are known already; and people, "
-    "names and places in the picture tell who you are. Take it as one layer of protection, not as a "
-    "guarantee."
+    "recognisers, and later ones, may still know the face, no commercial service was asked, and a tracker "
+    "that is retrained on protected pictures undoes most of this protection. Nothing here prevents face "
+    "swapping or hides pictures that are known already; and people, names and places in the picture tell who "
+    "you are. Take it as one layer of protection, not as a guarantee."
 )
 LIMITS = _LIMITS.format(what="photo")
 
