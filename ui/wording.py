@@ -161,11 +161,11 @@ def _figures(least: float, of: str) -> str:
 
 def machines(report: Report) -> str:
     """What recognisers say; apart, those that were not used, since the others flatter the result."""
-    said = (
+    said: list[Asked] = [
         (match.recognizer, match.used_by_attack, match.recognised, match.still_recognised)
         for face in report.faces
         for match in face.matches
-    )
+    ]
     return count(said, len(report.faces) > 1)
 
 

@@ -115,8 +115,6 @@ def run_in_line(
         return await page.stop(request.session_hash)
 
     def again(held: Desk | None = None) -> tuple[gr.Button, gr.Button]:
-        if held:
-            held.job = frozenset()
         return gr.Button(interactive=held is None or bool(held.todo)), gr.Button(interactive=False)
 
     running = started.then(

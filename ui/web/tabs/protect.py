@@ -139,8 +139,12 @@ def tab(page: Page) -> None:
 
     async def left(held: Desk, paths: list[str] | None, request: gr.Request) -> Update:
         if held.job and not held.job.intersection(paths or ()):
+            forget(held)
             return {panel: await page.stop(request.session_hash)}
         return {panel: gr.skip()}
+
+    def forget(held: Desk) -> None:
+        held.job = frozenset()
 
     def may_start(held: Desk, request: gr.Request) -> gr.Button:
         return gr.Button("Protect", interactive=bool(held.todo) and not page.busy(request.session_hash))
@@ -168,16 +172,17 @@ def tab(page: Page) -> None:
             return {compare: "", verdict: "", closest: gr.Radio(visible=False)}
         outcome = outcomes[number or 0]
         close, faces = view == VIEWS[1], outcome.faces
+        face = face if face in faces else faces[0]
         if view == VIEWS[2]:
             seen = html.change(outcome.change)
         else:
-            part = outcome.close_up(face) if close else outcome.whole
+            part = outcome.close_up_of(face) if close else outcome.whole
             seen = html.compare(outcome.before, outcome.shown, outcome.report.size, part)
         files = (("Download the photo", outcome.after), ("Download the report", outcome.record))
         return {
             closest: gr.Radio(
                 [(f"Face {one}", one) for one in faces],
-                value=face if face in faces else faces[0],
+                value=face,
                 visible=close and len(faces) > 1,
             ),
             compare: html.name(outcome.name) + seen + html.downloads(files),
@@ -189,8 +194,9 @@ def tab(page: Page) -> None:
         choices = {choice: gr.Radio(visible=False) for choice in (done, view, closest)}
         return {**choices, compare: "", verdict: ""}
 
-    def begin(held: Desk) -> Update:
-        held.job = frozenset(arrival.upload for arrival in held.todo)
+    def begin(held: Desk, request: gr.Request) -> Update:
+        if not page.busy(request.session_hash):  # with a job of another tab, beside which there is no other
+            held.job = frozenset(arrival.upload for arrival in held.todo)
         return {**getting_ready(panel, start, stop), **hidden()}
 
     def run(request: gr.Request, held: Desk, strength: str, effort: str, *values: Any) -> Iterator[Update]:
@@ -225,6 +231,7 @@ def tab(page: Page) -> None:
         yield ended(held, failed, stopped)
 
     def ended(held: Desk, failed: list[VeilError], stopped: bool) -> Update:
+        forget(held)
         outcomes, said = held.outcomes, held.ended(stopped, bool(failed))
         names = [(outcome.name, number) for number, outcome in enumerate(outcomes)]
         return {
@@ -247,6 +254,7 @@ def tab(page: Page) -> None:
         choice.input(look, [results, done, view, closest], [compare, verdict, closest], **QUIET)
     own(page, more["target"])
     start.click(None, js=SCROLL, api_visibility="private")
+    stop.click(forget, desk, None, **AT_ONCE)
     started = start.click(begin, desk, [*shown, start, stop], **AT_ONCE)
     run_in_line(
         page,
