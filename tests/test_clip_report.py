@@ -23,7 +23,8 @@ from veil.eval.tracks import TrackMatch
 from veil.privacy.settings import settings
 from veil.ui import clip_words
 from veil.ui.clip_records import ClipFace, ClipReport
-from veil.ui.wording import CLIP_LIMITS, stronger
+from veil.ui.unreached import stronger
+from veil.ui.wording import CLIP_LIMITS
 
 pytest.importorskip("av")
 

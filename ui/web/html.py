@@ -143,8 +143,7 @@ def verdict(report: Report, survives: Survival, made: str = "", used: Settings |
     beside = report.beside_references()
     others = "".join(f'<p class="veil-beside">{escape(text)}</p>' for text in beside)
     said = (*wording.legend(report), wording.likeness(report), *wording.remarks(report, used))
-    said = [text for text in said if text and text not in beside]
-    remarks = "".join(f"<li>{escape(text)}</li>" for text in said)
+    remarks = "".join(f"<li>{escape(text)}</li>" for text in said if text and text not in beside)
     way = "click it in the photo, and protect it again"
     left = "".join(f"<p>{escape(text)}</p>" for text in face_words.unprotected(report.unprotected, way=way))
     return (
@@ -206,11 +205,6 @@ def _table(face: FaceReport, survives: Survival) -> str:
 def _mark(said: Comparison) -> str:
     kind, words = ("bad", "recognises you") if said.same else ("good", "does not")
     return f'<span class="veil-mark veil-{kind}">{words}</span><br>{said.similarity:.2f}'
-
-
-def name(of: str) -> str:
-    """The heading of a result: the name of its photo."""
-    return f'<h3 class="veil-name" tabindex="-1">{escape(of)}</h3>'
 
 
 def downloads(files: Iterable[tuple[str, Path]]) -> str:

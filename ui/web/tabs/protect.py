@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,11 @@ def advanced() -> dict[str, Any]:
 
 def _asks_for_target(goal: str) -> gr.File:
     return gr.File(visible=goal == "impersonate")
+
+
+def heading(name: str) -> str:
+    """What a result is called: as its photo, in HTML."""
+    return f'<h3 class="veil-name" tabindex="-1">{escape(name)}</h3>'
 
 
 def tab(page: Page) -> None:
@@ -185,7 +191,7 @@ def tab(page: Page) -> None:
                 value=face,
                 visible=close and len(faces) > 1,
             ),
-            compare: html.name(outcome.name) + seen + html.downloads(files),
+            compare: heading(outcome.name) + seen + html.downloads(files),
             verdict: "".join(map(html.note, outcome.notes))
             + html.verdict(outcome.report, outcome.survives, outcome.made, outcome.settings),
         }
