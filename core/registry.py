@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
-from typing import Generic, TypeVar, cast
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
 
 from .errors import UnknownName
 
@@ -37,7 +40,7 @@ class Registry(Generic[T]):
         return iter(self._entries)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries or (isinstance(name, str) and self._family(name) in self._given)
+        return name in self._entries or (isinstance(name, str) and self.is_family(name))
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -62,12 +65,41 @@ class Registry(Generic[T]):
         Raises:
             UnknownName: no such name.
         """
-        family, _, model = self.check(name).partition(":")
-        module, _, attribute = self._entries[family].partition(":")
-        found = getattr(import_module(module), attribute)
-        return cast(T, partial(found, model) if self._family(name) in self._given else found)
+        found: Any = self.entry(name)
+        return cast(T, partial(found, name.partition(":")[2]) if self.is_family(name) else found)
 
-    @staticmethod
-    def _family(name: str) -> str:
-        """The entry to which a name belongs if that is a family's."""
-        return name.partition(":")[0] + ":"
+    def entry(self, name: str) -> T:
+        """The same as its file has it: of a family without a model.
+
+        Raises:
+            UnknownName: no such name.
+        """
+        module, attribute = self._place(name)
+        return cast(T, getattr(import_module(module), attribute))
+
+    def about(self, name: str) -> str:
+        """What `name` stands for, in a sentence: the first line of its file, and its own where the file holds
+        several. They are read, not imported.
+
+        Raises:
+            UnknownName: no such name.
+        """
+        module, attribute = self._place(name)
+        spec = find_spec(module)
+        assert spec, f"there is no module {module}"
+        assert spec.origin
+        tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+        told: list[ast.Module | ast.FunctionDef] = [tree]
+        if sum(place.startswith(f"{module}:") for place in self._entries.values()) > 1:
+            told += [one for one in tree.body if isinstance(one, ast.FunctionDef) and one.name == attribute]
+        return " ".join((ast.get_docstring(one) or "").partition("\n")[0] for one in told).strip()
+
+    def is_family(self, name: str) -> bool:
+        """Whether `name` is a family's, or that of a model of one."""
+        return name.partition(":")[0] + ":" in self._given
+
+    def _place(self, name: str) -> tuple[str, str]:
+        """The module and the attribute in which `name` lies."""
+        family = self.check(name).partition(":")[0]
+        module, _, attribute = self._entries[family].partition(":")
+        return module, attribute

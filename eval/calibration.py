@@ -20,6 +20,7 @@ from .datasets import album, checksum, main_face
 from .verification import embedding
 
 RATES = {"far10": 0.1, "far1": 0.01, "far01": 0.001}
+EACH = 10  # pairs of strangers that a threshold should let pass, to be more than a guess
 CARDS_MADE_OF = Path(__file__).with_name("calibration_lfw.json")
 
 # The thresholds that arXiv 2503.10350 and the works before it print, for recognisers that veil does not pack.
@@ -177,6 +178,18 @@ def rows(calibration: Calibration) -> list[tuple[str, ...]]:
         )
         for one in calibration.measured
     ]
+
+
+def too_few(calibration: Calibration) -> str:
+    """A warning, where fewer pairs of strangers stand behind a threshold than `EACH` that pass it."""
+    pairs = min((one.different for one in calibration.measured), default=0)
+    weak = [f"{100 * rate:g} % ({EACH / rate:,.0f})" for rate in RATES.values() if pairs * rate < EACH]
+    if not weak:
+        return ""
+    return (
+        f"Only {pairs:,} pairs of strangers: the threshold is a rough guess at FAR {', '.join(weak)}, in "
+        "brackets how many pairs it takes. Take photos of more people."
+    )
 
 
 COLUMNS = ("Recogniser", "Same / different", "EER %", "TAR @ FAR 1 %", "@ 0.1 %", "FAR 10 / 1 / 0.1 % at")

@@ -8,9 +8,10 @@ people. File names like UTKFace's, age_gender_race_date, give labels.
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import file_digest
 from itertools import zip_longest
@@ -23,6 +24,7 @@ from ..core.errors import BadPhoto
 from ..core.types import Face, Pixels
 from .detectors import Detector
 
+ONE_EACH = "Name a folder that has one folder a person."
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 UTKFACE = re.compile(r"(?P<age>\d+)_(?P<gender>[01])_(?P<race>[0-4])_\d+")
 GENDERS = ("male", "female")
@@ -38,6 +40,19 @@ class Sample:
     photo: Path
     probe: Path | None = None
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def dataset(faces: Path, name: str) -> Path:
+    """The folder of a dataset of a benchmark.
+
+    Raises:
+        BadPhoto: it is not there.
+    """
+    if (faces / name).is_dir():
+        return faces / name
+    raise BadPhoto(
+        f"There is no dataset {name!r} in {str(faces)!r}.", "Name the folder that holds it with --faces."
+    )
 
 
 def samples(folder: Path) -> list[Sample]:
@@ -71,13 +86,27 @@ def album(folder: Path) -> list[tuple[str, Path]]:
     if (folder / "pairs.csv").exists():
         pairs = samples(folder)
         return [(one.identity, path) for one in pairs for path in (one.photo, one.probe) if path]
-    paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in PICTURES]
+    if not folder.is_dir():
+        raise BadPhoto(f"There is no folder {folder}.", ONE_EACH)
+    paths = sorted(path for path in _files(folder) if path.suffix.lower() in PICTURES)
     if not paths:
-        raise BadPhoto(f"There are no photos in {folder}.", "Name a folder that has one folder a person.")
+        raise BadPhoto(f"There are no photos in {folder}.", ONE_EACH)
     return [
         (path.stem if path.parent == folder else path.parent.relative_to(folder).as_posix(), path)
         for path in paths
     ]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All files of a folder, and of those that it links to; of no folder twice."""
+    seen = set[str]()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        folders.sort()
+        if (real := os.path.realpath(place)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        yield from (Path(place, name) for name in names)
 
 
 def labels(path: Path) -> dict[str, str]:

@@ -31,7 +31,7 @@ FINEST = 2 * SIZE  # pixels: the side of the largest crop whose pixels are chang
 class PixelSettings(Settings):
     """Settings, and how far a pixel attack may move each value, in [0, 1]."""
 
-    epsilon: float = Field(EPSILON, gt=0, le=1)
+    epsilon: float = Field(EPSILON, gt=0, le=1, description="how far each value may move")
 
 
 def protect(

@@ -20,6 +20,7 @@ from pydantic import (
 
 from ..attacks import attacked
 from ..core.errors import BadSettings
+from ..core.refusals import refused
 
 Goal = Literal["dodge", "impersonate"]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -223,6 +224,11 @@ class Settings(BaseModel):
         """Settings as reports and benchmark files of before name them."""
         return renamed(cast("dict[str, Any]", values)) if isinstance(values, dict) else values
 
+    @field_validator("surrogates", mode="before")
+    @classmethod
+    def _one_or_several(cls, surrogates: object) -> object:
+        return (surrogates,) if isinstance(surrogates, str) else surrogates
+
     @field_validator("depth")
     @classmethod
     def _within_schedule(cls, depth: int, info: ValidationInfo) -> int:
@@ -293,14 +299,12 @@ def settings(strength: str = "balanced", effort: str = "normal", **changes: Any)
     Raises:
         BadSettings: unknown preset or effort, or a value that is not allowed; the message names it.
     """
-    if strength not in PRESETS:
+    if strength not in [*PRESETS]:
         raise BadSettings(f"There is no strength called {strength!r}.", f"There are: {', '.join(PRESETS)}.")
-    if effort not in EFFORTS:
+    if effort not in [*EFFORTS]:
         raise BadSettings(f"There is no effort called {effort!r}.", f"There are: {', '.join(EFFORTS)}.")
     fitting = FITTING.get(str(changes.get("prior")).partition(":")[0], {})
     try:
         return Settings(**{**EFFORTS[effort], **fitting, **PRESETS[strength], **renamed(changes)})
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise BadSettings(f"The setting {name!r} does not fit: {first['msg']}.") from error
+        raise refused(error, Settings, "setting") from error

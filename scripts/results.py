@@ -27,6 +27,7 @@ import pandas as pd
 import typer
 
 from veil.eval.bootstrap import Interval, mean, rate
+from veil.eval.trackers import TRACKERS
 from veil.privacy.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -579,14 +580,6 @@ def by_recognizer(rates: pd.DataFrame) -> pd.DataFrame:
     return rates.assign(disturbance="none", recognizer=rates.judge)
 
 
-TRACKERS = {
-    "template": "none",
-    "restoration": "JPEG 75, half the size and back, our prior",
-    "purifier": "a purifier that was trained on cloaks",
-    "dynamic-gallery": "adds what it recognises",
-    "linear-probe": "a linear classifier",
-    "averaging": "averages cloaks",
-}
 NOT_TRACKED = "`scripts/trackers.py` was not run yet."
 
 
@@ -604,7 +597,7 @@ def trackers(of: str) -> str:
 
     cells = (
         [
-            TRACKERS[name],
+            TRACKERS.entry(name).does,
             *(cell(name, kind, "all") for kind in kinds),
             worst(by_recognizer(some), tracker=name, query=kinds[0]),
             cell(name, "clean", "all"),
@@ -640,7 +633,7 @@ def tracked_albums() -> str:
         values = [interval(row(part, query=kind)) for kind in (strength, "clean")]
         counts = [str(count) for count in (album, cloaked, passing, cloaks)]
         shown = [percent(value) if value else "-" for value in values]
-        cells.append([f"`{strength}`", TRACKERS[name], *counts, *shown, str(part.n.max())])
+        cells.append([f"`{strength}`", TRACKERS.entry(name).does, *counts, *shown, str(part.n.max())])
     counts = ["photos in the album", "cloaked ones", "cloaked photos that passed by", "cloaks of the query"]
     head = [
         "strength",

@@ -24,7 +24,7 @@ from functools import partial
 from importlib.metadata import version
 from itertools import islice, product
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import pandas as pd
 import typer
@@ -36,6 +36,7 @@ from veil.core.writing import png
 from veil.eval import resumable
 from veil.eval.bootstrap import Interval, rate
 from veil.eval.datasets import checksum
+from veil.eval.trackers import TRACKERS, Tracker
 from veil.eval.trackers.rates import area_under_curve
 from veil.privacy.settings import EFFORTS
 from veil.ui.engine_hooks import ENGINE_HOOKS
@@ -76,18 +77,14 @@ STRENGTHS = ("strong", "balanced", "subtle")
 CLOSEST = ("veil", "tip-im+views")  # at one likeness
 RIVAL = ("tip-im+views",)  # about as much to be seen as `strong`
 JUDGES = ("dlib", "mobilefacenet", "faceres", "faceplugin", "sface")
-ROLES = (  # tracker, photos in the album, how many of them are cloaked, how many pass by
-    *(("template", 2, cloaked, 0) for cloaked in range(3)),
-    *(("dynamic-gallery", 1, 0, passing) for passing in range(3)),
-    *((name, album, album, 0) for name in ("template", "linear-probe") for album in (1, 2, 3)),
-)
 DISTURBED = ("none", "jpeg-75")
-TRAINED = ("purifier", "detector")
+TRAINED = tuple(name for name in TRACKERS if TRACKERS.is_family(name))
 COUNTS = ("album", "cloaked", "passing", "cloaks", "photos", "others")
+Jobs: TypeAlias = dict[str, Callable[[], list[Row]]]
 BY = ["of", "strength", "tracker", *COUNTS[:4], "query"]
 
 
-def rival_jobs(pairs: Pairs, run: Path) -> dict[str, Callable[[], list[Row]]]:
+def rival_jobs(pairs: Pairs, run: Path) -> Jobs:
     """What is measured of another method, of whose cloaks a purifier of its own has learnt."""
     purifier = run / "purifier.safetensors"
     asked = {"template": "template", f"purifier-{checksum(purifier)[:8]}": f"purifier:{purifier}"}
@@ -97,28 +94,44 @@ def rival_jobs(pairs: Pairs, run: Path) -> dict[str, Callable[[], list[Row]]]:
     }
 
 
-def jobs_of(faces: Path, run: Path, benchmarks: Sequence[Pairs]) -> dict[str, Callable[[], list[Row]]]:
-    """Everything that has to be measured, by the key under which it is kept; adversaries that were trained
-    anew are asked anew."""
-    jobs: dict[str, Callable[[], list[Row]]] = {}
-    files = {name: run / f"{name}.safetensors" for name in TRAINED}
-    trained = {name: f"{name}-{checksum(file)[:8]}" for name, file in files.items()}
-    for pairs, name, judge in product(benchmarks, ("template", "purifier", "restoration"), JUDGES):
-        if name == "restoration" and pairs != benchmarks[0]:
-            continue
-        asked = f"{name}:{files[name]}" if name in files else name
-        jobs[f"{pairs.key}/{trained.get(name, name)}-{judge}"] = partial(pairs.ask, asked, judge)
-    for disturbance in DISTURBED:
-        asked = partial(benchmarks[0].detect, f"detector:{files['detector']}", disturbance)
-        jobs[f"{benchmarks[0].key}/{trained['detector']}-{disturbance}"] = asked
-    for strength in sorted(path.name for path in (run / "lfw").iterdir()):
-        roles = Roles(faces, run, strength)
-        people = len(roles.people)
-        for name, *counts in ROLES:
-            key = f"lfw/{strength}-{people}/{name}-{'-'.join(map(str, counts))}"
-            jobs[key] = partial(roles.ask, name, *counts)
-        for seeds in {1, seeds_of(run, strength)}:
-            jobs[f"lfw/{strength}-{people}/averaging-{seeds}"] = partial(roles.average, "averaging", seeds)
+def jobs_of(faces: Path, run: Path, benchmarks: Sequence[Pairs]) -> Jobs:
+    """Everything that has to be measured, by the key under which it is kept: of each tracker what its file
+    says. Adversaries that were trained anew are asked anew."""
+    jobs: Jobs = {}
+    everyone = [Roles(faces, run, path.name) for path in sorted((run / "lfw").iterdir())]
+    for name in TRACKERS:
+        asked, kept = name, name
+        if name in TRAINED:
+            file = run / f"{name}.safetensors"
+            asked, kept = f"{name}:{file}", f"{name}-{checksum(file)[:8]}"
+        jobs |= of_benchmarks(TRACKERS.entry(name), asked, kept, benchmarks)
+        for roles in everyone:
+            jobs |= of_albums(TRACKERS.entry(name), asked, kept, roles)
+    return jobs
+
+
+def of_benchmarks(about: Tracker, asked: str, kept: str, benchmarks: Sequence[Pairs]) -> Jobs:
+    """What is measured of a tracker on the photos of benchmarks."""
+    some = {"all": benchmarks, "first": benchmarks[:1], "none": []}[about.pairs]
+    jobs: Jobs = {
+        f"{pairs.key}/{kept}-{judge}": partial(pairs.ask, asked, judge)
+        for pairs, judge in product(some, JUDGES)
+    }
+    for disturbance in DISTURBED if about.detects else ():
+        first = benchmarks[0]
+        jobs[f"{first.key}/{kept}-{disturbance}"] = partial(first.detect, asked, disturbance)
+    return jobs
+
+
+def of_albums(about: Tracker, asked: str, kept: str, roles: Roles) -> Jobs:
+    """What is measured of a tracker on people with several photos."""
+    if not about.albums and not about.averages:
+        return {}
+    key = f"lfw/{roles.strength}-{len(roles.people)}/{kept}"
+    counts = [(album.photos, album.cloaked, album.passing) for album in about.albums]
+    jobs: Jobs = {f"{key}-{'-'.join(map(str, some))}": partial(roles.ask, asked, *some) for some in counts}
+    for seeds in {1, seeds_of(roles.run, roles.strength)} if about.averages else ():
+        jobs[f"{key}-{seeds}"] = partial(roles.average, asked, seeds)
     return jobs
 
 

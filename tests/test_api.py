@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from PIL import Image
 from skimage.data import astronaut
 
 import veil
+from veil.core.errors import BadSettings, UnknownName
 
 PORTRAIT = astronaut()[0:260, 90:350].copy()
 EXPORTED = {
@@ -117,3 +120,74 @@ def test_recognisers_are_listed_with_their_cards() -> None:
     assert listed["sface"].packaged
     assert listed["sface"].held_out
     assert not listed["facenet"].packaged
+
+
+@pytest.mark.parametrize("wrong", [None, 3, [PORTRAIT]])
+def test_what_cannot_be_a_photo_is_told(wrong: Any) -> None:
+    for call in (veil.protect, veil.find_faces, veil.open_photo, partial(veil.assess, PORTRAIT)):
+        with pytest.raises(BadSettings, match="is no photo") as error:
+            call(wrong)
+        assert "Give a file" in error.value.hint
+    with pytest.raises(BadSettings):
+        veil.assess_clip(wrong, wrong)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *({"faces": 1}, {"faces": "1"}, {"faces": [1.5]}, {"album": ["x"]}, {"album": 3}),
+        *({"references": [None]}, {"references": 3}, {"surrogates": 3}, {"steps": "x"}, {"stesp": 3}),
+        *({"crf": 23}, {"codec": "xx"}, {"strength": ["strong"]}, {"effort": None}, {"method": None}),
+    ],
+)
+def test_arguments_that_do_not_fit_are_told_with_a_way_out(arguments: dict[str, Any]) -> None:
+    with pytest.raises(BadSettings) as error:
+        veil.protect(PORTRAIT, **arguments)
+    assert error.value.hint
+
+
+def test_nobody_judges_is_not_everybody() -> None:
+    for call in (partial(veil.assess, PORTRAIT, PORTRAIT), partial(veil.link, [PORTRAIT, PORTRAIT])):
+        with pytest.raises(BadSettings, match="No recogniser was named"):
+            call(recognizers=[])
+        for wrong in (3, [None]):
+            with pytest.raises(BadSettings, match="recognizers cannot"):
+                call(recognizers=wrong)
+        with pytest.raises(UnknownName, match="dlbi"):
+            call(surrogates="dlbi")
+    for wrong in (None, 3, [None]):
+        with pytest.raises(BadSettings, match="photos cannot"):
+            veil.link(wrong)
+
+
+def test_one_alone_is_meant_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(PORTRAIT).save(tmp_path / "a.png")
+    judged = veil.assess(PORTRAIT, PORTRAIT, surrogates="dlib", recognizers="dlib")
+    assert [(one.recognizer, one.used_by_attack) for one in judged.faces[0].matches] == [("dlib", "yes")]
+    for alone in (str(tmp_path / "a.png"), tmp_path / "a.png", PORTRAIT):
+        with pytest.raises(veil.VeilError, match="Only 1 of 1 photos"):
+            veil.link(alone, recognizers="dlib")
+    assert veil.Settings(surrogates="dlib").surrogates == ("dlib",)  # pyright: ignore[reportArgumentType]
+    known: list[Any] = []
+    monkeypatch.setattr("veil.ui.api.album_of", lambda *given: known.append([*map(list, given)]))
+    for alone in (tmp_path / "a.png", Image.fromarray(PORTRAIT)):
+        with pytest.raises(BadSettings, match="crf and codec"):
+            veil.protect(PORTRAIT, references=alone, crf=1)
+        earlier, (reference,) = known.pop()
+        assert earlier == []
+        assert (reference.pixels == PORTRAIT).all()
+
+
+def test_files_of_one_name_are_named_with_their_folders(tmp_path: Path) -> None:
+    for name in ("a/000.png", "b/000.png", "b/001.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(PORTRAIT).save(tmp_path / name)
+    files = [tmp_path / "a" / "000.png", str(tmp_path / "b" / "000.png"), tmp_path / "b" / "001.png"]
+    found = veil.link([*files, Image.fromarray(PORTRAIT)], recognizers="mobileface")
+    assert found.photos == (str(files[0]), files[1], "001.png", "photo 4")
+    assert f"beside {files[0]}, " in str(found)
+
+
+@pytest.mark.parametrize("name", ["protect", "assess", "assess_clip", "link", "open_photo"])
+def test_docstrings_say_what_is_returned(name: str) -> None:
+    assert "Returns:" in getattr(veil, name).__doc__

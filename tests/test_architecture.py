@@ -32,8 +32,11 @@ ROOMS = {  # from the lowest: what each may import of its own folder lies before
         *("clip_report", "sound", "clip_benchmark"),
     ),
     "eval/behaviour": (
-        *("reading", "figures", "curves", "blendshapes", "gaze", "blinks", "mouth", "emotion", "motion"),
-        *("head", "hands", "body", "scene", "comparison", "page"),
+        *("reading", "figures", "curves"),
+        *re.findall(
+            r'"veil\.eval\.behaviour\.(\w+):', (ROOT / "eval/behaviour/figures.py").read_text("utf-8")
+        ),
+        *("comparison", "page"),
     ),
     "eval/benchmark": (
         *("spec", "hooks", "checks", "manifest", "results", "distractors", "plan"),

@@ -11,16 +11,19 @@ from typing import Any
 import pandas as pd
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from veil.core.errors import BadSettings, DeviceFull, NoFace
 from veil.core.progress import finish
-from veil.core.types import Photo, Step
+from veil.core.types import Photo, Stage, Step, Steps
 from veil.eval import summary
 from veil.eval.benchmark import ROWS, Spec, TunedSetting, open_store, read, result_file, run, unpack
 from veil.eval.benchmark.judge import protect_and_judge
+from veil.eval.benchmark.manifest import claim_folder
 from veil.eval.benchmark.plan import Task
 from veil.eval.datasets import Sample, samples
 from veil.privacy.settings import FORMER_NAMES
+from veil.ui.cli import app
 from veil.ui.engine_hooks import ENGINE_HOOKS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -53,6 +56,52 @@ def test_a_finished_run_is_not_repeated_and_a_lost_photo_is(faces: Path, done: P
     finish(run(spec, ENGINE_HOOKS, faces, done, 0))
     with pytest.raises(BadSettings, match="holds another benchmark"):
         finish(run(spec.model_copy(update={"title": "other"}), ENGINE_HOOKS, faces, done, 0))
+
+
+def test_what_a_folder_holds_is_named_and_what_differs(faces: Path, tmp_path: Path) -> None:
+    spec, file = read(faces / "six.toml"), tmp_path / "spec.json"
+    claim_folder(file, spec, ENGINE_HOOKS)
+    other = spec.model_copy(update={"title": "another", "rate": "far10"})
+    with pytest.raises(BadSettings) as error:
+        claim_folder(file, other, ENGINE_HOOKS)
+    assert error.value.message == f"{tmp_path} holds another benchmark: {spec.title!r}; other: title, rate."
+    about = json.loads(file.read_text())
+    about["thresholds"]["mobileface"]["far1"] = 0.5
+    file.write_text(json.dumps(about))
+    with pytest.raises(BadSettings, match="holds results of other thresholds: .*; other: mobileface\\."):
+        claim_folder(file, spec, ENGINE_HOOKS)
+
+
+def test_fewer_people_than_before_are_told(
+    faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tables(spec: Spec, *_: object) -> Steps[Path]:
+        photos = {f"person-{n}": "" for n in range(spec.photos or 6)}
+        (tmp_path / "manifest.json").write_text(json.dumps({"photos": photos}))
+        yield Step(Stage.BENCHMARKING, 3, 9)
+        return tmp_path / "rows.parquet"
+
+    def told(*options: str) -> str:
+        command = ["benchmark", str(faces / "six.toml"), "--faces", str(faces), "-o", str(tmp_path), *options]
+        return CliRunner().invoke(app, command).stderr
+
+    monkeypatch.setattr("veil.eval.benchmark.run", tables)
+    monkeypatch.setattr("veil.eval.html_report.write", lambda folder: [])
+    assert told("--photos", "3") == told("--photos", "4") == ""
+    assert "were of 4 people or clips, and are of 2 now" in told("--photos", "2")
+    assert told("--photos", "2") == ""
+    monkeypatch.setattr("veil.ui.terminal.A_LINE_EACH", 0)
+    assert told().splitlines() == ["six: Photos, 3 of 9"]
+    assert told("--quiet") == ""
+
+
+def test_a_dataset_that_is_not_there_leads_to_the_option_for_it(faces: Path, tmp_path: Path) -> None:
+    command = ["benchmark", str(faces / "six.toml"), "--faces", str(tmp_path), "-o", str(tmp_path / "run")]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 2
+    assert f"There is no dataset 'people' in '{tmp_path}'" in result.stderr
+    assert "--faces" in result.stderr
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

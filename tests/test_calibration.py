@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 
 from veil.core.errors import BadPhoto, BadSettings, UnknownName
 from veil.core.progress import finish
-from veil.eval.bootstrap import Curve, draws_of, mean, rate
-from veil.eval.calibration import Calibration, calibrate, made_of, overlap, thresholds
-from veil.eval.datasets import balanced, labels, samples
+from veil.core.types import Stage, Step, Steps
+from veil.eval.bootstrap import Curve, Interval, draws_of, mean, rate
+from veil.eval.calibration import Calibration, Measured, calibrate, made_of, overlap, thresholds
+from veil.eval.datasets import album, balanced, labels, samples
 from veil.ui.cli import app
 from veil.weights.registry import card
 
@@ -167,6 +168,57 @@ def test_what_cannot_calibrate(tmp_path: Path) -> None:
     Image.fromarray(astronaut()[20:260, 100:340]).save(tmp_path / "a.png")
     with pytest.raises(BadSettings, match="cannot calibrate"):
         finish(calibrate(tmp_path, ["mobileface"]))
+
+
+def test_a_folder_that_is_missing_is_not_an_empty_one(tmp_path: Path) -> None:
+    for folder, words in ((tmp_path, "There are no photos"), (tmp_path / "none", "There is no folder")):
+        with pytest.raises(BadPhoto, match=words):
+            album(folder)
+
+
+def test_linked_folders_of_people_are_people(tmp_path: Path) -> None:
+    for name in ("all/ann/1.png", "all/ann/2.png", "all/bob/1.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    some = tmp_path / "some"
+    some.mkdir()
+    for name, target in (("ann", "all/ann"), ("bob", "all/bob"), ("again", "some"), ("bob too", "all/bob")):
+        (some / name).symlink_to(tmp_path / target)
+    found = [(one, path.relative_to(some).as_posix()) for one, path in album(some)]
+    assert found == [("ann", "ann/1.png"), ("ann", "ann/2.png"), ("bob", "bob/1.png")]
+
+
+@pytest.mark.parametrize(
+    ("different", "weak"), [(316, "1 % (1,000), 0.1 % (10,000)"), (1000, "0.1 % (10,000)"), (10000, "")]
+)
+def test_thresholds_of_few_strangers_are_doubted(
+    different: int, weak: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = Interval(0.5, 0.4, 0.6, 2)
+    rates = dict.fromkeys(("far10", "far1", "far01"), value)
+    one = Measured(
+        recognizer="mobilefacenet", same=2, different=different, equal_error_rate=value,
+        accepted=rates, thresholds=rates,
+    )  # fmt: skip
+    made = Calibration(dataset="d", people=("a",), photos=("b",), without_face=0, measured=(one,))
+
+    def measured(*_: object) -> Steps[Calibration]:
+        yield Step(Stage.MEASURING, 1, 1)
+        return made
+
+    monkeypatch.setattr("veil.eval.calibration.calibrate", measured)
+    for options in ([], ["-q"], ["--json"]):
+        done = CliRunner().invoke(app, ["calibrate", str(tmp_path), *options], env={"COLUMNS": "80"})
+        assert done.exit_code == 0
+        assert weak in done.stderr if weak else not done.stderr
+        assert ("mobilefacenet" in done.stdout) == (options != ["-q"])
+
+
+def test_no_recogniser_is_not_every_one(tmp_path: Path) -> None:
+    for command, option in (("calibrate", "--recognizers"), ("assess", "--judges")):
+        done = CliRunner().invoke(app, [command, str(tmp_path), option, ""])
+        assert done.exit_code == 2
+        assert f"{option} names none." in done.stderr
 
 
 @pytest.mark.slow

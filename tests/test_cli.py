@@ -25,8 +25,12 @@ from veil.core.errors import BadPhoto, NoFace, WeightsMissing
 from veil.core.images import open_photo
 from veil.core.progress import finish
 from veil.core.types import Face, Sighting, Stage, Step, Steps, Track
+from veil.eval import FACE_MEASURES, MEASURES
+from veil.eval.behaviour import BEHAVIOURS
+from veil.eval.disturbances import DISTURBANCES
 from veil.eval.report import Report
-from veil.privacy import Protected
+from veil.eval.trackers import TRACKERS
+from veil.privacy import METHODS, Protected
 from veil.privacy.settings import EFFORTS, STRENGTHS, Settings, settings
 from veil.ui import beside, recognizers, records, workflow
 from veil.ui.beside import Beside
@@ -1026,6 +1030,18 @@ def test_every_command_that_says_something_says_it_as_json() -> None:
     assert silent == {"ui"}
     models = [json.loads(line) for line in veil("models", "--json").stdout.splitlines()]
     assert {"dlib", "portrait"} <= {model["model"] for model in models}
+
+
+def test_everything_that_has_a_name_is_listed_with_a_line() -> None:
+    listed = [json.loads(line) for line in veil("models", "--all", "--json").stdout.splitlines()]
+    parts = [(one["name"], one["kind"]) for one in listed if "about" in one]
+    assert all(one["about"].endswith((".", "?")) for one in listed if "about" in one)
+    for registry in (METHODS, MEASURES, FACE_MEASURES, DISTURBANCES, TRACKERS, BEHAVIOURS):
+        assert {(name, registry.kind) for name in registry} <= {*parts}
+    assert len({one["about"] for one in listed if one.get("kind") == "method"}) == len(METHODS)
+    table = " ".join(veil("models", "--all").stdout.split())
+    assert "purify-150" in table
+    assert "gaze behaviour Where the eyes look" in table
 
 
 @pytest.mark.slow

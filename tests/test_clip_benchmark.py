@@ -138,7 +138,7 @@ def test_what_cannot_be_done_is_told(changes: dict[str, Any], words: str) -> Non
     [
         ({"clips": "nowhere"}, "There are no clips"),
         ({"clips": ["a.mp4", "gone.mp4"]}, "There is no clip gone.mp4"),
-        ({"start": {"z": 1.0}}, "no clip called 'z'"),
+        ({"start": {"z": 1.0}}, r"\[start\] names 'z'"),
         ({"clips": ["a.mp4", "a.mov"]}, "one name"),
         ({"others": {"a": "gone.mp4"}}, "There is no clip gone.mp4"),
     ],

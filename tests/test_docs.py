@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from hashlib import sha256
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -23,8 +24,12 @@ from veil.core.images import to_tensor
 from veil.core.progress import finish
 from veil.core.registry import Registry
 from veil.core.types import Photo, tracks_of
+from veil.eval.behaviour import BEHAVIOURS, comparison, page
+from veil.eval.behaviour.reading import read
 from veil.eval.benchmark.spec import MethodSpec, QualityTarget, Spec, TunedSetting
 from veil.eval.clip_benchmark.spec import ClipSpec
+from veil.eval.report import assess
+from veil.eval.trackers import TRACKERS, Shot, Task
 from veil.privacy.settings import settings
 from veil.weights import registry, store
 from veil.weights.store import WeightsStore
@@ -43,7 +48,7 @@ def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     for title in code:
         if title.endswith(".py"):
             file = tmp_path / title
-            file.parent.mkdir(parents=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(code[title], encoding="utf-8")
             monkeypatch.setitem(sys.modules, name(title), module(name(title), file))
     return code
@@ -94,7 +99,7 @@ def test_the_method_of_the_guide(shown: dict[str, str]) -> None:
 def test_the_recogniser_of_the_guide(
     shown: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By its card and its line it loads, keeps a recogniser's promises, and attacks by default."""
+    """By its card and its line it loads, keeps a recogniser's promises, attacks by default, and judges."""
     weights = tmp_path / "tiny.safetensors"
     torch.manual_seed(0)
     save_file(sys.modules["veil.attacks.recognizers.tiny"].Tiny().state_dict(), weights)
@@ -106,6 +111,8 @@ def test_the_recogniser_of_the_guide(
     monkeypatch.setattr(attacks, "RECOGNIZERS", with_line(attacks.RECOGNIZERS, shown["RECOGNIZERS"]))
     model = attacks.recognizer("tiny")
     assert "tiny" in attacks.attacked()
+    photo = Photo(astronaut(), "astronaut.png")
+    assert "tiny" in {match.recognizer for match in assess(photo, photo).faces[0].matches}
     crops = torch.rand(3, 3, model.size, model.size, requires_grad=True)
     vectors = model.embed(crops)
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(3))
@@ -113,6 +120,32 @@ def test_the_recogniser_of_the_guide(
     vectors[:, 0].sum().backward()
     assert crops.grad is not None
     assert crops.grad.abs().sum() > 0
+
+
+def test_the_aspect_of_the_guide(shown: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its file and its line it is measured, beside a control, and has words in tables and sentences."""
+    more = with_line(BEHAVIOURS, shown["BEHAVIOURS"])
+    for where in (comparison, page):
+        monkeypatch.setattr(where, "BEHAVIOURS", more)
+    still = finish(read([astronaut()], np.zeros(1), [largest_face(astronaut())]))
+    shapes = still.blendshapes.copy()
+    shapes[:, sys.modules["veil.eval.behaviour.brows"].BROWS] += 0.2
+    result = comparison.judged(still, replace(still, blendshapes=shapes), still)
+    assert ["brows", "error", "0.2", "0", "of 1", "no", ""] in page.rows(result)
+    alone = result.model_copy(update={"frames": 9, "aspects": result.aspects[-1:]})
+    assert "kept least: how the brows move (off by 0.2 of 1" in page.sentence(alone)
+    assert more.about("brows") == "The brows: how far they rise and fall."
+
+
+def test_the_tracker_of_the_guide(shown: dict[str, str]) -> None:
+    """It finds a person by one photo of two, and states what it needs."""
+    nearest = with_line(TRACKERS, shown["TRACKERS"]).entry("nearest")
+    album = [Shot("ann", np.array(vector)) for vector in ([1.0, 0, 0], [0, 1.0, 0])]
+    task = Task([*album, Shot("bob", np.array([0, 0, 1.0]))], [Shot("ann", np.array([0, 0.8, 0.6]))])
+    outcome = nearest(task)
+    assert (outcome.people, outcome.photos) == (("ann", "bob"), 2)
+    assert outcome.scores.tolist() == [[0.8, 0.6]]
+    assert nearest.pairs == "all"
 
 
 def test_every_field_of_a_benchmark_is_described() -> None:

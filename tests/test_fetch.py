@@ -5,9 +5,13 @@ Their libraries' downloads are replaced by random weights in the same files; eve
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator
+from email.message import Message
 from pathlib import Path
+from socket import gaierror
 from typing import Any
+from urllib.error import HTTPError, URLError
 
 import numpy as np
 import onnx
@@ -153,6 +157,40 @@ def test_names_that_no_family_has_are_refused(cache: Path) -> None:
 def test_packaged_models_are_not_fetched(cache: Path) -> None:
     with pytest.raises(BadSettings, match="comes with veil"):
         fetch("dlib", accept_licence=True)
+
+
+def test_what_a_family_may_hold_is_told_in_words() -> None:
+    with pytest.raises(UnknownName) as caught:
+        card("frbench:nope")
+    assert "*" not in caught.value.hint
+    assert caught.value.hint.startswith("They are named by backbone, loss and data set, such as frbench:")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (URLError(gaierror(-3, "Temporary failure in name resolution")), "its server cannot be reached"),
+        (HTTPError("https://example.org", 404, "Not Found", Message(), None), "its server answers 404"),
+    ],
+)
+def test_why_a_download_failed_is_told_in_words(
+    error: Exception, words: str, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    def offline(*_: object, **__: object) -> None:
+        print("download_path: somewhere")
+        loud.append(logging.getLogger("frbench").isEnabledFor(logging.INFO))
+        raise RuntimeError("of a library") from error
+
+    loud: list[bool] = []
+    monkeypatch.setattr("insightface.utils.storage.download", offline)
+    monkeypatch.setattr("frbench.get_asset", offline)
+    for name in ("frbench:a_b_c", "insightface:antelopev2"):
+        with pytest.raises(WeightsMissing) as caught:
+            fetch(name, accept_licence=True)
+        assert f"could not be downloaded: {words}" in caught.value.message
+        assert "urlopen" not in caught.value.message
+    assert loud == [False, False]
+    assert capsys.readouterr().out.count("download_path") == 1  # of the test's own, in place of frbench's
 
 
 def test_a_download_that_fails_leaves_nothing(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

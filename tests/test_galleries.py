@@ -88,7 +88,7 @@ def test_names_of_distractors_are_checked(faces: Path, tmp_path: Path, name: str
 @pytest.mark.parametrize(
     ("names", "pairings", "words"),
     [
-        (["nowhere"], True, "no photos in"),
+        (["nowhere"], True, "no dataset 'nowhere'"),
         (["prior"], True, "does not say how many people"),
         (["prior:2"], False, "pairings"),
     ],

@@ -6,13 +6,20 @@ import json
 import runpy
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from veil.core.registry import Registry
+from veil.eval.trackers import TRACKERS, Album, Outcome, tracker
+
 FOLDER = Path(__file__).parents[1] / "scripts"
+EMPTY = sha256(b"").hexdigest()[:8]
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +109,38 @@ def test_what_was_measured_is_not_measured_again(
     assert rates.groupby("tracker")["rate"].mean().to_dict() == {"purifier": 0.0, "template": 0.5}
     assert set(pd.read_csv(output / "detector.csv")["rate"]) == {1.0}
     assert json.loads((output / "manifest.json").read_text()) == {}
+
+
+def test_a_new_tracker_is_asked_and_told_by_its_line_alone(
+    script: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Pairs, Roles = (script["jobs_of"].__globals__[name] for name in ("Pairs", "Roles"))
+    toy = ModuleType("toy")
+    vars(toy)["track"] = tracker("looks twice", albums=(Album(2, 1),))(lambda task: Outcome((), task.queries))
+    monkeypatch.setitem(sys.modules, "toy", toy)
+    more = TRACKERS | Registry("tracker", {"toy": "toy:track"})
+    monkeypatch.setitem(script["jobs_of"].__globals__, "TRACKERS", more)
+    monkeypatch.setattr(Roles, "people", [])
+    for name in ("purifier", "detector", "photos/manifest.json", "lfw/strong/ann/one-2.png"):
+        file = tmp_path / (name if "/" in name else f"{name}.safetensors")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"")
+    pairs = Pairs("strengths", tmp_path / "photos", ("strong",))
+    jobs = script["jobs_of"](tmp_path, tmp_path, [pairs, replace(pairs, of="closest")])
+    judges = script["JUDGES"]
+    asked = {f"{of}-{EMPTY}/toy-{judge}" for of in ("strengths", "closest") for judge in judges}
+    assert {key for key in jobs if "toy" in key} == asked | {"lfw/strong-0/toy-2-1-0"}
+    known = {key.rpartition("/")[2].removesuffix(f"-{EMPTY}") for key in jobs if key.startswith("lfw")}
+    assert {"template-2-0-0", "template-3-3-0", "dynamic-gallery-1-0-2", "linear-probe-3-3-0"} < known
+    assert {"averaging-1", "averaging-3"} < known
+    assert {f"strengths-{EMPTY}/detector-{EMPTY}-{name}" for name in script["DISTURBED"]} < {*jobs}
+    assert f"closest-{EMPTY}/restoration-sface" not in jobs
+    results = runpy.run_path(str(FOLDER / "results.py"))
+    monkeypatch.setitem(results["trackers"].__globals__, "TRACKERS", more)
+    table = pd.DataFrame([{**row, "rate": 1, "low": 1, "high": 1, "n": 2} for row in asked_of_all("toy")])
+    monkeypatch.setitem(results["trackers"].__globals__, "read", lambda *_: table)
+    assert "| looks twice |" in results["trackers"]("strengths")
+
+
+def asked_of_all(name: str) -> list[dict[str, Any]]:
+    return [row for query in ("clean", "strong") for row in asked(name, "all", query, [1])]

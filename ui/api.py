@@ -9,35 +9,30 @@ configure_threads()  # before torch is loaded, where it is not yet
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from html import escape
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from ..attacks import RECOGNIZERS
 from ..attacks.faces.detection import search
-from ..core.errors import BadPhoto
-from ..core.images import open_photo as opened
+from ..core.errors import BadPhoto, BadSettings
 from ..core.progress import finish
-from ..core.types import Face, Photo, Pixels, Step, Steps
+from ..core.types import Face, Photo, Step, Steps
 from ..eval import report as judge
 from ..eval.linking import Linking
 from ..eval.report import Report
 from ..privacy import protect as protected
 from ..privacy.settings import Settings, settings
 from ..weights.registry import Card, card, cards
-from . import beside, clip_checks, face_words, linking, pipes, records, wording, workflow
+from . import beside, clip_checks, face_words, given, linking, pipes, records, wording, workflow
 from .clip_api import ClipResult, album_of, protect_clip
 from .clip_records import ClipReport
+from .given import Source, open_photo
 from .outputs import Output, record_of
 from .references import known_in
 from .selection import Whom, choose
-
-if TYPE_CHECKING:
-    from os import PathLike
-
-Source: TypeAlias = "str | PathLike[str] | Image.Image | Pixels | Photo"
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,28 +120,11 @@ class Result:
         return f"<div>{pictures}{said}<table>{table}</table></div>"
 
 
-def open_photo(photo: Source) -> Photo:
-    """A photo from a file, a picture of Pillow, or pixels (H, W, 3) as bytes; upright.
-
-    Raises:
-        BadPhoto: it is no usable photograph.
-    """
-    if isinstance(photo, Photo):
-        return photo
-    if isinstance(photo, Image.Image):
-        return Photo(np.array(photo.convert("RGB")), "picture")
-    if isinstance(photo, np.ndarray):
-        if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
-            raise BadPhoto("Pixels have to be bytes of the shape (H, W, 3).", "Give a file, or convert them.")
-        return Photo(photo.copy(), "pixels")
-    return opened(Path(photo))
-
-
 def find_faces(photo: Source) -> list[Face]:
     """The faces of a photo, the largest first: their boxes, and five points each, in pixels.
 
     Raises:
-        BadPhoto: it is no usable photograph.
+        BadPhoto, BadSettings: it is no usable photograph.
     """
     return search(open_photo(photo).pixels).faces
 
@@ -161,8 +139,8 @@ def protect(
     probe: Source | None = None,
     crf: int | None = None,
     codec: str | None = None,
-    album: Iterable[Result | ClipResult] = (),
-    references: Iterable[Source] = (),
+    album: Iterable[Result | ClipResult] | Result | ClipResult = (),
+    references: Iterable[Source] | Source = (),
     progress: Callable[[Step], object] = lambda step: None,
     **changes: Any,
 ) -> Result | ClipResult:
@@ -179,9 +157,10 @@ def protect(
         probe: another photo of the person, with which recognisers compare; by default the photo before.
         crf, codec: of a clip: its constant rate factor (0 to 51, of vp9 and av1 63; lower is better), and
             "h264", "hevc", "vp9" or "av1"; by default the codec's usual one, and the clip's own.
-        album: earlier results, with which this one should not be linked where they show the same person.
-        references: other photos of the person, alone on each: they say better who that is. What is returned
-            names those that counted for a face, and those that counted for none.
+        album: earlier results, or one, with which this one should not be linked where they show the same
+            person.
+        references: other photos of the person, or one, alone on each: they say better who that is. What is
+            returned names those that counted for a face, and those that counted for none.
         progress: called at every step.
         changes: of fields of `veil.Settings`, such as seed=1, steps=30 or method="pgd".
 
@@ -197,12 +176,17 @@ def protect(
     goal = {"goal": "impersonate"} if target is not None else {}
     chosen = settings(strength, effort, **{"device": workflow.device(), **goal, **changes})
     workflow.check_models(chosen)
-    known = album_of(album, map(open_photo, references))
-    if isinstance(photo, str | Path) and pipes.is_clip(Path(photo)):
+    numbers = given.numbers(faces, "faces")
+    hint = "Give what veil.protect returned; other photos of the person are references=[...]."
+    earlier = given.several(album, Result | ClipResult, "album", hint)
+    known = album_of(earlier, map(open_photo, given.photos(references, "references")))
+    if isinstance(photo, str | PathLike) and pipes.is_clip(Path(photo)):
         other = workflow.with_largest_face(open_photo(probe)) if probe is not None else None
-        return protect_clip(Path(photo), chosen, faces, other, crf, codec, progress, known)
+        return protect_clip(Path(photo), chosen, numbers, other, crf, codec, progress, known)
+    if crf is not None or codec is not None:
+        raise BadSettings("crf and codec are of clips, and this is a photo.", "Give quality to `save`.")
     before = open_photo(photo)
-    choice = choose(before, search(before.pixels), Whom(frozenset(faces)))
+    choice = choose(before, search(before.pixels), Whom(numbers))
     aim = workflow.with_largest_face(open_photo(target)) if target is not None else None
     _, tracks, said = known_in(known, before, choice.faces)
     notes = (*before.warnings, *choice.notes, *said.notes)
@@ -216,8 +200,8 @@ def assess(
     after: Source,
     probe: Source | None = None,
     *,
-    surrogates: Iterable[str] | None = None,
-    recognizers: Iterable[str] | None = None,
+    surrogates: Iterable[str] | str | None = None,
+    recognizers: Iterable[str] | str | None = None,
 ) -> Report:
     """Judge a protected photo: both halves of the promise, for every face.
 
@@ -228,20 +212,25 @@ def assess(
             that the report beside `after` names, if it is a file of veil's.
         recognizers: who judges; by default all that are packaged.
 
+    Returns:
+        The report: of each face (`faces`) what recognisers say (`matches`) and how much it has changed
+        (`quality`), and the verdict of those that the protection did not use (`headline`).
+
     Raises:
         BadPhoto, NoFace: a photo cannot be used, shows no face, or has another size.
-        BadSettings: the report beside `after` does not say what was used.
+        BadSettings: the report beside `after` does not say what was used, or an argument is of the wrong
+            kind, or no recogniser is left to judge.
         UnknownName, WeightsMissing, WeightsCorrupt: a recogniser does not exist, or its file.
     """
-    used = frozenset(surrogates) if surrogates is not None else None
-    if used is None and isinstance(after, str | Path):
-        first = before if isinstance(before, str | Path) else after
+    judges, used = given.recognizers(recognizers, "recognizers"), given.recognizers(surrogates, "surrogates")
+    if used is None and isinstance(after, str | PathLike):
+        first = before if isinstance(before, str | PathLike) else after
         used = beside.known_to_either(Path(first), Path(after))
     return judge.assess(
         open_photo(before),
         open_photo(after),
-        surrogates=used or frozenset(),
-        recognizers=recognizers,
+        surrogates=frozenset(used or ()),
+        recognizers=judges,
         probe=open_photo(probe) if probe is not None else None,
     )
 
@@ -251,8 +240,8 @@ def assess_clip(
     after: str | PathLike[str],
     probe: Source | None = None,
     *,
-    surrogates: Iterable[str] | None = None,
-    recognizers: Iterable[str] | None = None,
+    surrogates: Iterable[str] | str | None = None,
+    recognizers: Iterable[str] | str | None = None,
     progress: Callable[[Step], object] = lambda step: None,
 ) -> ClipReport:
     """Judge a protected clip, as `assess` does a photo: for every person the share of the pictures in which
@@ -264,24 +253,28 @@ def assess_clip(
         surrogates, recognizers: as `assess` has them.
         progress: called at every step.
 
+    Returns:
+        The report: for each person what each recogniser says, and what is still expressed.
+
     Raises:
         BadPhoto, NoFace: a clip cannot be used (`BadClip`), shows no face, or has another length or size.
         BadSettings: the report beside `after` does not say what was used; the extra `video` is missing.
         UnknownName, WeightsMissing, WeightsCorrupt: a recogniser does not exist, or its file.
     """
-    used = beside.known_to_either(Path(before), Path(after)) if surrogates is None else surrogates
+    judges, used = given.recognizers(recognizers, "recognizers"), given.recognizers(surrogates, "surrogates")
+    files = given.file(before), given.file(after)
+    if surrogates is None:
+        used = beside.known_to_either(*files)
     other = workflow.with_largest_face(open_photo(probe)) if probe is not None else None
-    judging = clip_checks.assess(
-        Path(before), Path(after), tuple(used or ()), tuple(recognizers or ()), other
-    )
+    judging = clip_checks.assess(*files, tuple(used or ()), judges or (), other)
     return finish(judging, progress)
 
 
 def link(
-    photos: Iterable[Source],
+    photos: Iterable[Source] | Source,
     *,
-    surrogates: Iterable[str] | None = None,
-    recognizers: Iterable[str] | None = None,
+    surrogates: Iterable[str] | str | None = None,
+    recognizers: Iterable[str] | str | None = None,
     progress: Callable[[Step], object] = lambda step: None,
 ) -> Linking:
     """Could a machine take the photos of an album for photos of one person?
@@ -297,16 +290,21 @@ def link(
         recognizers: who judges; by default all that are packaged.
         progress: called after every photo, and every picture of a clip.
 
+    Returns:
+        What each recogniser links (`judges`), how many of them link which two photos (`matrix`), and which
+        photos hang together (`groups`). Files of one name are named with their folders.
+
     Raises:
         BadPhoto: fewer than two photos can be compared.
+        BadSettings: an argument is of the wrong kind, or no recogniser is left to judge.
         UnknownName, WeightsMissing, WeightsCorrupt: a recogniser does not exist, or its file.
     """
-    used = frozenset(surrogates) if surrogates is not None else None
+    judges, used = given.recognizers(recognizers, "recognizers"), given.recognizers(surrogates, "surrogates")
 
     def opened(one: Source) -> Steps[clip_checks.AlbumView]:
-        return clip_checks.album_view(Path(one) if isinstance(one, str | Path) else open_photo(one))
+        return clip_checks.album_view(Path(one) if isinstance(one, str | PathLike) else open_photo(one))
 
-    return finish(linking.link(list(photos), opened, recognizers, used), progress)
+    return finish(linking.link(given.photos(photos, "photos"), opened, judges, used), progress)
 
 
 def recognizers() -> dict[str, Card]:

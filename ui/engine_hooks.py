@@ -6,9 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from pydantic import ValidationError
+
 from ..attacks.faces.tracks import Tracks
 from ..attacks.pixel import ATTACKS
 from ..core.progress import finish
+from ..core.refusals import refused
 from ..core.types import Face, Photo, Pixels, Sighting, Track
 from ..eval.benchmark import EngineHooks
 from ..eval.disturbances import DISTURBANCES
@@ -60,7 +63,10 @@ def resolve(method: str, preset: str, changes: Mapping[str, Any]) -> dict[str, A
 
 def _settings(values: Mapping[str, Any]) -> Settings:
     kind = PixelSettings if values["method"] in ATTACKS else Settings
-    return kind.model_validate(dict(values))
+    try:
+        return kind.model_validate(dict(values))
+    except ValidationError as error:
+        raise refused(error, kind, "setting") from error
 
 
 ENGINE_HOOKS = EngineHooks(protect, resolve, renamed, DISTURBANCES | PURIFIERS, made_up, protect_clip)

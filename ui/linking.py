@@ -53,18 +53,17 @@ def link(
         _ = card(name).thresholds["far1"]
     used, seen = set(surrogates or ()), list[Seen]()
     without_face, unusable, unreported = list[str](), list[Unusable](), list[str]()
-    for number, source in enumerate(sources, 1):
-        name = _name(source, number)
+    for number, (name, source) in enumerate(zip(called(sources), sources, strict=True), 1):
         try:
             shown = yield from opened(source)
             if one := see(shown.photo, names):
-                seen.append(replace(one, others=one.others or shown.others))
+                seen.append(replace(one, name=name, others=one.others or shown.others))
             else:
-                without_face.append(shown.photo.name)
+                without_face.append(name)
             if one and surrogates is None:
                 reported = _reported(source)
                 used |= reported or set()
-                unreported += [one.name] * (reported is None)
+                unreported += [name] * (reported is None)
         except Exception as error:
             problem = known(error, name)
             unusable.append(Unusable(photo=name, error=problem.message, hint=problem.hint))
@@ -101,8 +100,21 @@ def _reported(source: object) -> frozenset[str] | None:
         return None
 
 
-def _name(source: object, number: int) -> str:
-    """What to call a source of which nothing is known yet."""
+def called(sources: Sequence[object]) -> list[str]:
+    """What to call sources: files of one name with their folders; what has no name of its own by number."""
+    names = [_name(source) for source in sources]
+
+    def longer(number: int) -> str:
+        source = sources[number - 1]
+        return printable(Path(source)) if isinstance(source, str | os.PathLike) else f"photo {number}"
+
+    return [
+        name if name and names.count(name) == 1 else longer(number) for number, name in enumerate(names, 1)
+    ]
+
+
+def _name(source: object) -> str:
+    """The name of a source; nothing where it has none."""
     if isinstance(source, str | os.PathLike):
         return printable(Path(source).name)
-    return source.name if isinstance(source, Photo) else f"photo {number}"
+    return source.name if isinstance(source, Photo) else ""

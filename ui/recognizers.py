@@ -11,6 +11,17 @@ def names(listed: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in listed.split(",")) if listed else ()
 
 
+def judges(listed: str | None, option: str) -> tuple[str, ...]:
+    """The names that an option lists; none where it was not given.
+
+    Raises:
+        BadSettings: it was given, and lists none, by which nobody would judge.
+    """
+    if listed is not None and not listed.strip(" ,"):
+        raise BadSettings(f"{option} names none.", "Leave it away for all that are packaged.")
+    return names(listed)
+
+
 def surrogates(named: str | None, everyone: bool, left_out: str | None) -> tuple[str, ...]:
     """The recognisers that the protection uses: those named, or every one, or all but one and its kin.
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -27,6 +28,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 FAILED, FELL_SHORT = 2, 3  # the exit codes where something could not be done, and where not all is protected
+A_LINE_EACH = 60.0  # seconds, of work whose progress goes to a file
 ERROR, OTHERWISE = "error", "other settings"  # why something could not be done, in JSON
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line; words go to stderr.")]
@@ -88,7 +90,9 @@ class Terminal:
         from rich.box import SIMPLE
         from rich.table import Table
 
-        table = Table(*columns, box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
+        table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
+        for number, column in enumerate(columns):
+            table.add_column(column, no_wrap=number == 0, overflow="fold")  # names are not cut
         for row in rows:
             table.add_row(*row)
         self._print(table)
@@ -184,8 +188,9 @@ class Terminal:
                 self.object(**named(name(item), source), **failure(problem))
         return results
 
-    def follow(self, work: Steps[R], title: str) -> R:
-        """Drain work under a progress bar that shows its stage, step and remaining time."""
+    def follow(self, work: Steps[R], title: str, in_lines: bool = False) -> R:
+        """Drain work under a progress bar that shows its stage, step and remaining time; `in_lines`: where
+        there is no terminal, by a line each minute."""
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -203,10 +208,14 @@ class Terminal:
             transient=True,
             disable=self.quiet or not console.is_interactive,  # where it would leave a blank line
         )
-        task, words = bar.add_task(title, total=None), ""
+        task, words, told = bar.add_task(title, total=None), "", monotonic()
+        in_lines = in_lines and not (self.quiet or console.is_interactive)
 
         def show(step: Step) -> None:
-            nonlocal words
+            nonlocal words, told
+            if in_lines and monotonic() >= told + A_LINE_EACH:
+                typer.echo(f"{title}: {stage(step)}, {step.done} of {step.total}", err=True)
+                told = monotonic()
             if (now := stage(step)) != words:
                 words = now
                 bar.reset(task, total=step.total, description=f"{title}: {words}")

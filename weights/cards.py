@@ -19,7 +19,7 @@ from statistics import NormalDist
 from types import MappingProxyType
 from typing import Any
 
-from ..core.errors import BadSettings
+from ..core.errors import BadSettings, UnknownName
 from ..core.registry import unknown
 
 CARDS = Path(__file__).with_name("cards.toml")
@@ -153,4 +153,6 @@ def find_card(name: str, known: Mapping[str, Card]) -> Card:
         return base
     if any(fnmatchcase(model, pattern) for pattern in base.models):
         return _member(base, name)
-    raise unknown(f"model of {family!r}", model, base.models)
+    missing = unknown(f"model of {family!r}", model, base.models)
+    patterns = any("*" in pattern for pattern in base.models)
+    raise UnknownName(missing.message, f"They are {base.notes}.") if patterns else missing

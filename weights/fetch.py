@@ -7,11 +7,16 @@ Stable Diffusion goes to the hub's own cache, which others share.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from hashlib import sha256
+from io import StringIO
 from pathlib import Path
+from socket import gaierror
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.error import HTTPError, URLError
 
 from ..core.errors import BadSettings, LicenceNotAccepted, VeilError, WeightsMissing
 from ..core.extras import needs
@@ -67,8 +72,21 @@ def fetch(name: str, accept_licence: bool = False, store: WeightsStore | None = 
         raise
     except Exception as error:  # each library has its own errors for what a network can do
         raise WeightsMissing(
-            f"{model.name} could not be downloaded: {error}", "Check its name and the network, and try again."
+            f"{model.name} could not be downloaded: {_because(error)}.",
+            "Check its name and the network, and try again.",
         ) from error
+
+
+def _because(error: BaseException) -> str:
+    """Why a download failed, in plain words where they are known."""
+    one: BaseException | None = error
+    while one:  # libraries wrap what the network did
+        if isinstance(one, HTTPError):
+            return f"its server answers {one.code} ({one.reason})"
+        if isinstance(one, URLError | gaierror | ConnectionError | TimeoutError):
+            return "its server cannot be reached"
+        one = one.__cause__ or one.__context__
+    return str(error).rstrip(".") or type(error).__name__
 
 
 def _download_file(model: Card, store: WeightsStore) -> None:
@@ -107,6 +125,7 @@ def _frbench(model: str, file: Path) -> None:
     import torch
     from safetensors.torch import save_file
 
+    logging.getLogger("frbench").setLevel(logging.WARNING)  # its bar shows how far it is
     with TemporaryDirectory() as folder, configure_scoped(cache=folder, update_check=False):
         asset: dict[str, Any] = get_asset(model)
         config, weights = (Path(asset["path"]) / asset["contents"][part] for part in ("config", "weight"))
@@ -123,7 +142,7 @@ def _insightface(model: str, file: Path) -> None:
     with needs("recognizers"):
         from insightface.utils import storage
 
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, redirect_stdout(StringIO()):  # it prints where it stores what
         pack = Path(storage.download("models", model, root=folder))
         (found,) = pack.rglob(PACK_FILES[model])  # one pack holds a folder of its own name
         file.write_bytes(found.read_bytes())

@@ -8,13 +8,14 @@ import numpy as np
 
 from ...attacks.networks.blendshapes import NAMES
 from .curves import correlation, error, median
-from .figures import Measured
+from .figures import Measured, measure
 from .reading import Reading
 
 STILL = 0.03  # the standard deviation below which a curve does not move
 WEAK = 0.9  # a correlation below which a curve is named
 
 
+@measure("face", "what the face does")
 def blendshapes(before: Reading, after: Reading) -> Sequence[Measured]:
     """The correlation of the curves that move, and the error of all, of `irismesh` and its blendshapes."""
     pairs = {name: (before.blendshapes[:, i], after.blendshapes[:, i]) for i, name in enumerate(NAMES) if i}

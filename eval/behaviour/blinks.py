@@ -8,7 +8,7 @@ import numpy as np
 
 from ...core.types import Array
 from .curves import FEWEST
-from .figures import Measured
+from .figures import Measured, measure
 from .gaze import BLINKS, SHUT
 from .reading import Reading
 
@@ -17,6 +17,7 @@ LONGEST = 0.6  # seconds: eyes that are shut for longer do not blink
 APART = 0.15  # seconds: how far two blinks may lie apart to be the same
 
 
+@measure("blinks", "when the eyes blink")
 def blinks(before: Reading, after: Reading) -> Sequence[Measured]:
     """How many blinks are gone, and how many came; none where there are too few frames."""
     if len(before.times) < FEWEST:

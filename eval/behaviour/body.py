@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...attacks.networks.pose import SHOULDERS
-from .figures import Measured
+from .figures import Measured, measure
 from .reading import Reading
 
 FACE = 11  # points of the head come first; they are judged by the mesh
 
 
+@measure("body", "the body")
 def body(before: Reading, after: Reading) -> Sequence[Measured]:
     """The drift of the points below the head that are visible before; none where none is."""
     seen = before.visible[:, FACE:] & ~np.isnan(before.body[:, FACE:, 0])

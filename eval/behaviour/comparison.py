@@ -12,7 +12,7 @@ from ...core.errors import BadPhoto, BadSettings
 from ...core.progress import finish
 from ...core.types import Array, Face, Pixels, Steps
 from ..disturbances.codec import coded
-from .figures import BEHAVIOURS, ENGINE_KNOWS, Aspect, Behaviour, Figure, Measured, Part
+from .figures import BEHAVIOURS, Aspect, Behaviour, Figure, Measured, Part
 from .reading import SAME_CLIP, Reading, read
 
 DIGITS = 4
@@ -86,11 +86,12 @@ def judged(before: Reading, after: Reading, control: Reading | None = None) -> B
     """The verdict on two readings of the same frames, and on that of a control."""
     aspects: list[Aspect] = []
     for name in BEHAVIOURS:
-        new = BEHAVIOURS[name](before, after)
-        old = {one.name: one for one in BEHAVIOURS[name](before, control)} if control else {}
+        measure = BEHAVIOURS[name]
+        new = measure(before, after)
+        old = {one.name: one for one in measure(before, control)} if control else {}
         figures = tuple(_figure(one, old.get(one.name)) for one in new)
         if any(figure.value is not None for figure in figures):
-            aspects.append(Aspect(name=name, independent=name not in ENGINE_KNOWS, figures=figures))
+            aspects.append(Aspect(name=name, independent=measure.independent, figures=figures))
     shares = [round(float(one.found.mean()), DIGITS) for one in (before, after, control) if one]
     return Behaviour(
         frames=len(before.times),

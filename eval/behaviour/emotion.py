@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .figures import Measured
+from .figures import Measured, measure
 from .reading import Reading
 
 
+@measure("expression (a network that the engine uses too)", "which expression is read", independent=False)
 def emotion(before: Reading, after: Reading) -> Sequence[Measured]:
     """How often the same one is read, and how much probability goes to others."""
     both = before.found & after.found

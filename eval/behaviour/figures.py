@@ -34,7 +34,30 @@ class Measured:
 
 
 # Two readings of the same frames, before and after -> figures; none where the frames do not show it.
-Measure: TypeAlias = "Callable[[Reading, Reading], Sequence[Measured]]"
+Compare: TypeAlias = "Callable[[Reading, Reading], Sequence[Measured]]"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What measures an aspect, such as gaze.
+
+    label: what tables call it; plain: what it shows, in a sentence's words: "where the eyes look".
+    independent: whether the networks that read it are others than those the engine uses.
+    """
+
+    compare: Compare
+    label: str
+    plain: str
+    independent: bool = True
+
+    def __call__(self, before: Reading, after: Reading) -> Sequence[Measured]:
+        return self.compare(before, after)
+
+
+def measure(label: str, plain: str, independent: bool = True) -> Callable[[Compare], Measure]:
+    """A decorator: the function measures an aspect of these words."""
+    return lambda compare: Measure(compare, label, plain, independent)
+
 
 BEHAVIOURS: Registry[Measure] = Registry(
     "behaviour",
@@ -51,8 +74,6 @@ BEHAVIOURS: Registry[Measure] = Registry(
         "scene": "veil.eval.behaviour.scene:scene",
     },
 )
-# Of these, what is read by a network that the engine uses too: it is no independent judge.
-ENGINE_KNOWS = ("emotion", "hands")
 
 
 class Part(BaseModel):

@@ -9,7 +9,7 @@ import numpy as np
 from ...attacks.networks.blendshapes import NAMES
 from ...core.types import Array
 from .curves import correlation, error
-from .figures import Measured
+from .figures import Measured, measure
 from .reading import Reading
 
 EYES = ((468, 33, 133), (473, 362, 263))  # the middle of the iris, and the corners of the eye, left to right
@@ -18,6 +18,7 @@ SHUT = 0.5  # the blendshape above which an eye shows no iris
 STILL = 0.02  # eye widths: the standard deviation below which the eyes do not move
 
 
+@measure("gaze", "where the eyes look")
 def gaze(before: Reading, after: Reading) -> Sequence[Measured]:
     """The correlation and the error of both directions, where the eyes were open before."""
     shut = before.blendshapes[:, BLINKS].max(1) > SHUT

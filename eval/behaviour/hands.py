@@ -8,10 +8,11 @@ import numpy as np
 
 from ...attacks.faces.hands import drift_of, over_face
 from ...core.types import Array
-from .figures import Measured
+from .figures import Measured, measure
 from .reading import Reading
 
 
+@measure("hands", "the hands", independent=False)
 def hands(before: Reading, after: Reading) -> Sequence[Measured]:
     """The drift of the points, over all and before the face; none where no hand is found before."""
     drifts: list[float] = []

@@ -9,13 +9,14 @@ import numpy as np
 from ...attacks.networks.irismesh import EYES
 from ...core.types import Array
 from .curves import correlation, error
-from .figures import Measured
+from .figures import Measured, measure
 from .reading import Reading
 
 UPRIGHT = (10, 152)  # the top of the forehead, and the chin
 STILL = 1.0  # degrees: the standard deviation below which the head does not move
 
 
+@measure("head", "how the head turns")
 def head(before: Reading, after: Reading) -> Sequence[Measured]:
     """The correlation and the error of the three angles."""
     old, new = (angles(one) for one in (before, after))

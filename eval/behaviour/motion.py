@@ -12,7 +12,7 @@ import numpy as np
 from ...core.extras import needs
 from ...core.types import Array, Pixels
 from .curves import FEWEST, median
-from .figures import Measured
+from .figures import Measured, measure
 from .reading import Mask, Reading
 
 WINDOW = 0.5  # seconds: the longest micro-expression
@@ -20,6 +20,7 @@ MOST = 12  # windows, those in which the face does the most
 INNER = slice(24, 104)  # rows and columns of the aligned faces: without hair and background
 
 
+@measure("small motions", "small motions of the face")
 def motion(before: Reading, after: Reading) -> Sequence[Measured]:
     """How far the flow after lies from that before; none where there are too few frames."""
     pairs = onsets(before, after.found)

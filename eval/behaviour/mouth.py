@@ -8,7 +8,7 @@ import numpy as np
 
 from ...core.types import Array
 from .curves import FEWEST, correlation, error
-from .figures import Measured
+from .figures import Measured, measure
 from .reading import Reading
 
 LIPS = (13, 14)  # the middle of the inner lips, above and below
@@ -17,6 +17,7 @@ SILENT = 1e-4  # of full scale: the same for the sound
 LATEST = 0.2  # seconds by which the mouth may be late or early
 
 
+@measure("mouth", "how the mouth moves")
 def mouth(before: Reading, after: Reading) -> Sequence[Measured]:
     """The correlation and the error of the opening; with sound, how much less it goes with that."""
     old, new = (opening(one) for one in (before, after))

@@ -6,35 +6,11 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader
 
-from .figures import Behaviour, Figure
+from .figures import BEHAVIOURS, Behaviour, Figure
 
 HEADING = "What you express"
 COLUMNS = ("What", "Figure", "After", "Only coded again", "Unit", "Kept", "Weakest (only coded again)")
-WORDS = {
-    "blendshapes": "face",
-    "gaze": "gaze",
-    "blinks": "blinks",
-    "mouth": "mouth",
-    "emotion": "expression (a network that the engine uses too)",
-    "motion": "small motions",
-    "head": "head",
-    "hands": "hands",
-    "body": "body",
-    "scene": "scene",
-}
-# In plain words: what an aspect shows, and what a blendshape does, by how its name begins.
-PLAIN = {
-    "blendshapes": "what the face does",
-    "gaze": "where the eyes look",
-    "blinks": "when the eyes blink",
-    "mouth": "how the mouth moves",
-    "emotion": "which expression is read",
-    "motion": "small motions of the face",
-    "head": "how the head turns",
-    "hands": "the hands",
-    "body": "the body",
-    "scene": "light and colours",
-}
+# In plain words what a blendshape does, by how its name begins.
 PLAIN_BLENDSHAPES = {
     "browInner": "how the brows rise between the eyes",
     "brow": "how the {side} brow moves",
@@ -122,7 +98,7 @@ def _of_frames(behaviour: Behaviour, whose: str) -> str:
         return f"{words}."
     aspect, figure = max(lost, key=lambda one: _lost(one[1]))
     part = figure.weak[0] if aspect.name == "blendshapes" and figure.weak else None
-    what, one = (plain(part.name), part) if part else (PLAIN[aspect.name], figure)
+    what, one = (plain(part.name), part) if part else (BEHAVIOURS[aspect.name].plain, figure)
     unit = f" {figure.unit or 'of 1'}" if figure.unit != "cosine" else " of 1"
     off = "off by " if figure.better == "lower" else ""
     alone = f"; encoding alone {one.control:.2g}" if one.control is not None else ""
@@ -144,7 +120,7 @@ def rows(behaviour: Behaviour) -> list[list[str]]:
         [*COLUMNS],
         *(
             [
-                WORDS[aspect.name],
+                BEHAVIOURS[aspect.name].label,
                 figure.name,
                 _number(figure.value),
                 _number(figure.control),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .curves import error
-from .figures import Measured
+from .figures import Measured, measure
 from .reading import Reading
 
 
+@measure("scene", "light and colours")
 def scene(before: Reading, after: Reading) -> Sequence[Measured]:
     """How far brightness and colourfulness have moved, over the frames."""
     return [

@@ -17,7 +17,7 @@ from ...core.types import Array, Photo, Steps
 from ...core.writing import png
 from ...weights.registry import card
 from .. import resumable
-from ..datasets import checksum, main_face, samples
+from ..datasets import checksum, dataset, main_face, samples
 from ..verification import embedding
 from .hooks import EngineHooks
 from .results import PICTURE, ROWS, TRANSIENT, forget_transient_failures, pack, unpack
@@ -142,14 +142,14 @@ def _known(vectors: Mapping[str, Array], others: Collection[Mapping[str, Array]]
 
 def _jobs(name: str, faces: Path) -> Iterator[tuple[str, Source]]:
     """One photo of each, by what it is kept under."""
-    dataset, _, count = name.partition(":")
-    if dataset == MADE_UP:
+    source, _, count = name.partition(":")
+    if source == MADE_UP:
         if not count:
             raise BadSettings(f"{name!r} does not say how many people are made up.", f"Say {MADE_UP}:340.")
         yield from ((f"{MADE_UP}/{seed:05}", seed) for seed in range(int(count)))
         return
-    for one in samples(faces / dataset):
-        yield f"{dataset}/{one.identity}-{checksum(one.photo)[:8]}", one.photo
+    for one in samples(dataset(faces, source)):
+        yield f"{source}/{one.identity}-{checksum(one.photo)[:8]}", one.photo
 
 
 def _seen(make: Callable[[int], Photo], judges: tuple[str, ...], source: Source) -> dict[str, bytes]:

@@ -20,6 +20,7 @@ from .spec import CommonSpec
 
 PACKAGES = ("veil", "torch", "numpy", "pillow", "facenet-pytorch", "kornia", "diffusers", "piq")
 TEXT_PACKAGES = ("rapidocr", "onnxruntime")  # of t_acc and t_ned
+MANIFEST = "manifest.json"
 OTHER_FOLDER = "Name another folder with --output."
 
 
@@ -50,8 +51,14 @@ def claim_folder(file: Path, spec: CommonSpec, hooks: EngineHooks) -> None:
     for part in about:
         if before.get(part, about[part]) != about[part]:
             words = "another benchmark" if part == "spec" else f"results of other {part}"
-            raise BadSettings(f"{file.parent} holds {words}.", OTHER_FOLDER)
+            title, parts = before["spec"]["title"], ", ".join(_differing(before[part], about[part]))
+            raise BadSettings(f"{file.parent} holds {words}: {title!r}; other: {parts}.", OTHER_FOLDER)
     resumable.replace(file, _json(about))
+
+
+def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The names whose values differ."""
+    return [name for name in {**before, **now} if before.get(name) != now.get(name)]
 
 
 def _by_current_names(about: Mapping[str, Any], hooks: EngineHooks) -> dict[str, Any]:
@@ -70,6 +77,12 @@ def _method_by_current_names(method: Mapping[str, Any], hooks: EngineHooks) -> d
         (name,) = hooks.current_names({tuned["setting"]: None})
         found["knob"] = {**tuned, "setting": name}
     return found
+
+
+def people_in(folder: Path) -> frozenset[str]:
+    """The people, or clips, of the tables in a folder."""
+    file = folder / MANIFEST
+    return frozenset(json.loads(file.read_text(encoding="utf-8"))["photos"] if file.exists() else ())
 
 
 def claim_photos(file: Path, people: Iterable[Sample]) -> None:

@@ -13,7 +13,7 @@ from ...core.images import open_photo, to_tensor
 from ...core.types import Stage, Step, Steps
 from ...weights.registry import card
 from .. import CLEAN, resumable
-from ..datasets import Sample, balanced, main_face, samples
+from ..datasets import Sample, balanced, dataset, main_face, samples
 from ..verification import embedding
 from .hooks import EngineHooks
 from .manifest import claim_photos
@@ -148,7 +148,7 @@ def candidates(spec: Spec, faces: Path) -> list[Sample]:
         BadPhoto: there is no dataset.
         BadSettings: pairings are asked for, and nobody has two photos.
     """
-    everyone = samples(faces / spec.dataset)
+    everyone = samples(dataset(faces, spec.dataset))
     if spec.per_group:
         everyone = balanced(everyone, spec.per_group)
     if spec.pairings and not any(one.probe for one in everyone):

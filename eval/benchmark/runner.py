@@ -12,7 +12,7 @@ from .checks import check
 from .distractors import check_distractors, gather
 from .hooks import EngineHooks
 from .judge import protect_and_judge
-from .manifest import claim_folder, write_manifest
+from .manifest import MANIFEST, claim_folder, write_manifest
 from .matching import match_quality
 from .plan import candidates, choose_people, plan
 from .results import forget_transient_failures, open_store, write_tables
@@ -58,6 +58,6 @@ def run(
     distractors: dict[str, dict[str, int]] = {}
     if spec.distractors:
         distractors = yield from gather(spec, hooks, faces, folder, workers, cluster)
-    write_manifest(folder / "manifest.json", spec, settings, people, tuned, distractors=distractors)
+    write_manifest(folder / MANIFEST, spec, settings, people, tuned, distractors=distractors)
     curves = {task.key: task.curve for task in tasks if not task.of_probe}
     return write_tables(curves, store, folder, spec.pairings)

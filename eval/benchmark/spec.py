@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...attacks import independent, packaged
 from ...core.errors import BadSettings
+from ...core.refusals import refused
 from .. import CLEAN, FACE_MEASURES
 
 AnySpec = TypeVar("AnySpec", bound=BaseModel)
+EXAMPLES = "Those of veil lie in benchmarks/, and docs/research.md describes every field."
 ALL = "all"  # stands for the recogniser left out where none is
 MADE_UP = "prior"  # people whom our prior makes up, as a name of distractors
 
@@ -170,10 +172,8 @@ def read_as(kind: type[AnySpec], path: Path) -> AnySpec:
     try:
         return kind.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
-        raise BadSettings(f"There is no file {path}.", "Those of veil lie in benchmarks/.") from error
+        raise BadSettings(f"There is no file {path}.", EXAMPLES) from error
     except tomllib.TOMLDecodeError as error:
-        raise BadSettings(f"{path} is not TOML: {error}.") from error
+        raise BadSettings(f"{path} is not TOML: {error}.", EXAMPLES) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise BadSettings(f"{path}: {name!r} does not fit: {first['msg']}.") from error
+        raise refused(error, kind, "field", f"{path}: ", EXAMPLES) from error

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import BadSettings
+from ...core.files import some
 from ...core.registry import unknown
 from ...core.types import Steps
 from ...core.video import ENDINGS
 from .. import resumable
 from ..benchmark import EngineHooks
 from ..benchmark.checks import check_recognizers, measure_blank
-from ..benchmark.manifest import claim_folder, claim_photos, write_manifest
+from ..benchmark.manifest import MANIFEST, claim_folder, claim_photos, write_manifest
 from ..datasets import Sample
 from ..disturbances.clip_codec import ENCODINGS, NONE
 from .judge import ROWS, ClipTask, protect_and_judge
@@ -63,7 +64,7 @@ def run(
     jobs = [(task.key, task) for task in tasks]
     yield from resumable.run(jobs, partial(protect_and_judge, hooks), store, workers, cluster)
     settings = {f"{task.method}, {task.left_out} left out": task.values for task in tasks}
-    write_manifest(folder / "manifest.json", spec, settings, people, {}, PACKAGES)
+    write_manifest(folder / MANIFEST, spec, settings, people, {}, PACKAGES)
     return write(folder, spec, [rows_of(store, task) for task in tasks])
 
 
@@ -121,9 +122,13 @@ def clips_of(spec: ClipSpec, folder: Path) -> list[Path]:
         what = f"is no clip {missing[0]}" if missing else "are no clips"
         raise BadSettings(f"There {what} in {folder}.", "Name their folder with --faces.")
     names = [path.stem for path in found]
-    unheard = [name for name in (*spec.start, *spec.others) if name not in names]
-    if unheard:
-        raise BadSettings(f"There is no clip called {unheard[0]!r}.", f"There are: {', '.join(names)}.")
+    for field in ("start", "others"):
+        for name in getattr(spec, field):
+            if name not in names:
+                raise BadSettings(
+                    f"[{field}] names {name!r}, and there is no clip called so.",
+                    f"Take it out of the file, or name another folder with --faces: here are {some(names)}.",
+                )
     if len(set(names)) < len(names):
         raise BadSettings("Two clips have one name.", "Give each a name of its own.")
     return found[: spec.photos]

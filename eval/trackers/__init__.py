@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from time import process_time
-from typing import Protocol
+from typing import Any, Literal
 
 from ...core.registry import Registry
 from ...core.types import Array, Pixels, Sighting
@@ -71,10 +71,42 @@ class Outcome:
     seconds: float = 0.0
 
 
-class Tracker(Protocol):
-    """An adversary: how sure it is of each person it knows, for each query of a task."""
+@dataclass(frozen=True)
+class Album:
+    """What a tracker has of everybody: photos whose person it knows, how many of them are cloaked, and how
+    many more, cloaked and without a name, pass by."""
 
-    def __call__(self, task: Task) -> Outcome: ...
+    photos: int
+    cloaked: int = 0
+    passing: int = 0
+
+
+@dataclass(frozen=True)
+class Tracker:
+    """An adversary: how sure it is of each person it knows, for each query of a task.
+
+    ask: the function; of a family (`Registry`) it takes the model first.
+    does: what it does, as tables have it.
+    pairs: of which benchmarks `scripts/trackers.py` asks it about the photos, while it knows another one of
+        each person: all, the first alone (where it takes long), or none.
+    albums: with which albums it is asked there; averages: whether about several cloaks of one photo.
+    detects: whether it says that a photo is cloaked, and not whose it is.
+    """
+
+    ask: Callable[..., Outcome]
+    does: str
+    pairs: Literal["all", "first", "none"] = "all"
+    albums: tuple[Album, ...] = ()
+    averages: bool = False
+    detects: bool = False
+
+    def __call__(self, *task: Any) -> Outcome:
+        return self.ask(*task)
+
+
+def tracker(does: str, **asked: Any) -> Callable[[Callable[..., Outcome]], Tracker]:
+    """A decorator: the function is a `Tracker`, of these fields."""
+    return lambda ask: Tracker(ask, does, **asked)
 
 
 TRACKERS: Registry[Tracker] = Registry(
@@ -98,7 +130,7 @@ def run(name: str, task: Task) -> Outcome:
         UnknownName: no tracker has this name.
         WeightsMissing, WeightsCorrupt: it was trained, and its file is not there, or not what it should be.
     """
-    tracker = TRACKERS[name]
+    asked = TRACKERS[name]
     began = process_time()
-    outcome = tracker(task)
+    outcome = asked(task)
     return replace(outcome, seconds=(process_time() - began) / len(task.queries))

@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from ...core.types import Sighting
-from . import Outcome, Shot, Task
+from . import Outcome, Shot, Task, tracker
 from .template import seen_afresh
 
 
+@tracker("averages cloaks", pairs="none", averages=True)
 def track(task: Task) -> Outcome:
     """Compare the mean of each query's pictures, which have one size, with templates."""
     outcome = seen_afresh(task, [averaged(shot) for shot in task.queries])

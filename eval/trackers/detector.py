@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from . import Outcome, Task
+from . import Outcome, Task, tracker
 from .adversary_weights import load
 from .crops import cut
 
@@ -43,6 +43,7 @@ class Detector(nn.Module):
         return self.verdict(torch.cat([seen.mean((2, 3)), seen.amax((2, 3))], 1))[:, 0]
 
 
+@tracker("tells cloaked photos from clean ones", pairs="none", detects=True)
 @torch.no_grad()
 def track(file: str, task: Task) -> Outcome:
     """How sure it is that each query was cloaked; whose it is it does not say.

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...core.types import Photo, Sighting
-from . import Outcome, Task
+from . import Outcome, Task, tracker
 from .adversary_weights import load
 from .crops import SIZE, cut, pasted
 from .template import seen_afresh
@@ -57,6 +57,7 @@ def purified(network: Purifier, sighting: Sighting) -> Sighting:
     return Sighting(Photo(pixels, sighting.frame.name), sighting.face)
 
 
+@tracker("a purifier that was trained on cloaks")
 def track(file: str, task: Task) -> Outcome:
     """Purify every query, then compare it with templates.
 

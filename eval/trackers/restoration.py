@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from ...core.types import Sighting
 from ..disturbances import DISTURBANCES
-from . import Outcome, Restore, Task
+from . import Outcome, Restore, Task, tracker
 from .template import seen_afresh
 
 BEFORE = ("jpeg-75", "resize-50")  # what removes the finest of a cloak, before the prior
 
 
+@tracker("JPEG 75, half the size and back, our prior", pairs="first")
 def track(task: Task) -> Outcome:
     """Restore every query, then compare it with templates."""
     assert task.restore, "restoration needs a prior"

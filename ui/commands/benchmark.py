@@ -35,22 +35,31 @@ def benchmark(
     """Measure methods on a dataset, or on clips; a run that was stopped goes on where it was."""
     from ...eval import benchmark as judge
     from ...eval import clip_benchmark, html_report
+    from ...eval.benchmark.manifest import people_in
     from ..engine_hooks import ENGINE_HOOKS
 
     changes = {"leave_out": "turns"} if turns else {}
     folder, terminal = output or Path("runs") / file.stem, Terminal(json, quiet)
+    before = people_in(folder)
     if clip_benchmark.is_of_clips(file):
         if photos:
             changes |= {"photos": photos}
         clips = clip_benchmark.read(file).model_copy(update=changes)
         work = clip_benchmark.run(clips, ENGINE_HOOKS, faces, folder, workers, ray)
-        written = terminal.follow(work, file.stem)
+        written = terminal.follow(work, file.stem, in_lines=True)
     else:
         spec = judge.read(file)
         if photos:
             changes |= {"per_group" if spec.per_group else "photos": photos}
         spec = spec.model_copy(update=changes)
-        rows = terminal.follow(judge.run(spec, ENGINE_HOOKS, faces, folder, workers, ray), file.stem)
+        work = judge.run(spec, ENGINE_HOOKS, faces, folder, workers, ray)
+        rows = terminal.follow(work, file.stem, in_lines=True)
         written = [*html_report.write(folder), rows]
+    now = people_in(folder)
+    if before - now:
+        terminal.note(
+            f"The tables in {folder} were of {len(before)} people or clips, and are of {len(now)} now. What "
+            "was done for the others is kept: run again for as many as before, and they are back."
+        )
     terminal.object(files=[str(path) for path in written])
     terminal.path(*written)

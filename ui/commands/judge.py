@@ -59,10 +59,11 @@ def assess(
     """
     from ...attacks import RECOGNIZERS
     from .. import pipes
+    from ..recognizers import judges as judging
     from ..recognizers import names
 
     used = None if seen is None else frozenset(RECOGNIZERS.check(name) for name in names(seen))
-    terminal, asked = Terminal(json), names(judges)
+    terminal, asked = Terminal(json), judging(judges, "--judges")
     if album and not (before or probe):
         short = _link(terminal, album, asked, used)
     elif before and after and not album:

@@ -11,15 +11,30 @@ from ...core.errors import BadSettings
 from ..terminal import Json, Quiet, Terminal
 
 
-def models(json: Json = False) -> None:
+def models(
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="Methods, metrics, disturbances, detectors, trackers and aspects of behaviour, too.",
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
     """List recognisers and priors: licence, size, and whether they are here."""
-    from ..model_words import MODEL_COLUMNS, model_rows
+    from ..model_words import MODEL_COLUMNS, PART_COLUMNS, model_rows, part_rows
 
     terminal = Terminal(json)
     for row in model_rows():
         terminal.object(**dict(zip(map(str.lower, MODEL_COLUMNS), row, strict=True)))
     terminal.table(MODEL_COLUMNS, model_rows())
+    if everything:
+        for row in part_rows():
+            terminal.object(**dict(zip(("name", "kind", "about"), row, strict=True)))
+        terminal.table(PART_COLUMNS, part_rows())
     terminal.say("`veil fetch NAME` says more about a model that is not here, and downloads it.")
+    if not everything:
+        terminal.say("`veil models --all` lists methods, metrics, disturbances, trackers and more, too.")
 
 
 def fetch(
@@ -62,21 +77,23 @@ def calibrate(
     from ...eval import calibration
     from ...weights.registry import card
     from .. import workflow
-    from ..recognizers import names as named
+    from ..recognizers import judges
 
-    terminal, names = Terminal(json, quiet), named(recognizers) or packaged()
+    terminal, names = Terminal(json, quiet), judges(recognizers, "--recognizers") or packaged()
     if save and all(card(name).packaged for name in names):
         raise BadSettings(
             "Packaged recognisers keep the thresholds of their cards.", "Name others with --recognizers."
         )
     if output:
         check_writable(output.parent)
-    measured = terminal.follow(calibration.calibrate(folder, names), folder.name)
+    measured = terminal.follow(calibration.calibrate(folder, names), folder.name, in_lines=True)
     if save:
         workflow.keep_thresholds(measured)
     if output:
         with atomic_write(output, replace=True) as (part,):
             part.write_text(measured.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    if few := calibration.too_few(measured):
+        terminal.note(few, always=True)
     terminal.object(measured)
     terminal.table(calibration.COLUMNS, calibration.rows(measured))
     terminal.say(
