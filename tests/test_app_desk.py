@@ -154,8 +154,8 @@ def test_a_photo_that_was_taken_away_is_not_begun(uploads: list[str], visitor: V
 def test_a_close_up_shows_one_face(tmp_path: Path) -> None:
     made = outcome(tmp_path, face(2, (100, 100, 200, 200)), face(5, (800, 400, 850, 460)))
     assert made.faces == [2, 5]
-    assert made.close_up == made.close_up_of(2) == (60, 60, 240, 240)
-    assert made.close_up_of(5) == (776, 376, 874, 484)
+    assert made.close_up(2) == (60, 60, 240, 240)
+    assert made.close_up(5) == (776, 376, 874, 484)
 
 
 def test_what_came_of_other_photos_is_said_below_the_headline() -> None:

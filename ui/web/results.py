@@ -76,13 +76,8 @@ class Outcome:
         """The numbers of its faces."""
         return [face.number for face in self.report.faces]
 
-    @property
-    def close_up(self) -> tuple[int, int, int, int]:
-        """The part of the photo that holds its first face and some of what is around it."""
-        return self.close_up_of(self.faces[0])
-
-    def close_up_of(self, number: int) -> tuple[int, int, int, int]:
-        """The same for the face of a number."""
+    def close_up(self, number: int) -> tuple[int, int, int, int]:
+        """The part of the photo that holds a face, by its number, and some of what is around it."""
         (box,) = (np.array(face.box, float) for face in self.report.faces if face.number == number)
         return clipped(padded(box, 0.4 * (box[2:] - box[:2]).max()), self.report.size)
 

@@ -182,7 +182,7 @@ def tab(page: Page) -> None:
         if view == VIEWS[2]:
             seen = html.change(outcome.change)
         else:
-            part = outcome.close_up_of(face) if close else outcome.whole
+            part = outcome.close_up(face) if close else outcome.whole
             seen = html.compare(outcome.before, outcome.shown, outcome.report.size, part)
         files = (("Download the photo", outcome.after), ("Download the report", outcome.record))
         return {
