@@ -32,13 +32,15 @@ if TYPE_CHECKING:
 ENDINGS = frozenset(
     ".jpg .jpeg .png .webp .tif .tiff .bmp .gif .avif .heic .heif .hif .jxl .ppm .pgm .pnm".split()
 )
+CUT_OUT = "What is fully transparent in {} has lost its colours: they would show what was cut out."
 BYTES_PER_PIXEL = 30  # of memory, from decoding a photo to judging the result (measured at 108 megapixels)
 
 
 def open_photo(path: Path) -> Photo:
     """Decode a photograph, upright, with its alpha channel, colour profile and metadata kept aside.
 
-    `Photo.warnings` says what was left out: further frames, a gain map (HDR), a video.
+    What is fully transparent becomes white, since its colours are what was cut out. `Photo.warnings` says
+    what was left out: these colours, further frames, a gain map (HDR), a video.
 
     Raises:
         BadPhoto: there is no such file, or it is not a picture, incomplete, or too large for this machine.
@@ -142,17 +144,30 @@ def _to_photo(image: Image.Image, path: Path) -> Photo:
         pixels = np.repeat(planes[..., :1], 3, axis=2)
     else:
         pixels = planes if opaque else planes[..., :3].copy()
+    alpha = None if opaque else planes[..., -1].copy()
+    if alpha is not None and _many_colours(pixels[alpha == 0]):
+        left_out += (CUT_OUT.format(name),)
     return Photo(
-        pixels=pixels,
+        pixels=without_hidden(pixels, alpha),
         name=name,
         format=format,
-        alpha=None if opaque else planes[..., -1].copy(),
+        alpha=alpha,
         grey=grey,
         icc=icc,
         metadata=metadata.keepable(image, texts),
         warnings=left_out,
         encoding=encoding,
     )
+
+
+def _many_colours(pixels: Pixels) -> bool:
+    """Whether pixels (N, 3) are not all alike."""
+    return bool((pixels != pixels[:1]).any())
+
+
+def without_hidden(pixels: Pixels, alpha: Pixels | None) -> Pixels:
+    """Pixels (H, W, 3), white where an alpha channel (H, W), if there is one, shows nothing of them."""
+    return pixels if alpha is None else np.where(alpha[..., None] == 0, np.uint8(255), pixels)
 
 
 def _encoding(image: Image.Image, path: Path) -> dict[str, Any]:

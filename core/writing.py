@@ -12,6 +12,7 @@ from PIL import Image, PngImagePlugin
 
 from .errors import BadPhoto
 from .files import atomic_write, printable
+from .images import without_hidden
 from .pillow import register_plugins
 from .types import Photo, Pixels
 
@@ -60,7 +61,8 @@ def save_photo(
 ) -> None:
     """Write a photo in the format that the name of `path` says, in one move.
 
-    Pixels, alpha channel and colour profile are written. JPEG has no alpha: the photo is composited on white.
+    Pixels, alpha channel and colour profile are written; what is fully transparent is white. JPEG has no
+    alpha: the photo is composited on white.
 
     Args:
         keep_metadata: write what of its metadata may be kept (`metadata.keepable`), too.
@@ -100,7 +102,7 @@ def png(pixels: Pixels) -> bytes:
 
 def _to_image(photo: Photo, format: str) -> Image.Image:
     """The pixels and alpha channel of a photo, in a mode that the format can hold."""
-    pixels, alpha = photo.pixels, photo.alpha
+    pixels, alpha = without_hidden(photo.pixels, photo.alpha), photo.alpha
     if alpha is not None and format == "JPEG":
         opacity = alpha[..., None] / 255
         pixels, alpha = np.round(pixels * opacity + 255 * (1 - opacity)).astype(np.uint8), None

@@ -130,7 +130,9 @@ def test_protecting_a_portrait(page: Page, portrait: Path, tmp_path: Path) -> No
     assert page.locator(".veil-pair").evaluate("pair => pair.style.getPropertyValue('--at')") == "40%"
     size = page.locator(".veil-after img").evaluate("image => [image.naturalWidth, image.naturalHeight]")
     assert size == [512, 512]
+    expect(page.locator(".veil-name")).to_have_text("astronaut.jpg")
     page.get_by_label("Close up").check()
+    expect(page.locator("#veil-closest")).to_be_hidden()  # of one face
     zoomed = "pair => pair.querySelector('img').offsetWidth > 2 * pair.offsetWidth"
     expect(page.locator(".veil-pair")).to_have_css("aspect-ratio", re.compile(r"^0\.\d+"))
     assert page.locator(".veil-pair").evaluate(zoomed)
@@ -230,6 +232,56 @@ def test_the_example_is_protected(page: Page, tmp_path: Path) -> None:
     picture = download(page, "Download the photo", tmp_path)
     changed = (np.asarray(Image.open(picture)) != np.asarray(Image.open(EXAMPLE))).any(-1)
     assert 0.01 < changed.mean() < 0.5
+
+
+def test_a_result_goes_with_its_photo(page: Page, opened: Any, portrait: Path, group: Path) -> None:
+    """When other photos come, and when the photo is taken away: then the job is stopped, too."""
+    drop(page, "#veil-photos", portrait)
+    expect(page.locator(".veil-face")).to_have_count(1)
+    page.locator("#veil-start").click()
+    expect(page.locator(".veil-verdict")).to_be_visible()
+    drop(page, "#veil-photos", group)
+    expect(page.locator("#veil-which label")).to_have_count(2)
+    expect(page.locator(".veil-verdict")).to_be_hidden()
+    expect(page.get_by_role("link", name="Download the photo")).to_be_hidden()
+    expect(page.locator("#veil-panel")).to_contain_text("It appears here")
+    page.get_by_label("Strong:").first.check()
+    page.locator("#veil-start").click()
+    expect(page.locator(".veil-progress img")).to_be_visible()
+    page.locator("#veil-photos").get_by_role("button", name="Clear").click()
+    expect(page.locator("#veil-stop")).to_be_disabled()
+    expect(page.locator(".veil-progress")).to_be_hidden()
+    assert opened.engine.running == 0
+    expect(page.locator(".veil-verdict")).to_be_hidden()
+    expect(page.locator("#veil-start")).to_be_disabled()
+
+
+def test_protect_goes_on_after_a_stop(page: Page, opened: Any, portrait: Path, tmp_path: Path) -> None:
+    """What was done is kept and shown; a reload meanwhile is asked about, and to stay loses nothing."""
+    named = [tmp_path / "first.jpg", tmp_path / '"second" <b>.jpg']
+    for turned, path in enumerate(named):
+        Image.open(portrait).rotate(turned).save(path)
+    drop(page, "#veil-photos", *named)
+    expect(page.locator("#veil-which label")).to_have_count(2)
+    asked = list[str]()
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    begun = opened.engine.begun
+    page.locator("#veil-start").click()
+    expect(page.locator("#veil-panel")).to_contain_text("1 of 2, first.jpg. Changing")
+    page.close(run_before_unload=True)
+    expect(page.locator("#veil-panel")).to_contain_text('2 of 2, "second" <b>.jpg. Changing')
+    page.locator("#veil-stop").click()
+    expect(page.locator("#veil-panel")).to_contain_text('1 of 2 photos are protected; not yet: "second" <b>')
+    assert asked == ["beforeunload"]
+    expect(page.locator(".veil-name")).to_have_text("first.jpg")
+    expect(page.locator("#veil-start")).to_have_text("Continue")
+    page.locator("#veil-start").click()
+    expect(page.locator("#veil-panel")).to_contain_text("Done.")
+    assert opened.engine.begun == begun + 3
+    page.locator("#veil-result").get_by_label('"second" <b>.jpg').check()
+    expect(page.locator(".veil-name")).to_have_text('"second" <b>.jpg')
+    record = json.loads(download(page, "Download the report", tmp_path).read_text())
+    assert record["photo"] == '"second" <b>.jpg'
 
 
 def test_photos_dropped_meanwhile_wait_for_their_turn(page: Page, opened: Any, portrait: Path) -> None:
@@ -489,12 +541,15 @@ def test_keyboard_only(page: Page, portrait: Path) -> None:
         page.keyboard.press("Space")
         expect(page.locator(".veil-face")).to_have_attribute("aria-pressed", pressed)
         page.locator(".veil-face").focus()
-    tab_to(page, "Subtle:")
-    page.keyboard.press("Space")
+    tab_to(page, "Balanced:")
+    page.keyboard.press("ArrowUp")
     expect(page.get_by_label("Subtle:").first).to_be_checked()
+    expect(page.get_by_label("Balanced:").first).not_to_be_checked()
     tab_to(page, "Protect")
     page.keyboard.press("Enter")
+    expect(page.locator("#veil-stop")).to_be_focused()
     expect(page.locator(".veil-verdict")).to_be_visible()
+    expect(page.locator(".veil-name")).to_be_focused()
     tab_to(page, "How much of the photo before is shown")
     page.keyboard.press("End")
     tab_to(page, "Download the photo")

@@ -39,7 +39,7 @@ from veil.ui.limits import LIMITS
 from veil.ui.terminal import Terminal
 from veil.ui.web import results
 from veil.ui.web.sessions import Visitor
-from veil.ui.wording import ON_LIMITS, headline, machines, people
+from veil.ui.wording import ON_LIMITS, headline, likeness, machines
 from veil.weights import store
 from veil.weights.registry import cards
 from veil.weights.store import WeightsStore, default_store
@@ -632,6 +632,21 @@ def _asked(used: str, before: bool, after: bool) -> Any:
     return SimpleNamespace(used_by_attack=used, recognised=before, still_recognised=after)
 
 
+def _report(*faces: list[Any], likenesses: Sequence[float] = ()) -> Any:
+    """A report on faces, each by what its recognisers, always the same, were `_asked`."""
+    named = [
+        [SimpleNamespace(**vars(one), recognizer=f"recogniser {at}") for at, one in enumerate(asked)]
+        for asked in faces
+    ]
+    known = likenesses or [0.99] * len(faces)
+    return SimpleNamespace(
+        faces=[
+            SimpleNamespace(number=number, matches=matches, likeness=likeness)
+            for number, (matches, likeness) in enumerate(zip(named, known, strict=True), 1)
+        ]
+    )
+
+
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
@@ -666,19 +681,42 @@ def _asked(used: str, before: bool, after: bool) -> Any:
     ],
 )
 def test_machines_are_counted_in_plain_words(asked: list[Any], words: str) -> None:
-    report: Any = SimpleNamespace(faces=[SimpleNamespace(matches=asked)])
-    assert machines(report) == words
+    assert machines(_report(asked)) == words
 
 
-@pytest.mark.parametrize(("likeness", "words"), [(0.98, "looks like you"), (0.95, "relative"), (0.9, "else")])
+def test_recognisers_that_know_several_faces_are_counted_once() -> None:
+    """Of three recognisers, two know somebody still, the first of them both; one never knew anybody."""
+    yes, no, never = (True, True), (True, False), (False, False)
+    first = [_asked("yes", *yes), _asked("no", *no), _asked("yes", *no), _asked("no", *never)]
+    second = [_asked("yes", *yes), _asked("no", *yes), _asked("yes", *never), _asked("no", *never)]
+    assert machines(_report(first, second)) == (
+        "2 of 3 still recognise somebody; the one that the protection has never met still recognises "
+        "somebody."
+    )
+    nobody = [_asked("no", *no), _asked("no", *no)]
+    assert machines(_report(nobody, [_asked("no", *no), _asked("no", *never)])) == (
+        "none of 2 recognises anybody any longer."
+    )
+
+
+@pytest.mark.parametrize(
+    ("least", "one", "several"),
+    [
+        (0.98, "looks like you", "everybody looks as before"),
+        (0.95, "may look like a relative of yours", "somebody may look like a relative"),
+        (0.9, "may look like somebody else", "somebody may look like another person"),
+    ],
+)
 def test_people_come_first_and_by_the_face_that_looks_least_like_the_person(
-    likeness: float, words: str
+    least: float, one: str, several: str
 ) -> None:
-    faces = [SimpleNamespace(likeness=one, matches=[]) for one in (0.999, likeness)]
-    report: Any = SimpleNamespace(headline=None, faces=faces)
-    assert headline(report).startswith(f"People: {people(report)}")
-    assert words in people(report)
-    assert f"{likeness:.3f}" in people(report)
+    """In words, with their figures beside them or apart."""
+    for words, likenesses in ((one, [least]), (several, [0.999, least])):
+        report = _report(*([] for _ in likenesses), likenesses=likenesses)
+        assert headline(report).startswith(f"People: {words} (likeness {least:.3f}; a vision-language model")
+        assert headline(report, figures=False).startswith(f"People: {words}. Machines: ")
+        apart = " of face 2 (the least alike)" * (len(likenesses) > 1)
+        assert likeness(report).startswith(f"Likeness {least:.3f}{apart}; a vision-language model")
 
 
 def test_weights_that_are_not_packaged_are_looked_for_where_the_user_says(

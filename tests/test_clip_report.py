@@ -24,7 +24,7 @@ from veil.privacy.settings import settings
 from veil.ui import clip_words
 from veil.ui.clip_records import ClipFace, ClipReport
 from veil.ui.limits import CLIP_LIMITS
-from veil.ui.wording import stronger
+from veil.ui.unreached import stronger
 
 pytest.importorskip("av")
 
@@ -129,7 +129,7 @@ def test_a_clips_verdict_agrees_with_its_figures() -> None:
     assert clip_words.headline(said).endswith(
         "2 of 3 still recognise you; the one that the protection has never met still recognises you."
     )
-    assert clip_words.headline(report(*[matched("a", "yes", 0.0, 0.5, 0.4)] * 2)).endswith(
+    assert clip_words.headline(report(*(matched(name, "yes", 0.0, 0.5, 0.4) for name in "ab"))).endswith(
         "Machines: none of 2 recognises you any longer, neither by one picture nor by all together. No "
         "honest judge is left: every recogniser, or a relative of it, was used."
     )

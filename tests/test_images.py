@@ -79,7 +79,7 @@ def test_every_orientation_gives_the_same_upright_pixels(tmp_path: Path, orienta
 
 @pytest.mark.parametrize("name", ["a.png", "a.webp"])
 def test_lossless_formats_return_the_same_photo(tmp_path: Path, name: str) -> None:
-    alpha = picture()[..., 2]
+    alpha = picture()[..., 2] | 1
     save_photo(Photo(picture(), name, alpha=alpha, icc=SRGB), tmp_path / name)
     photo = open_photo(tmp_path / name)
     np.testing.assert_array_equal(photo.pixels, picture())
@@ -99,6 +99,26 @@ def test_jpeg_keeps_colour_at_full_resolution_and_lays_transparency_on_white(tmp
     assert np.abs(photo.pixels[24:].astype(int) - picture()[24:]).mean() < 1
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.webp", "a.avif", "a.heic"])
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_what_was_cut_out_does_not_come_back(tmp_path: Path, name: str, mode: str) -> None:
+    """Colours under full transparency go when a photo is opened, with a word, and when it is written."""
+    layers = np.dstack([picture(), np.full((48, 64), 255, np.uint8)])
+    layers[:16, :, 3] = 0
+    photo = open_photo(saved(tmp_path / "cut.png", Image.fromarray(layers).convert(mode)))
+    assert "What is fully transparent in cut.png has lost its colours" in " ".join(photo.warnings)
+    assert (photo.pixels[:16] == 255).all()
+    touched = photo.with_pixels(picture())
+    save_photo(touched, tmp_path / name)
+    with Image.open(tmp_path / name) as written:
+        bare, alpha = np.asarray(written.convert("RGB")), np.asarray(written.getchannel("A"))
+    assert alpha[:8].max() == 0
+    assert bare[:8].min() >= (255 if name in ("a.png", "a.webp") else 250)
+    assert np.ptp(bare[20:]) > 100
+    if name in ("a.png", "a.webp"):  # nothing is lost by opening it once more
+        assert open_photo(tmp_path / name).warnings == ()
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp"])
 def test_grey_stays_grey(tmp_path: Path, name: str) -> None:
     photo = open_photo(saved(tmp_path / "grey.png", Image.fromarray(picture()[..., 1])))
@@ -111,7 +131,7 @@ def test_grey_stays_grey(tmp_path: Path, name: str) -> None:
 
 
 def test_grey_with_transparency(tmp_path: Path) -> None:
-    image = Image.fromarray(np.ascontiguousarray(picture()[..., :2]), "LA")
+    image = Image.fromarray(np.ascontiguousarray(picture()[..., :2] | np.uint8([0, 1])), "LA")
     photo = open_photo(saved(tmp_path / "a.png", image))
     assert photo.grey
     save_photo(photo, tmp_path / "b.png")

@@ -22,6 +22,7 @@ from veil.eval.report import FaceReport, Report, assess
 from veil.eval.verification import Match, used_by
 from veil.privacy.settings import settings
 from veil.ui import wording
+from veil.ui.unreached import limits_met
 
 QUICK = ("mobilefacenet", "mobileface")
 PORTRAIT = Photo(astronaut(), "astronaut.png")
@@ -193,7 +194,7 @@ def test_only_a_strength_or_effort_that_there_is_is_advised() -> None:
         ("strong", "thorough", "No strength changes more. Other photos", "No effort searches for longer."),
         ("paper", "quick", "No strength changes more. Other photos", "or in copies of it."),
     ):
-        limited, ended = wording.limits_met(report, settings(strength, effort))
+        limited, ended = limits_met(report, settings(strength, effort))
         assert f"copies of it. {larger}" in limited
         assert longer in ended
     assert "thorough" not in ended

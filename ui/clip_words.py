@@ -148,14 +148,15 @@ def still_known(faces: Iterable[ClipFace]) -> list[str]:
 
 def headline(record: ClipReport) -> str:
     """Both halves of the promise: what people see, and what machines say."""
-    likenesses = [face.likeness for face in record.faces if face.matches]
-    seen = look(likenesses, "clips", " in the mean of some pictures")
+    faces = [face for face in record.faces if face.matches]
+    seen = look([face.likeness for face in faces], "clips", " in the mean of some pictures")
     said = count(
         (
-            (match.used_by_attack, match.before > 0, knows(match))
-            for face in record.faces
+            (match.recognizer, match.used_by_attack, match.before > 0, knows(match))
+            for face in faces
             for match in face.matches
         ),
+        len(faces) > 1,
         ", neither by one picture nor by all together",
     )
     return f"People: {seen} Machines: {said}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
+
+from .unreached import limits_met
 
 if TYPE_CHECKING:
     from ..core.types import Step
@@ -12,6 +14,15 @@ if TYPE_CHECKING:
     from ..privacy.settings import Settings
 
 Row = tuple[str, ...]
+Asked: TypeAlias = "tuple[str, UsedByAttack, bool, bool]"  # a recogniser, whether it was used, before, after
+
+# What viewers may see, where it is the same person, a relative, or somebody else: of one face, or of several.
+_YOU = "looks like you", "may look like a relative of yours", "may look like somebody else"
+_SOMEBODY = (
+    "everybody looks as before",
+    "somebody may look like a relative",
+    "somebody may look like another person",
+)
 
 AGAIN = (
     "{} is protected already, and is protected once more: that changes the faces further. Better protect the "
@@ -88,85 +99,113 @@ def match_rows(report: Report) -> list[Row]:
     ]
 
 
-def headline(report: Report) -> str:
-    """Both halves of the promise in one line: what people see, and what machines say."""
-    return f"People: {people(report)} Machines: {machines(report)}"
+def headline(report: Report, figures: bool = True) -> str:
+    """Both halves of the promise in one line: what people see, and what machines say.
+
+    Args:
+        figures: whether what people see is told with its figures, which otherwise `likeness` tells.
+    """
+    return f"People: {people(report, figures)} Machines: {machines(report)}"
 
 
-def people(report: Report) -> str:
+def people(report: Report, figures: bool = True) -> str:
     """What viewers may see in the face that looks the least like the person."""
-    return look(face.likeness for face in report.faces)
+    return look([face.likeness for face in report.faces], figures=figures)
 
 
-def look(likenesses: Iterable[float | None], kind: str = "photos", of: str = "") -> str:
+def look(likenesses: Sequence[float | None], kind: str = "photos", of: str = "", figures: bool = True) -> str:
     """What viewers may see where the likeness is the least.
 
     Args:
+        likenesses: of each face.
         kind: what is compared; of: what the likeness is of, such as " in the mean of some pictures".
+        figures: whether the words are told with the figures that they stand for.
     """
     from ..eval.metrics.likeness import RELATIVE, SAME
 
     known = [likeness for likeness in likenesses if likeness is not None]
     if not known:
         return f"not measured; compare both {kind} yourself."
-    least = min(known)
-    words = "may look like somebody else"
-    if least >= RELATIVE:
-        words = "looks like you" if least >= SAME else "may look like a relative of yours"
+    alike, related, other = _SOMEBODY if len(likenesses) > 1 else _YOU
+    words = other if min(known) < RELATIVE else related if min(known) < SAME else alike
+    return f"{words} ({_figures(min(known), of)})." if figures else f"{words}."
+
+
+def likeness(report: Report) -> str:
+    """The figures that stand behind what viewers may see; nothing where none was measured."""
+    known = [(face.likeness, face.number) for face in report.faces if face.likeness is not None]
+    if not known:
+        return ""
+    least, number = min(known)
+    said = _figures(least, f" of face {number} (the least alike)" * (len(known) > 1))
+    return f"{said[0].upper()}{said[1:]}."
+
+
+def _figures(least: float, of: str) -> str:
+    from ..eval.metrics.likeness import RELATIVE, SAME
+
     return (
-        f"{words} (likeness {least:.3f}{of}; a vision-language model took half of the pictures at {SAME} for "
-        f"the same person, at {RELATIVE} for a sibling)."
+        f"likeness {least:.3f}{of}; a vision-language model took half of the pictures at {SAME} for the same "
+        f"person, at {RELATIVE} for a sibling"
     )
 
 
 def machines(report: Report) -> str:
     """What recognisers say; apart, those that were not used, since the others flatter the result."""
-    return count(
-        (match.used_by_attack, match.recognised, match.still_recognised)
+    said: list[Asked] = [
+        (match.recognizer, match.used_by_attack, match.recognised, match.still_recognised)
         for face in report.faces
         for match in face.matches
-    )
+    ]
+    return count(said, len(report.faces) > 1)
 
 
-def count(asked: Iterable[tuple[UsedByAttack, bool, bool]], where: str = "") -> str:
-    """How many recognisers still know the person; apart, where others are asked, too, those that the
-    protection has never met.
+def count(asked: Iterable[Asked], several: bool = False, where: str = "") -> str:
+    """How many recognisers still know the person, or one of several; apart, where others are asked, too,
+    those that the protection has never met.
 
     Args:
-        asked: whether each was used, and knew the person before and after; where: in what none does.
+        asked: for each face, the name of each recogniser, whether it was used, and whether it knew the person
+            before and after; several: whether there are several faces; where: in what nobody is known.
     """
     every_one = [*asked]
-    knew = [(used, knows) for used, before, knows in every_one if before]
+    used = {name: how for name, how, _, _ in every_one}
+    knew = dict[str, bool]()  # whether those who knew somebody still know one of them
+    for name, _, before, after in every_one:
+        if before:
+            knew[name] = knew.get(name, False) or after
     if not knew:
-        return "none of them recognised you even before."
-    still, every = sum(knows for _, knows in knew), _still_recognise([knows for _, knows in knew], where)
-    if not any(used == "no" for used, _, _ in every_one):
+        return f"none of them recognised {'anybody' if several else 'you'} even before."
+    still, every = sum(knew.values()), _still_recognise([*knew.values()], several, where)
+    if "no" not in used.values():
         return f"{every}. No honest judge is left: every recogniser, or a relative of it, was used."
-    honest = [knows for used, knows in knew if used == "no"]
+    honest = [knows for name, knows in knew.items() if used[name] == "no"]
     if not honest:
-        return f"{every}. No recogniser that the protection has never met knew the face even before."
+        face = "a face" if several else "the face"
+        return f"{every}. No recogniser that the protection has never met knew {face} even before."
     if len(honest) == len(knew) or still in (0, len(knew)):
         return f"{every}."
-    return f"{every}; {_still_recognise(honest, who=' that the protection has never met')}."
+    return f"{every}; {_still_recognise(honest, several, who=' that the protection has never met')}."
 
 
-def _still_recognise(knows: Sequence[bool], where: str = "", who: str = "") -> str:
-    """How many of those who knew the person before do so still.
+def _still_recognise(knows: Sequence[bool], several: bool = False, where: str = "", who: str = "") -> str:
+    """How many of those who knew the person, or one of `several`, before do so still.
 
     Args:
         where: said where none does; who: which they are, where that has to be said.
     """
     total, still = len(knows), sum(knows)
     of = f"the {total}{who}" if who else f"{total}"
+    whom, nobody = ("somebody", "anybody") if several else ("you", "you")
     if total == 1:
         return f"the one{who or ' asked'} " + (
-            "still recognises you" if still else f"no longer recognises you{where}"
+            f"still recognises {whom}" if still else f"no longer recognises {nobody}{where}"
         )
     if still == total:
-        return f"all {total}{who} still recognise you"
+        return f"all {total}{who} still recognise {whom}"
     if not still:
-        return f"none of {of} recognises you any longer{where}"
-    return f"{still} of {of} still recognise{'s' * (still == 1)} you"
+        return f"none of {of} recognises {nobody} any longer{where}"
+    return f"{still} of {of} still recognise{'s' * (still == 1)} {whom}"
 
 
 USED = "Used: whether the protection was made against it, or against a relative of it."
@@ -202,23 +241,6 @@ def remarks(report: Report, used: Settings | None = None) -> list[str]:
     ]
 
 
-def hides_most(used: Settings) -> bool:
-    """Whether no strength changes more."""
-    from ..privacy.settings import STRENGTHS
-
-    return used.ceiling >= STRENGTHS["strong"]["ceiling"]
-
-
-def stronger(settings: Settings) -> str:
-    """What to do where a recogniser still knows somebody; nothing where no strength hides more."""
-    if hides_most(settings):
-        return ""
-    return (
-        "A recogniser still knows you. The strength strong hides you from most of them; people then see a "
-        "relative or somebody else."
-    )
-
-
 def change(report: Report) -> str:
     """How much has changed, first on the face, or the most changed of several, and that eyes must judge."""
     worst, whole = most_changed(report), report.quality
@@ -234,48 +256,6 @@ def change(report: Report) -> str:
 def most_changed(report: Report) -> FaceReport:
     """The face that has changed the most."""
     return min(report.faces, key=lambda face: face.quality["psnr"])
-
-
-def limits_met(report: Report, used: Settings | None = None) -> list[str]:
-    """Which faces were not changed as much as their protection would have asked for, why, and what changes
-    more than the settings that were used."""
-    reasons = (
-        (
-            [face.number for face in report.faces if face.limited],
-            "the limit on change was reached",
-            used and _larger_change(used),
-        ),
-        (
-            [face.number for face in report.faces if face.unfinished],
-            "the search ended",
-            used and _longer_search(used),
-        ),
-    )
-    return [
-        f"Face{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}: {reason} while a recogniser that "
-        f"was used may still know the person, in the photo or in copies of it. {way_out or ''}".rstrip()
-        for numbers, reason, way_out in reasons
-        if numbers
-    ]
-
-
-def _larger_change(used: Settings) -> str:
-    if hides_most(used):
-        return (
-            "No strength changes more. Other photos of you that are out already can be led away from, too "
-            "(--me); beyond that, what is left is not to post this one."
-        )
-    return "Only a higher strength changes more, and then looks less like the person."
-
-
-def _longer_search(used: Settings) -> str:
-    from ..privacy.settings import EFFORTS
-
-    steps = {values["steps"]: name for name, values in EFFORTS.items()}
-    longer = [name for count, name in steps.items() if count > used.steps]
-    if used.steps not in steps:  # of the paper, or chosen apart
-        return ""
-    return f"A longer one (effort {longer[0]}) may find more." if longer else "No effort searches for longer."
 
 
 def made(strength: str | None, effort: str | None) -> str:

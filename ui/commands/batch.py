@@ -16,7 +16,7 @@ from ...core.errors import NoFace
 from ...core.files import printable
 from ...core.types import Steps
 from ...privacy.settings import Settings
-from .. import clip_cluster, clips, face_words, pipes, records, references, wording, workflow
+from .. import clip_cluster, clips, face_words, pipes, records, references, unreached, wording, workflow
 from ..beside import Beside
 from ..clip_records import ClipRecord
 from ..cluster import Workers
@@ -219,7 +219,7 @@ class Batch:
             terminal.clip(record, record)
         else:
             terminal.report(record.report, record)
-        if "still recognised" in short and (words := wording.stronger(record.settings)):
+        if "still recognised" in short and (words := unreached.stronger(record.settings)):
             terminal.say(words)
         files = {"picture": printable(result), "record": printable(job.record)}
         more: dict[str, Any] = named(name, job.source) | files

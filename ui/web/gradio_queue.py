@@ -59,6 +59,20 @@ def nothing_from_elsewhere() -> Generator[None]:
         processing_utils.async_ssrf_protected_download = fetch
 
 
+def keep_name(files: gr.File) -> gr.File:
+    """Let what comes keep, as `orig_name`, the name that it had; out of its path gradio takes characters."""
+    inner: Any = files
+    process = inner._process_single_file
+
+    def named(file: Any) -> Any:
+        path = process(file)
+        path.orig_name = file.orig_name
+        return path
+
+    inner._process_single_file = named
+    return files
+
+
 async def leave_line(queue: Any, session: str | None) -> bool:
     """Take a visitor's job out of the line; the page is told that it has ended. Whether there was one."""
     from gradio.server_messages import ProcessCompletedMessage

@@ -136,15 +136,17 @@ def compare(before: Path, after: Path, size: tuple[int, int], part: Sequence[int
 
 
 def verdict(report: Report, survives: Survival, made: str = "", used: Settings | None = None) -> str:
-    """The report in plain words: how it was `made`, by the settings that were `used`, the headline, a table
-    for each face, and how much has changed."""
+    """The report in plain words: the headline, what came of other photos of the person, how it was `made`, by
+    the settings that were `used`, a table for each face, and how much has changed."""
     several = len(report.faces) > 1
     tables = "".join(
         (f"<h3>Face {face.number}</h3>" if several else "") + matches.table(face, survives)
         for face in report.faces
     )
-    said = (wording.similarities(report), *wording.remarks(report, used))
-    remarks = "".join(f"<li>{escape(text)}</li>" for text in said)
+    beside = report.beside_references()
+    others = "".join(f'<p class="veil-beside">{escape(text)}</p>' for text in beside)
+    said = (wording.similarities(report), wording.likeness(report), *wording.remarks(report, used))
+    remarks = "".join(f"<li>{escape(text)}</li>" for text in said if text and text not in beside)
     way = "click it in the photo, and protect it again"
     left = left_out(
         (face.reason in face_words.BY_CHOICE, text)
@@ -153,7 +155,8 @@ def verdict(report: Report, survives: Survival, made: str = "", used: Settings |
     )
     return (
         f'<section class="veil-verdict">{left}'
-        f'<p class="veil-headline">{escape(wording.headline(report))}</p>{note(made) if made else ""}'
+        f'<p class="veil-headline">{escape(wording.headline(report, figures=False))}</p>'
+        f"{others}{note(made) if made else ''}"
         f"{tables}<ul>{remarks}</ul></section>{expressed(report.faces)}"
     )
 

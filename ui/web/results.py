@@ -73,12 +73,19 @@ class Outcome:
         return 0, 0, *self.report.size
 
     @property
-    def close_up(self) -> tuple[int, int, int, int]:
-        """The part of the photo that holds the faces and some of what is around them."""
-        boxes = np.array([face.box for face in self.report.faces], float)
-        box = np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
-        margin = 0.4 * (boxes[:, 2:] - boxes[:, :2]).max()
-        return clipped(padded(box, margin), self.report.size)
+    def faces(self) -> list[int]:
+        """The numbers of its faces."""
+        return [face.number for face in self.report.faces]
+
+    def close_up(self, number: int) -> tuple[int, int, int, int]:
+        """The part of the photo that holds a face, by its number, and some of what is around it."""
+        (box,) = (np.array(face.box, float) for face in self.report.faces if face.number == number)
+        return clipped(padded(box, 0.4 * (box[2:] - box[:2]).max()), self.report.size)
+
+    @property
+    def there(self) -> bool:
+        """Whether its files are there still: they are deleted in time."""
+        return all(file.exists() for file in (self.before, self.after, self.shown, self.record, self.change))
 
 
 def wish(

@@ -24,6 +24,47 @@ document.addEventListener("click", event => {  // a face on the photo is its che
   for (const label of document.querySelectorAll("#" + face.dataset.group + " label"))
     if (label.textContent.trim() === "Face " + face.dataset.face) label.querySelector("input").click();
 });
+let groups = 0;
+new MutationObserver(() => {  // gradio names each radio apart, so that arrow keys would do nothing
+  for (const group of document.querySelectorAll("fieldset:has(input[type=radio])")) {
+    group.dataset.radios ??= `veil-radios-${groups++}`;
+    for (const radio of group.querySelectorAll("input[type=radio]"))
+      if (radio.name !== group.dataset.radios) radio.name = group.dataset.radios;
+  }
+}).observe(document.documentElement, {childList: true, subtree: true, attributeFilter: ["name"]});
+const veil = {
+  whenEnabled(id, then, tries = 40) {  // gradio shows what an event returned a moment later
+    const button = document.getElementById(id);
+    if (button && !button.disabled) then(button);
+    else if (tries) setTimeout(() => veil.whenEnabled(id, then, tries - 1), 50);
+  },
+  toStop(id) {  // the button that was pressed is disabled, and would leave the focus nowhere
+    veil.whenEnabled(id, stop => { if (veil.nowhere()) stop.focus({preventScroll: true}); });
+  },
+  toResult(start, stop) {  // or back to the button, where there is none
+    veil.whenEnabled(start, button => {
+      if (!veil.nowhere(document.getElementById(stop)) || !button.offsetParent) return;
+      const tab = button.closest("[role=tabpanel]");
+      const result = [...tab.querySelectorAll(".veil-name, .veil-headline")].find(one => one.offsetParent);
+      if (!result) return button.focus({preventScroll: true});
+      result.tabIndex = -1;
+      result.focus({preventScroll: true});
+      result.scrollIntoView({block: innerWidth < 900 ? "start" : "nearest", behavior: "smooth"});
+    });
+  },
+  nowhere(...also) {  // whether nobody has moved the focus to where something else is done
+    const now = document.activeElement;
+    return !now || now === document.body || now.disabled || also.includes(now);
+  },
+};
+const working = () => document.querySelector(".veil-progress") !== null;
+addEventListener("beforeunload", event => {  // a job is lost with the page, so the browser asks first
+  if (working()) event.preventDefault();
+});
+const abort = AbortController.prototype.abort;
+AbortController.prototype.abort = function(...why) {  // gradio hangs up before the answer, which may be no
+  if (window.event?.type !== "beforeunload" || !working()) abort.apply(this, why);
+};
 document.addEventListener("input", event => {  // before and after
   if (event.target.matches(".veil-pair input"))
     event.target.parentNode.style.setProperty("--at", event.target.value + "%");

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,9 +32,11 @@ NO_FACE_HINT = (
 class Arrival:
     """A photo with its faces by number, the largest being 1; `picked` are those that will be protected.
 
+    upload: the path under which it came; path: where it lies by its own name.
     unprotected: those that are not picked unless somebody does it, or cannot be.
     """
 
+    upload: str
     path: Path
     name: str
     size: tuple[int, int]
@@ -78,10 +81,11 @@ def arrive(page: Page, visitor: Visitor, path: str) -> Arrival:
     page.rules.admit(path)
     if is_clip(Path(path)):
         raise BadPhoto(
-            f"{Path(path).name} is a clip by its name; here a photo is needed.",
+            f"{name_of(path)} is a clip by its name; here a photo is needed.",
             "The tabs Clip and Album protect clips, and Check judges them, further down.",
         )
-    photo = open_photo(Path(path))
+    own = _by_its_name(visitor, path)
+    photo = open_photo(own)
     found = search(photo.pixels)
     left = left_of(photo, found, found.protectable)
     if not found.faces:
@@ -91,10 +95,26 @@ def arrive(page: Page, visitor: Visitor, path: str) -> Arrival:
             f"The face in {photo.name} measures only {found.faces[0].side:.0f} pixels.",
             ways_out()["too small"],
         )
-    arrival = Arrival(Path(path), photo.name, photo.size, found.numbered, visitor.path_for("faces.jpg"), left)
+    shown = visitor.path_for("faces.jpg")
+    arrival = Arrival(path, own, photo.name, photo.size, found.numbered, shown, left)
     arrival.picked = found.protectable
     show_copy(photo, arrival.shown)
     return arrival
+
+
+def name_of(path: str) -> str:
+    """The name that an upload had where it came from, if `gradio_queue.keep_name` has seen it come."""
+    return Path(getattr(path, "orig_name", None) or path).name or Path(path).name
+
+
+def _by_its_name(visitor: Visitor, path: str) -> Path:
+    """Where an upload lies by its own name, out of which gradio takes some characters."""
+    if name_of(path) in (Path(path).name, ".."):
+        return Path(path)
+    try:
+        return Path(shutil.copyfile(path, visitor.path_for(name_of(path))))
+    except (OSError, ValueError):  # no name for a file here
+        return Path(path)
 
 
 def arrived_clip(page: Page, path: str | None) -> Clip:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, TypeAlias
 
@@ -11,27 +10,16 @@ import gradio as gr
 
 from ....privacy.settings import CLIP_SECONDS, DESCRIPTIONS, EFFORTS, SECONDS
 from .. import html
+from ..desk import Desk
 from ..page import Page, known
 from ..policy import ENGINE
 from ..sessions import Stopped
-from ..uploads import Arrival, refusals
+from ..uploads import refusals
 
 Run: TypeAlias = Callable[..., Iterator[dict[Any, Any]]]
 
 QUIET: dict[str, Any] = {"concurrency_id": "light", "api_visibility": "private", "show_progress": "minimal"}
 AT_ONCE: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
-
-
-@dataclass
-class Desk:
-    """What lies before a visitor: the photos that arrived."""
-
-    arrivals: list[Arrival] = field(default_factory=list[Arrival])
-
-    @property
-    def todo(self) -> list[Arrival]:
-        """The photos of which a face is picked."""
-        return [arrival for arrival in self.arrivals if arrival.picked]
 
 
 def own(page: Page, file: gr.File) -> None:
@@ -158,12 +146,16 @@ def run_in_line(
         outputs,
         concurrency_id=ENGINE,
         concurrency_limit=page.rules.concurrency,
+        show_progress="minimal",  # the place in line; how far the work is, the panel says itself
         show_progress_on=panel,
         api_visibility="private",
     )
+    started.then(None, js=f"() => veil.toStop('{stop.elem_id}')", api_visibility="private")
     stop.click(stopped, None, panel, **AT_ONCE)
     for end in (running.then, running.failure):
-        end(again, desk, [start, stop], **AT_ONCE)
+        ended = end(again, desk, [start, stop], **AT_ONCE)
+        focus = f"() => veil.toResult('{start.elem_id}', '{stop.elem_id}')"
+        ended.then(None, js=focus, api_visibility="private")
 
 
 def strengths(said: Mapping[str, str] = DESCRIPTIONS) -> gr.Radio:
