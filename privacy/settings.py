@@ -280,11 +280,11 @@ CLIP_SECONDS = {"quick": 25, "normal": 35}  # of 1.2 s with one face, about, on 
 FITTING: dict[str, dict[str, Any]] = {"stable-diffusion": {"embedding_steps": 20, "embedding_rate": 0.1}}
 # Likeness as a vision-language model rated it blind; the README says how often and what else.
 DESCRIPTIONS = {
-    "subtle": "People see you, side by side too (97 % of blind ratings by a vision-language model). Hides "
+    "subtle": "People see you, side by side too (94 % of blind ratings by a vision-language model). Hides "
     "you only from recognisers that the protection has met, if at all.",
-    "balanced": "People mostly see you, with small changes (58 to 87 % of blind ratings by a vision-language "
-    "model). One in five recognisers that the protection has not met no longer matches the photo to your "
-    "others.",
+    "balanced": "People mostly see you, with small changes (85 % of blind ratings by a vision-language "
+    "model, 58 % where it was told to look closely). One in five recognisers that the protection has not met "
+    "no longer matches the photo to your others.",
     "strong": "Hides you from nine in ten recognisers that the protection has not met; people see a relative "
     "or somebody else (no rating by that model says the same person).",
 }

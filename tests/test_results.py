@@ -14,6 +14,8 @@ import pandas as pd
 import pytest
 import typer
 
+from veil.privacy.settings import DESCRIPTIONS
+
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "scripts" / "results.py"
 
@@ -34,6 +36,18 @@ def test_no_document_has_drifted() -> None:
     command = [sys.executable, str(SCRIPT), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{done.stdout}{done.stderr}: run scripts/results.py"
+
+
+def test_the_sentences_on_strengths_hold_the_measured_figures(results: dict[str, Any]) -> None:
+    for strength, share in (("subtle", "94 %"), ("balanced", "85 %")):
+        assert results["said_yes"]("likeness", "strengths", strength).startswith(share)
+        assert f"{share} of blind ratings" in DESCRIPTIONS[strength]
+    assert results["said_yes"]("likeness", "strengths", "strong").startswith("0 %")
+    assert "58 % [38, 75]" in (again := results["asked_again"]())
+    assert "told to look closely" in again
+    hidden = results["read"]("strengths", "headline").set_index("method")["other_far1"]
+    assert hidden["balanced"] == pytest.approx(1 / 5, abs=0.025)  # "one in five"
+    assert hidden["strong"] > 0.9  # "nine in ten"
 
 
 def test_every_block_stands_somewhere(results: dict[str, Any]) -> None:

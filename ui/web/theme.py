@@ -48,6 +48,7 @@ const veil = {
       const result = [...tab.querySelectorAll(".veil-name, .veil-headline")].find(one => one.offsetParent);
       if (!result) return button.focus({preventScroll: true});
       result.tabIndex = -1;
+      result.style.outline = 'none';  // it is where to read on, and nothing to press
       result.focus({preventScroll: true});
       result.scrollIntoView({block: innerWidth < 900 ? "start" : "nearest", behavior: "smooth"});
     });
