@@ -172,6 +172,7 @@ def test_an_album_to_check_keeps_the_rules(hosted: Any, portrait: Path, tmp_path
     assert [one["photo"] for one in said["unusable"]] == ["large.png"]
     assert "2400 x 100 pixels; this page takes 2000" in said["unusable"][0]["error"]
     assert str(hosted.folder) not in str(said)
+    assert said["photos"] == [portrait.name, f"{portrait.name} (2)"]
     with pytest.raises(AppError, match=f"takes {policy.HOSTED.album} files at a time"):
         page.predict(
             [handle_file(portrait)] * (policy.HOSTED.album or 0) + [handle_file(large)], api_name="/link"

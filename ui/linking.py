@@ -31,6 +31,7 @@ def link(
     recognizers: Iterable[str] | None = None,
     surrogates: Collection[str] | None = None,
     originals: Sequence[str] = (),
+    names: Sequence[str] | None = None,
 ) -> Steps[Linking]:
     """Open photos one after the other, compare every two. One that cannot be used does not stop the others.
 
@@ -41,22 +42,23 @@ def link(
         recognizers: who judges; by default all that are packaged.
         surrogates: the recognisers that protections used; by default those that the records name.
         originals: the names of those that were left out, since their results are among the sources.
+        names: what to call the sources; as `called` has it where None.
 
     Raises:
         BadPhoto: fewer than two photos can be compared.
         BadSettings: a recogniser has no thresholds.
         UnknownName, WeightsMissing, WeightsCorrupt: as `attacks.recognizer` does.
     """
-    names = tuple(dict.fromkeys(recognizers or packaged()))
-    for name in names:  # before the work, and not once a photo
+    judges = tuple(dict.fromkeys(recognizers or packaged()))
+    for name in judges:  # before the work, and not once a photo
         recognizer(name)
         _ = card(name).thresholds["far1"]
     used, seen = set(surrogates or ()), list[Seen]()
     without_face, unusable, unreported = list[str](), list[Unusable](), list[str]()
-    for number, (name, source) in enumerate(zip(called(sources), sources, strict=True), 1):
+    for number, (name, source) in enumerate(zip(names or called(sources), sources, strict=True), 1):
         try:
             shown = yield from opened(source)
-            if one := see(shown.photo, names):
+            if one := see(shown.photo, judges):
                 seen.append(replace(one, name=name, others=one.others or shown.others))
             else:
                 without_face.append(name)

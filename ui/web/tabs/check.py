@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from ..gradio_queue import no_mcp_tool
 from ..page import Page, known, plain
 from ..policy import ENGINE
 from ..sessions import Stopped, Visitor
-from ..uploads import Arrival, admit_album, arrive, arrived_clip
+from ..uploads import Arrival, admit_album, arrive, arrived_clip, name_of
 from . import check_clips
 from .parts import AT_ONCE, getting_ready, limits, own, run_in_line, tell_at_once, wait_for
 
@@ -226,7 +227,17 @@ def linking(page: Page, paths: Sequence[str]) -> Steps[Linking]:
 
     left = originals([*map(Path, paths)])
     judged = [path for path in paths if Path(path) not in left]
-    return (yield from link(judged, opened, surrogates=(), originals=[path.name for path in left]))
+    left_out, names = [path.name for path in left], _told_apart(map(name_of, judged))
+    return (yield from link(judged, opened, surrogates=(), originals=left_out, names=names))
+
+
+def _told_apart(names: Iterable[str]) -> list[str]:
+    """Names, with numbers where several are the same: their folders are this machine's."""
+    met, apart = Counter[str](), list[str]()
+    for name in names:
+        met[name] += 1
+        apart.append(f"{name} ({met[name]})" if met[name] > 1 else name)
+    return apart
 
 
 def _link_endpoint(page: Page) -> None:
