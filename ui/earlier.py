@@ -3,7 +3,7 @@ of."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,19 +67,19 @@ def results(folders: Iterable[Path], sources: Collection[Path], taken: Collectio
 def _earlier(record: Path, places: Iterable[Path]) -> Earlier | None:
     with suppress(OSError, ValidationError):
         entry = _Entry.model_validate_json(record.read_bytes())
-        result = next((one for one in _called_like(record) if checksum(one) == entry.picture_sha256), None)
-        if entry.origin.album and result:
+        if entry.origin.album and (result := _result_of(record, entry.picture_sha256)):
             name = Path(entry.photo or entry.clip).name
             found = (place / name for place in places if (place / name).is_file())
             return Earlier(result, record, name, next((one for one in found if is_of(record, one)), None))
     return None
 
 
-def _called_like(record: Path) -> Iterator[Path]:
-    """The files that are called like a record, but for their ending."""
+def _result_of(record: Path, picture: str) -> Path | None:
+    """The file of this checksum that is called like a record, but for its ending."""
     for one in record.parent.iterdir():
-        if one.stem == record.stem and one != record and one.is_file():
-            yield one
+        if one.stem == record.stem and one != record and one.is_file() and checksum(one) == picture:
+            return one
+    return None
 
 
 def reopen(album: Album, earlier: Collection[Earlier]) -> Steps[list[str]]:
