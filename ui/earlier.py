@@ -59,7 +59,7 @@ def results(folders: Iterable[Path], sources: Collection[Path], taken: Collectio
     return [
         found
         for folder in dict.fromkeys(folders)
-        for record in sorted(folder.glob("*.veiled.json"))
+        for record in sorted(folder.glob("*.json"))  # a result that -o names is called otherwise
         if real(record) not in taken and (found := _earlier(record, places))
     ]
 
