@@ -231,15 +231,15 @@ def so_many(rows: Mapping[str, Row]) -> str:
 
 
 def continued(page: Page, held: Held, visitor: Visitor, paths: list[str], asked: Wish) -> Held:
-    """The album with these photos and clips: what was done as it is asked for now stays done, and what cannot
-    be used, as far as it can be told before the work, is refused.
+    """The album with these photos and clips: what was done as it is asked for now stays done, unless some of
+    it was taken away, and what cannot be used, as far as it can be told before the work, is refused.
 
     Raises:
         BadPhoto: there are none, or too many.
     """
     page.rules.admit_album(paths)
     here = all(file.exists() for files in held.results.values() for file in files)  # they are deleted in time
-    same = here and asked == held.asked and set(held.rows) <= set(paths)
+    same = here and asked == held.asked and set(held.results) <= set(paths)
     old = held if same else Held(asked)
     rows = {path: _not_yet(page, path) for path in paths if path not in old.results}
     kept = {path: old.rows[path] for path in old.results}
