@@ -82,7 +82,7 @@ def _result_of(record: Path, picture: str) -> Path | None:
     return None
 
 
-def reopen(album: Album, earlier: Collection[Earlier]) -> Steps[list[str]]:
+def reopen_all(album: Album, earlier: Collection[Earlier]) -> Steps[list[str]]:
     """Add results of before to an album; returns the names of the files that are missing, or cannot be read.
 
     Yields a step a result.
@@ -90,26 +90,26 @@ def reopen(album: Album, earlier: Collection[Earlier]) -> Steps[list[str]]:
     missing = list[str]()
     for number, one in enumerate(earlier, 1):
         try:
-            _reopen(album, one)
+            if not one.source:
+                raise FileNotFoundError(one.name)
+            reopen(album, one.source, one.result, one.record)
         except (VeilError, OSError, ValidationError):
             missing.append(one.name)
         yield Step(Stage.EMBEDDING, number, len(earlier))
     return missing
 
 
-def _reopen(album: Album, earlier: Earlier) -> None:
-    """Add a result of before to an album.
+def reopen(album: Album, source: Path, result: Path, record: Path) -> None:
+    """Add to an album a photo or clip that was protected before.
 
     Raises:
-        VeilError, OSError, ValidationError: its source is missing, or one of its files cannot be read.
+        VeilError, OSError, ValidationError: one of the files is missing, or cannot be read.
     """
-    source, said = earlier.source, earlier.record.read_bytes()
-    if not source:
-        raise FileNotFoundError(earlier.name)
+    said = record.read_bytes()
     if is_clip(source):
         faces = ClipRecord.model_validate_json(said).faces
-        album.reopen_clip(open_clip(source), open_clip(earlier.result), faces)
+        album.reopen_clip(open_clip(source), open_clip(result), faces)
     else:
         report = Record.model_validate_json(said).report
         found = search(open_photo(source).pixels)
-        album.reopen(source, earlier.result, protected_faces(report, found).values())
+        album.reopen(source, result, protected_faces(report, found).values())

@@ -18,6 +18,7 @@ from ....core.video import open_clip
 from ....privacy.settings import CLIP_DESCRIPTIONS
 from ... import album_links, clip_words
 from ...albums import Album
+from ...earlier import reopen
 from ...face_words import unprotected
 from ...limits import LIMITS_OF
 from ...pipes import is_clip, kind_of
@@ -28,7 +29,7 @@ from .. import album_html, html
 from ..links import of_album
 from ..page import OF_CLIP, SHARES, Page, known
 from ..pictures import small_copy
-from ..results import Wish, around_faces, beside, protect, protect_clip, reopen, still, wish
+from ..results import Wish, around_faces, beside, protect, protect_clip, still, wish
 from ..sessions import Stopped, Visitor
 from ..uploads import admit_album, admit_references, arrive, arrived_clip, refusals
 from .parts import (
