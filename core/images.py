@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,6 +133,19 @@ def _to_photo(image: Image.Image, path: Path) -> Photo:
     texts = dict(getattr(image, "text", {}))  # of PNG, which do not survive turning
     image.load()
     ImageOps.exif_transpose(image, in_place=True)
+    photo = from_image(image, name)
+    return replace(
+        photo,
+        format=format,
+        metadata=metadata.keepable(image, texts),
+        warnings=(*left_out, *photo.warnings),
+        encoding=encoding,
+    )
+
+
+def from_image(image: Image.Image, name: str) -> Photo:
+    """The photo that an upright image holds: its pixels, alpha channel and colour profile; see `open_photo`
+    for what is fully transparent."""
     flat, icc = _eight_bit(image), image.info.get("icc_profile")
     grey = flat.mode in ("1", "L", "LA", "La")
     if flat.mode == "CMYK":
@@ -145,18 +159,14 @@ def _to_photo(image: Image.Image, path: Path) -> Photo:
     else:
         pixels = planes if opaque else planes[..., :3].copy()
     alpha = None if opaque else planes[..., -1].copy()
-    if alpha is not None and _many_colours(pixels[alpha == 0]):
-        left_out += (CUT_OUT.format(name),)
+    hidden = alpha is not None and _many_colours(pixels[alpha == 0])
     return Photo(
         pixels=without_hidden(pixels, alpha),
         name=name,
-        format=format,
         alpha=alpha,
         grey=grey,
         icc=icc,
-        metadata=metadata.keepable(image, texts),
-        warnings=left_out,
-        encoding=encoding,
+        warnings=(CUT_OUT.format(name),) if hidden else (),
     )
 
 

@@ -23,9 +23,10 @@ from veil.core.images import to_tensor
 from veil.core.progress import finish
 from veil.core.types import Photo, Sighting, Steps, Track
 from veil.eval.benchmark import PICTURE, open_store, read, run
+from veil.eval.datasets import checksum
 from veil.privacy import Protected, protect
 from veil.privacy.settings import Settings, settings
-from veil.ui import album_links, workflow
+from veil.ui import album_links, earlier, workflow
 from veil.ui.albums import Album, people_in
 from veil.ui.cli import app
 from veil.ui.endings import fell_short
@@ -287,6 +288,31 @@ def test_an_album_goes_on_with_files_that_are_not_named(
     assert asked["d.png"] == []
     assert "neither named nor beside those that are: b.png, c.png." in said.stderr
     assert "is not kept apart from them" in said.stderr
+
+
+def test_results_of_an_album_are_found_by_whatever_name(tmp_path: Path) -> None:
+    out, there = tmp_path / "out", tmp_path / "b [1].png"
+    out.mkdir()
+    there.write_bytes(b"before")
+
+    def result(name: str, of: str = there.name, **origin: Any) -> Path:
+        (picture := out / name).write_bytes(name.encode())
+        made = {"photo": checksum(there), **origin}
+        said = {"photo": of, "picture_sha256": checksum(picture), "origin": made}
+        picture.with_suffix(".json").write_text(json.dumps(said))
+        return picture
+
+    named, usual = result("named.jpg", album=True), result("c [1].veiled.png", of="c.png", album=True)
+    result("alone.veiled.png", album=False)
+    result("changed.veiled.png", album=True).write_bytes(b"")
+    taken = result("now.veiled.png", album=True).with_suffix(".json")
+    (out / "notes.json").write_text("{")
+    places = [out, tmp_path / "missing", out]
+    found = earlier.results(places, [tmp_path / "d.png"], {str(taken.resolve())})
+    assert [(one.result, one.name, one.source) for one in found] == [
+        (usual, "c.png", None),
+        (named, there.name, there),
+    ]
 
 
 def test_a_benchmark_keeps_the_other_photo_apart_from_the_first(faces: Path, tmp_path: Path) -> None:

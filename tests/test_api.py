@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 from skimage.data import astronaut
 
 import veil
@@ -120,6 +120,25 @@ def test_recognisers_are_listed_with_their_cards() -> None:
     assert listed["sface"].packaged
     assert listed["sface"].held_out
     assert not listed["facenet"].packaged
+
+
+def test_a_picture_of_pillow_is_taken_as_its_file_is(tmp_path: Path) -> None:
+    """Upright, with its alpha channel and depth, and without the colours of what was cut out."""
+    alpha = np.full(PORTRAIT.shape[:2], 255, np.uint8)
+    alpha[:40] = 0
+    cut = Image.fromarray(np.dstack([PORTRAIT, alpha]))
+    cut.getexif()[ExifTags.Base.Orientation] = 6
+    deep = Image.fromarray(PORTRAIT[..., 1].astype(np.uint16) * 257)
+    for image in (cut, deep, Image.fromarray(PORTRAIT[..., 1])):
+        image.save(tmp_path / "a.png", exif=image.getexif())
+        given, file = veil.open_photo(image), veil.open_photo(tmp_path / "a.png")
+        np.testing.assert_array_equal(given.pixels, file.pixels)
+        assert given.grey == file.grey
+    photo = veil.open_photo(cut)
+    assert photo.alpha is not None
+    assert (photo.pixels[photo.alpha == 0] == 255).all()
+    assert "has lost its colours" in " ".join(photo.warnings)
+    np.testing.assert_array_equal(np.asarray(cut), np.dstack([PORTRAIT, alpha]))  # which stays as it was
 
 
 @pytest.mark.parametrize("wrong", [None, 3, [PORTRAIT]])

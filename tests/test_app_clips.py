@@ -30,7 +30,7 @@ from veil.core.types import Steps, Track
 from veil.core.video import open_clip
 from veil.privacy import Protected
 from veil.privacy.settings import CLIP_DESCRIPTIONS, CLIP_SECONDS, STRENGTHS
-from veil.ui import albums, clip_checks, clip_words, workflow
+from veil.ui import albums, clip_checks, clip_words, earlier, workflow
 from veil.ui.cli import app
 from veil.ui.clip_checks import ONE_PICTURE
 from veil.ui.limits import CLIP_LIMITS
@@ -315,7 +315,7 @@ def test_only_protected_faces_of_a_photo_are_in_its_album(
         def reopen(self, source: Path, picture: Path, faces: Any) -> None:
             shown.extend(faces)
 
-    results.reopen(Shown(), two, done.after, done.record)
+    earlier.reopen(Shown(), two, done.after, done.record)
     (face,) = shown
     assert face.box.tolist() == search(open_photo(two).pixels).numbered[2].box.tolist()
 

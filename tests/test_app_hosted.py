@@ -280,9 +280,12 @@ def test_what_was_deleted_is_asked_for_again(tmp_path: Path) -> None:
     for path in results[paths[0]]:
         path.write_bytes(b"x")
     goes_on = continued(opened, begun, ann, paths, asked)
-    (kind, name, said) = goes_on.rows.pop(paths[2])
+    (kind, name, said) = goes_on.rows[paths[2]]
     assert (kind, name, "is not a picture" in said) == ("refused", "c.txt", True)
-    assert (goes_on.count, goes_on.rows, goes_on.zip) == (1, rows, begun.zip)
+    assert (goes_on.count, goes_on.rows, goes_on.zip) == (1, rows | {paths[2]: (kind, name, said)}, begun.zip)
+    fewer = continued(opened, goes_on, ann, paths[:2], asked)  # without what is no use
+    assert (fewer.count, fewer.rows) == (1, rows)
+    assert continued(opened, goes_on, ann, paths[1:], asked).count == 0  # the others were kept apart from it
     results[paths[0]][0].unlink()
     anew = continued(opened, begun, ann, paths, asked)
     assert anew.count == 0

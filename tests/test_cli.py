@@ -36,7 +36,7 @@ from veil.ui import beside, recognizers, records, workflow
 from veil.ui.beside import Beside
 from veil.ui.cli import app
 from veil.ui.limits import LIMITS
-from veil.ui.terminal import Terminal
+from veil.ui.terminal import Terminal, in_its_folder
 from veil.ui.web import results
 from veil.ui.web.sessions import Visitor
 from veil.ui.wording import ON_LIMITS, headline, likeness, machines
@@ -1086,6 +1086,22 @@ def album(folder: Path, faces: Path) -> Path:
     other.save(folder / "album" / "other.png")
     Image.fromarray(np.hstack([PORTRAIT, np.asarray(other)])).save(folder / "album" / "pair.png")
     return folder / "album"
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "said"),
+    [
+        ("trip/a.jpg", "a.jpg is damaged (of a.jpg).", "trip/a.jpg is damaged (of a.jpg)."),
+        ("trip/a (1).jpg", "There is no face in a (1).jpg.", "There is no face in trip/a (1).jpg."),
+        ("trip/a", "out/a.veiled.png exists already.", "out/a.veiled.png exists already."),
+        ("trip/a", "That a is no picture.", "That trip/a is no picture."),
+        ("trip/a.jpg", "In trip/a.jpg is none.", "In trip/a.jpg is none."),
+        ("\\1/a.jpg", "a.jpg is damaged.", "\\1/a.jpg is damaged."),
+    ],
+)
+def test_an_error_names_the_file_with_its_folder_and_no_other(name: str, message: str, said: str) -> None:
+    error = in_its_folder(NoFace(message, "a hint"), name)
+    assert (type(error), error.message, error.hint) == (NoFace, said, "a hint")
 
 
 @pytest.fixture

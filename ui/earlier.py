@@ -3,7 +3,7 @@ of."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +59,7 @@ def results(folders: Iterable[Path], sources: Collection[Path], taken: Collectio
     return [
         found
         for folder in dict.fromkeys(folders)
-        for record in sorted(folder.glob("*.veiled.json"))
+        for record in sorted(folder.glob("*.json"))  # a result that -o names is called otherwise
         if real(record) not in taken and (found := _earlier(record, places))
     ]
 
@@ -67,22 +67,22 @@ def results(folders: Iterable[Path], sources: Collection[Path], taken: Collectio
 def _earlier(record: Path, places: Iterable[Path]) -> Earlier | None:
     with suppress(OSError, ValidationError):
         entry = _Entry.model_validate_json(record.read_bytes())
-        result = next((one for one in _called_like(record) if checksum(one) == entry.picture_sha256), None)
-        if entry.origin.album and result:
+        if entry.origin.album and (result := _result_of(record, entry.picture_sha256)):
             name = Path(entry.photo or entry.clip).name
             found = (place / name for place in places if (place / name).is_file())
             return Earlier(result, record, name, next((one for one in found if is_of(record, one)), None))
     return None
 
 
-def _called_like(record: Path) -> Iterator[Path]:
-    """The files that are called like a record, but for their ending."""
+def _result_of(record: Path, picture: str) -> Path | None:
+    """The file of this checksum that is called like a record, but for its ending."""
     for one in record.parent.iterdir():
-        if one.stem == record.stem and one != record and one.is_file():
-            yield one
+        if one.stem == record.stem and one != record and one.is_file() and checksum(one) == picture:
+            return one
+    return None
 
 
-def reopen(album: Album, earlier: Collection[Earlier]) -> Steps[list[str]]:
+def reopen_all(album: Album, earlier: Collection[Earlier]) -> Steps[list[str]]:
     """Add results of before to an album; returns the names of the files that are missing, or cannot be read.
 
     Yields a step a result.
@@ -90,26 +90,26 @@ def reopen(album: Album, earlier: Collection[Earlier]) -> Steps[list[str]]:
     missing = list[str]()
     for number, one in enumerate(earlier, 1):
         try:
-            _reopen(album, one)
+            if not one.source:
+                raise FileNotFoundError(one.name)
+            reopen(album, one.source, one.result, one.record)
         except (VeilError, OSError, ValidationError):
             missing.append(one.name)
         yield Step(Stage.EMBEDDING, number, len(earlier))
     return missing
 
 
-def _reopen(album: Album, earlier: Earlier) -> None:
-    """Add a result of before to an album.
+def reopen(album: Album, source: Path, result: Path, record: Path) -> None:
+    """Add to an album a photo or clip that was protected before.
 
     Raises:
-        VeilError, OSError, ValidationError: its source is missing, or one of its files cannot be read.
+        VeilError, OSError, ValidationError: one of the files is missing, or cannot be read.
     """
-    source, said = earlier.source, earlier.record.read_bytes()
-    if not source:
-        raise FileNotFoundError(earlier.name)
+    said = record.read_bytes()
     if is_clip(source):
         faces = ClipRecord.model_validate_json(said).faces
-        album.reopen_clip(open_clip(source), open_clip(earlier.result), faces)
+        album.reopen_clip(open_clip(source), open_clip(result), faces)
     else:
         report = Record.model_validate_json(said).report
         found = search(open_photo(source).pixels)
-        album.reopen(source, earlier.result, protected_faces(report, found).values())
+        album.reopen(source, result, protected_faces(report, found).values())

@@ -9,10 +9,11 @@ from reprlib import repr as shortened
 from typing import Any, TypeAlias
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ..attacks import RECOGNIZERS
 from ..core.errors import BadPhoto, BadSettings
+from ..core.images import from_image
 from ..core.images import open_photo as opened
 from ..core.types import Photo, Pixels
 
@@ -34,7 +35,7 @@ def open_photo(photo: Source) -> Photo:
     if isinstance(photo, Photo):
         return photo
     if isinstance(photo, Image.Image):
-        return Photo(np.array(photo.convert("RGB")), "picture")
+        return from_image(ImageOps.exif_transpose(photo), "picture")
     if isinstance(photo, np.ndarray):
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
             raise BadPhoto("Pixels have to be bytes of the shape (H, W, 3).", "Give a file, or convert them.")

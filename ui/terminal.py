@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -258,7 +259,8 @@ def in_its_folder(error: VeilError, name: str) -> VeilError:
     """An error that calls a file as it is called elsewhere, where that tells its folder, too."""
     if name in error.message:
         return error
-    return type(error)(error.message.replace(Path(name).name, name, 1), error.hint)
+    alone = rf"(?<![\w./-]){re.escape(Path(name).name)}(?!\.?[\w/-])"  # and no part of another name or word
+    return type(error)(re.sub(alone, lambda _: name, error.message, count=1), error.hint)
 
 
 def complain(error: VeilError) -> None:

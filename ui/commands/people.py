@@ -65,7 +65,7 @@ def with_earlier(
         taken: the real paths of what is read and written now.
     """
     found = earlier.results(map(output.folder, sources), sources, taken)
-    if missing := terminal.follow(earlier.reopen(album, found), "Album"):
+    if missing := terminal.follow(earlier.reopen_all(album, found), "Album"):
         terminal.note(
             f"The album holds results of files that are neither named nor beside those that are: "
             f"{some(missing)}. What is protected now is not kept apart from them; name these files, too.",

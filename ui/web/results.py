@@ -10,13 +10,12 @@ import numpy as np
 from PIL import Image
 
 from ...attacks.faces.boxes import clipped, padded
-from ...attacks.faces.detection import search
 from ...attacks.faces.tracks import Tracks
 from ...attacks.person import Person
 from ...core.errors import BadSettings, NoFace
 from ...core.images import open_photo
 from ...core.types import Photo, Stage, Step, Steps
-from ...core.video import Clip, open_clip
+from ...core.video import Clip
 from ...eval.report import Report
 from ...privacy.settings import Goal, Settings, settings
 from .. import clips, recognizers, records, workflow
@@ -24,7 +23,6 @@ from ..albums import Album, best_sightings
 from ..clip_records import ClipFace, ClipRecord
 from ..commands.people import known
 from ..outputs import Output
-from ..pipes import is_clip
 from ..selection import Whom
 from ..wording import made
 from . import checks
@@ -208,21 +206,6 @@ def protect_clip(
     if isinstance(said, clips.ClipPassedOver):
         raise NoFace(f"{clip.name} {said.why}.", "Nothing is changed in it.")
     return ClipOutcome(job.result, job.record, said)
-
-
-def reopen(album: Album, source: Path, result: Path, record: Path) -> None:
-    """Add to an album a photo or clip that was protected before.
-
-    Raises:
-        BadPhoto: one of the files cannot be read.
-    """
-    said = record.read_bytes()
-    if is_clip(source):
-        faces = ClipRecord.model_validate_json(said).faces
-        return album.reopen_clip(open_clip(source), open_clip(result), faces)
-    found = search(open_photo(source).pixels).numbered
-    protected = records.Record.model_validate_json(said).report.faces
-    album.reopen(source, result, [found[face.number] for face in protected])
 
 
 def around_faces(report: Report) -> tuple[int, int, int, int]:

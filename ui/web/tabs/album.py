@@ -18,6 +18,7 @@ from ....core.video import open_clip
 from ....privacy.settings import CLIP_DESCRIPTIONS
 from ... import album_links, clip_words
 from ...albums import Album
+from ...earlier import reopen
 from ...face_words import unprotected
 from ...limits import LIMITS_OF
 from ...pipes import is_clip, kind_of
@@ -28,7 +29,7 @@ from .. import album_html, html
 from ..links import of_album
 from ..page import OF_CLIP, SHARES, Page, known
 from ..pictures import small_copy
-from ..results import Wish, around_faces, beside, protect, protect_clip, reopen, still, wish
+from ..results import Wish, around_faces, beside, protect, protect_clip, still, wish
 from ..sessions import Stopped, Visitor
 from ..uploads import admit_album, admit_references, arrive, arrived_clip, refusals
 from .parts import (
@@ -231,15 +232,15 @@ def so_many(rows: Mapping[str, Row]) -> str:
 
 
 def continued(page: Page, held: Held, visitor: Visitor, paths: list[str], asked: Wish) -> Held:
-    """The album with these photos and clips: what was done as it is asked for now stays done, and what cannot
-    be used, as far as it can be told before the work, is refused.
+    """The album with these photos and clips: what was done as it is asked for now stays done, unless some of
+    it was taken away, and what cannot be used, as far as it can be told before the work, is refused.
 
     Raises:
         BadPhoto: there are none, or too many.
     """
     page.rules.admit_album(paths)
     here = all(file.exists() for files in held.results.values() for file in files)  # they are deleted in time
-    same = here and asked == held.asked and set(held.rows) <= set(paths)
+    same = here and asked == held.asked and set(held.results) <= set(paths)
     old = held if same else Held(asked)
     rows = {path: _not_yet(page, path) for path in paths if path not in old.results}
     kept = {path: old.rows[path] for path in old.results}
