@@ -11,7 +11,6 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from ..attacks.faces.detection import search
-from ..core.errors import VeilError
 from ..core.images import open_photo
 from ..core.types import Stage, Step, Steps
 from ..core.video import open_clip
@@ -93,7 +92,7 @@ def reopen_all(album: Album, earlier: Collection[Earlier]) -> Steps[list[str]]:
             if not one.source:
                 raise FileNotFoundError(one.name)
             reopen(album, one.source, one.result, one.record)
-        except (VeilError, OSError, ValidationError):
+        except Exception:  # the others go on, whatever it is
             missing.append(one.name)
         yield Step(Stage.EMBEDDING, number, len(earlier))
     return missing

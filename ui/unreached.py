@@ -53,7 +53,7 @@ def _larger_change(used: Settings) -> str:
     if hides_most(used):
         return (
             "No strength changes more. Other photos of you that are out already can be led away from, too "
-            "(--me); beyond that, what is left is not to post this one."
+            "(--me, on the page Other photos of you); beyond that, what is left is not to post this one."
         )
     return "Only a higher strength changes more, and then looks less like the person."
 

@@ -98,8 +98,10 @@ def used_as_reported(report: Path, results: Sequence[Path]) -> frozenset[str]:
     errors = list[BadSettings]()
     for result in results:
         try:
-            return known_surrogates(result, report) or frozenset()
+            if (used := known_surrogates(result, report)) is not None:
+                return used
         except BadSettings as error:
             errors.append(error)
     hint = "Drop the report that veil wrote for what is protected here, or none."
-    raise BadSettings(errors[-1].message, hint) from errors[-1]
+    said = errors[-1].message if errors else f"{report.name} is the report of none of these files."
+    raise BadSettings(said, hint)
