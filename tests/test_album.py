@@ -29,6 +29,7 @@ from veil.privacy.settings import Settings, settings
 from veil.ui import album_links, earlier, workflow
 from veil.ui.albums import Album, people_in
 from veil.ui.cli import app
+from veil.ui.commands import people
 from veil.ui.endings import fell_short
 from veil.ui.engine_hooks import ENGINE_HOOKS
 from veil.ui.records import Record
@@ -287,7 +288,10 @@ def test_an_album_goes_on_with_files_that_are_not_named(
     said = veil("protect", third, "-o", out, "--album", "--quiet")
     assert asked["d.png"] == []
     assert "neither named nor beside those that are: b.png, c.png." in said.stderr
-    assert "is not kept apart from them" in said.stderr
+    assert "Nothing is kept apart from these now" in said.stderr
+    told = json.loads(veil("protect", third, "-o", out, "--album", "--json").stdout.splitlines()[-1])
+    assert (told["album"], told["missing"]) == (["d.png"], ["b.png", "c.png"])
+    assert people.ALONE in veil("protect", third, "-o", out, "--album").stdout.replace("\n", " ")
 
 
 def test_results_of_an_album_are_found_by_whatever_name(tmp_path: Path) -> None:
@@ -396,7 +400,7 @@ def test_the_line_of_an_album_comes_last_whatever_becomes_of_its_files(
     result = veil("protect", *(tmp_path / name for name in names), "--album", "--json", "-q")
     *photos, whole = map(json.loads, result.stdout.splitlines())
     assert [one["photo"] for one in photos] == names
-    assert {"album", "exit", "exit_because", "links", "nearly_same"} == {*whole}
+    assert {"album", "missing", "exit", "exit_because", "links", "nearly_same"} == {*whole}
     assert whole["album"] == album
     assert whole["exit_because"] == ["error"] * (whole["exit"] == 2)
     told = [one["exit"] for one in (*photos, whole)]

@@ -86,6 +86,7 @@ class Batch:
         self.hint = way_out(asked.whom) if one_result and not self.several else None
         self.short: list[tuple[str, tuple[Shortfall, ...]]] = []  # why each is not all protected
         self.together: tuple[tuple[str, ...], ...] = ()  # what of an album hangs together
+        self.missing: list[str] = []  # files of an album of which only results are there
         self.told: list[Any] = []  # what there are results of
         self.ignored: list[tuple[str, str, str]] = []
 
@@ -101,7 +102,8 @@ class Batch:
         """
         ready = self.terminal.each(self.files, self._prepare, self.name)
         if self.known and self.asked.album:
-            with_earlier(self.terminal, self.known, self.asked.output, self.files, self.taken)
+            where = self.asked.output, self.files, self.taken
+            self.missing = with_earlier(self.terminal, self.known, *where)
             ready = self.terminal.each(ready, partial(reopened, self.known), self.name)
         if self.workers:
             jobs = [job for job in ready if isinstance(job, workflow.Job)]
@@ -116,7 +118,8 @@ class Batch:
             raise
         if self.known and self.asked.album:
             used = self.asked.settings.surrogates
-            self.together = linked(self.terminal, self.known, used, self.asked.strict, self.name)
+            how = used, self.asked.strict, self.name, self.missing
+            self.together = linked(self.terminal, self.known, *how)
             for file in dict.fromkeys(chain(*self.together)):
                 self.short.append((file, ("linked",)))
 

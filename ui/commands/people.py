@@ -18,6 +18,8 @@ from ..records import Record
 from ..selection import Whom, numbers
 from ..terminal import FAILED, Terminal, exit_words
 
+ALONE = "Album: one file that is protected, and no other to compare it with."
+
 
 def whom(faces: str | None, largest: bool, only: list[Path] | None, spare: list[Path] | None) -> Whom:
     """Whom to protect: the faces of numbers "1,3", the largest, a person, all but a person, or everyone."""
@@ -58,8 +60,9 @@ def known(me: Sequence[Path], album: bool) -> Album | None:
 
 def with_earlier(
     terminal: Terminal, album: Album, output: Output, sources: Sequence[Path], taken: set[str]
-) -> None:
-    """Give an album what commands before have protected of it, and say of what that cannot be done.
+) -> list[str]:
+    """Give an album what commands before have protected of it; say, and return, of which files that cannot be
+    done.
 
     Args:
         taken: the real paths of what is read and written now.
@@ -67,10 +70,12 @@ def with_earlier(
     found = earlier.results(map(output.folder, sources), sources, taken)
     if missing := terminal.follow(earlier.reopen_all(album, found), "Album"):
         terminal.note(
-            f"The album holds results of files that are neither named nor beside those that are: "
-            f"{some(missing)}. What is protected now is not kept apart from them; name these files, too.",
+            "The folder holds results of the album whose files are neither named nor beside those that are: "
+            f"{some(missing)}. Nothing is kept apart from these now, nor compared with them. Name those "
+            "files, too, wherever they lie.",
             always=True,
         )
+    return missing
 
 
 def reopened(album: Album, job: Any) -> Any:
@@ -83,23 +88,34 @@ def reopened(album: Album, job: Any) -> Any:
 
 
 def linked(
-    terminal: Terminal, album: Album, surrogates: tuple[str, ...], strict: bool, name: Callable[[Path], str]
+    terminal: Terminal,
+    album: Album,
+    surrogates: tuple[str, ...],
+    strict: bool,
+    name: Callable[[Path], str],
+    missing: Sequence[str] = (),
 ) -> tuple[tuple[str, ...], ...]:
     """Say what of an album recognisers that judge still link, also of files that wait to be told as JSON;
-    returns these files, by groups that hang together."""
+    returns these files, by groups that hang together.
+
+    Args:
+        missing: of which files only results of before are there, with which nothing was compared.
+    """
     if not album.members:  # whoever reads JSON waits for the line of the album
-        terminal.object(album=[], **exit_words(failed=terminal.failures), links=[], nearly_same=[])
+        ends = exit_words(failed=terminal.failures)
+        terminal.object(album=[], missing=missing, **ends, links=[], nearly_same=[])
         return ()
     found = terminal.follow(album_links.links(album.members, surrogates, strict, name), "Album")
-    terminal.say("\n" + "\n".join(found.words))
     sources = {printable(one.source) for one in album.members if name(one.source) in found.files}
     for told in terminal.waiting:
         if told.get("source") in sources and told["exit"] != FAILED:
             told |= exit_words((*told["exit_because"], "linked"))
     files = [*dict.fromkeys(name(member.source) for member in album.members)]
+    terminal.say("\n" + "\n".join(found.words if len(files) > 1 else [ALONE]))
     said = found.model_dump(mode="json")
     terminal.object(
         album=files,
+        missing=missing,
         **exit_words(("linked",) if found.files else (), terminal.failures),
         links=said["judges"],
         nearly_same=said["nearly_same"],
