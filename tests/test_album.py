@@ -474,6 +474,18 @@ def test_of_several_photos_it_is_said_once_which_other_photo_shows_nobody(
             assert one["ignored"] == [alone]
 
 
+def test_notes_name_their_photo_where_there_are_several(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched(monkeypatch, lambda track: track.references)
+    photos = [tmp_path / name for name in ("b.png", "c.png", "d.png")]
+    for photo, pixels in zip(photos, (PORTRAIT, DARKER, BRIGHTER), strict=True):
+        Image.fromarray(pixels).save(photo)
+    run = veil("protect", photos[0], photos[2], "--me", photos[1])
+    for name in ("b.png", "d.png"):
+        assert f"Note: {name}: Who face 1 is was also learnt from 1 other photo (c.png)." in run.stderr
+
+
 def _of(*pictures: np.ndarray) -> list[tuple[torch.Tensor, Any]]:
     return [(to_tensor(pixels), find_faces(pixels)[0]) for pixels in pictures]
 

@@ -157,7 +157,7 @@ class Batch:
         """Protect a photo or clip, and say what became of it; returns why not all of it is protected."""
         notes, said = getattr(job, "notes", ()), job
         for note in notes:
-            self.terminal.note(note)
+            self._note(job, note)
         if isinstance(job, workflow.Done | clips.ClipDone):
             self.terminal.note(f"{self.name(job)} {job.why}: its result is left as it is.")
             said = job.said
@@ -166,12 +166,17 @@ class Batch:
         if isinstance(said, workflow.PassedOver | clips.ClipPassedOver):
             return self._pass_over(said)
         for note in said.notes[len(notes) :]:
-            self.terminal.note(note)
+            self._note(job, note)
         short = said.shortfalls(self.asked.strict, by_choice=bool(self.asked.whom.numbers))
         self._tell(job, said, short)
         if self.terminal.to_stderr and isinstance(job, workflow.Job):  # which holds the picture
             pipes.write(job.picture)
         return short
+
+    def _note(self, job: Any, note: str) -> None:
+        """Say what is good to know of a photo or clip, with its name where that is not said."""
+        name = self.name(job)
+        self.terminal.note(f"{name}: {note}" if self.several and Path(name).name not in note else note)
 
     def _work(self, job: workflow.Job | clips.ClipJob) -> Steps[Any]:
         """The work on a photo or clip, which returns its record, or of a clip why there is none."""
