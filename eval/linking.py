@@ -29,7 +29,7 @@ from ..core.video import ENDINGS
 from ..weights.registry import card
 from .datasets import main_face
 from .grouping import Groups, above, cosines_of, groups, in_words, pairs_of
-from .verification import UsedByAttack, embedding, used_by
+from .verification import UsedByAttack, by_fairness, embedding, used_by
 
 
 @dataclass(frozen=True, eq=False)
@@ -266,7 +266,7 @@ def link(
     ]
     return Linking(
         photos=tuple(one.name for one in seen),
-        judges=tuple(sorted(judges, key=lambda one: ("no", "related", "yes").index(one.used_by_attack))),
+        judges=tuple(sorted(judges, key=lambda one: by_fairness(one.used_by_attack))),
         counted=counted,
         matrix=tuple(map(tuple, matrix.tolist())),
         groups=groups(2 * matrix > len(counted)),

@@ -54,6 +54,11 @@ def used_by(name: str, attack: Iterable[str]) -> UsedByAttack:
     return "no" if all(independent(name, other) for other in attack) else "related"
 
 
+def by_fairness(used: UsedByAttack) -> int:
+    """What to sort recognisers by, so that those come first that the attack did not use."""
+    return ("no", "related", "yes").index(used)
+
+
 def match(name: str, before: Tensor, after: Tensor, person: Tensor, surrogates: Iterable[str]) -> Match:
     """What a recogniser makes of a face before and after (D,), and of that of N vectors (N, D) of the person
     to which it is closest."""

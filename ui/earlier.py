@@ -8,8 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
-
 from ..attacks.faces.detection import search
 from ..core.images import open_photo
 from ..core.types import Stage, Step, Steps
@@ -18,22 +16,10 @@ from ..eval.datasets import checksum
 from .albums import Album
 from .beside import protected_faces
 from .clip_records import ClipRecord
-from .originals import is_of
+from .originals import read
 from .outputs import real
 from .pipes import is_clip
 from .records import Record
-
-
-class _Entry(BaseModel):
-    """The part of a record that says that its result belongs to an album, and of which file it is."""
-
-    class Kept(BaseModel):
-        album: bool
-
-    photo: str = ""
-    clip: str = ""
-    picture_sha256: str
-    origin: Kept
 
 
 @dataclass(frozen=True)
@@ -64,12 +50,13 @@ def results(folders: Iterable[Path], sources: Collection[Path], taken: Collectio
 
 
 def _earlier(record: Path, places: Iterable[Path]) -> Earlier | None:
-    with suppress(OSError, ValidationError):
-        entry = _Entry.model_validate_json(record.read_bytes())
-        if entry.origin.album and (result := _result_of(record, entry.picture_sha256)):
-            name = Path(entry.photo or entry.clip).name
+    made = read(record)
+    with suppress(OSError):
+        if made.origin.album and (result := _result_of(record, made.picture_sha256)):
+            name = Path(made.either).name
             found = (place / name for place in places if (place / name).is_file())
-            return Earlier(result, record, name, next((one for one in found if is_of(record, one)), None))
+            source = next((one for one in found if checksum(one) == made.origin.either), None)
+            return Earlier(result, record, name, source)
     return None
 
 

@@ -20,37 +20,44 @@ class _Files(BaseModel):
 
     @property
     def either(self) -> str:
+        """Of the one that it is."""
         return self.photo or self.clip
 
 
-class _Made(_Files):
+class _Origin(_Files):
+    """What a result was made from, and whether it belongs to an album."""
+
+    album: bool = False
+
+
+class Made(_Files):
     """The part of a record that tells what was made from what."""
 
     picture_sha256: str = ""
-    origin: _Files = _Files()
+    origin: _Origin = _Origin()
 
 
-def _read(record: Path) -> _Made:
+def read(record: Path) -> Made:
     """What a record says of that; nothing where there is none, or it does not."""
     with suppress(OSError, ValidationError):
-        return _Made.model_validate_json(record.read_bytes())
-    return _Made()
+        return Made.model_validate_json(record.read_bytes())
+    return Made()
 
 
 def name_in(record: Path) -> str:
     """The name of the photo or clip that a record is of; nothing where there is none, or it does not say."""
-    return _read(record).either
+    return read(record).either
 
 
 def is_of(record: Path, source: Path) -> bool:
     """Whether a record says that its result was made from just this photo or clip."""
-    return bool(origin := _read(record).origin.either) and origin == _checksum(source)
+    return bool(origin := read(record).origin.either) and origin == _checksum(source)
 
 
 def made_from(result: Path, record: Path | None = None) -> str:
     """The checksum of what a file was made from, as a record of just this file says, by default the one
     beside it; otherwise nothing."""
-    made = _read(record or result.with_suffix(".json"))
+    made = read(record or result.with_suffix(".json"))
     return made.origin.either if made.picture_sha256 and made.picture_sha256 == _checksum(result) else ""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from html import escape
 
 from ...eval.report import FaceReport
-from ...eval.verification import Match, UsedByAttack
+from ...eval.verification import Match, UsedByAttack, by_fairness
 from .. import wording
 from .checks import Comparison, Survival
 
@@ -35,7 +35,7 @@ def sentence(match: Match) -> str:
 
 def fairest_first(matches: Iterable[Match]) -> list[Match]:
     """The matches, those of recognisers that the protection did not use first."""
-    return sorted(matches, key=lambda match: ("no", "related", "yes").index(match.used_by_attack))
+    return sorted(matches, key=lambda match: by_fairness(match.used_by_attack))
 
 
 def table(face: FaceReport, survives: Survival) -> str:
@@ -64,7 +64,7 @@ def _mark(said: Comparison) -> str:
 
 def same_person(rows: Iterable[Comparison]) -> str:
     """Check: what each recogniser says of two photos, honest judges first where they are known."""
-    found = sorted(rows, key=lambda row: ("no", "related", "yes").index(row.used or "no"))
+    found = sorted(rows, key=lambda row: by_fairness(row.used or "no"))
     same, honest = sum(row.same for row in found), [row.same for row in found if row.used == "no"]
     take = f"recognisers take{'s' * (same < 2)} them for the same person"
     says = f"{wording.how_many(same, len(found)).capitalize()} {take}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,8 +77,7 @@ class Outcome:
 
     def close_up(self, number: int) -> tuple[int, int, int, int]:
         """The part of the photo that holds a face, by its number, and some of what is around it."""
-        (box,) = (np.array(face.box, float) for face in self.report.faces if face.number == number)
-        return clipped(padded(box, 0.4 * (box[2:] - box[:2]).max()), self.report.size)
+        return around_faces(self.report, [number])
 
     @property
     def there(self) -> bool:
@@ -208,9 +207,10 @@ def protect_clip(
     return ClipOutcome(job.result, job.record, said)
 
 
-def around_faces(report: Report) -> tuple[int, int, int, int]:
-    """The part (left, top, right, bottom) of a photo that holds all its protected faces, and some around."""
-    boxes = np.array([face.box for face in report.faces], float)
+def around_faces(report: Report, numbers: Collection[int] | None = None) -> tuple[int, int, int, int]:
+    """The part (left, top, right, bottom) of a photo that holds its protected faces, all or some by number,
+    and some of what is around."""
+    boxes = np.array([face.box for face in report.faces if numbers is None or face.number in numbers], float)
     box = np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
     return clipped(padded(box, 0.4 * (boxes[:, 2:] - boxes[:, :2]).max()), report.size)
 
